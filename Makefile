@@ -1,0 +1,183 @@
+# varve: `make` leaves the program as ./varve; `make demo` shows it; `make check` proves it.  See README.md.
+VERSION = $(shell sed -n 's/.*VERSION_TEXT "\(.*\)"/\1/p' src/base/version.h)
+PROFILE = release
+PREFIX = /usr/local
+PYTHON ?= /usr/bin/python3
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+
+# Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
+BASE = args err mem text
+SYS = child clock entropy fsys guard host io signals target
+CODEC = chunker digest keys seal squeeze
+STORE = content counts fold index index_file indexbuild keyring packer paper reader repo session settle snapshots tree
+SOURCE = filter tags
+OPS = cat diff filebuild find links listing owners place refill restore scan select snapshot stats treebuild view
+CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_restore cmd_snapshot cmd_stats \
+	cmd_version record report secret
+TOOLS = mkvectors
+MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
+UNIT = chunker filter fsys keyring keys reader signals squeeze tree vectors
+SUPPORT = support_index support_open support_vec
+PROP = prop_format
+FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
+CLI = nochange nasty hostile interrupt dedup commands damage exits filters inplace json keys lsfinddiff reader select stdin
+LINT = layers shape sources specids symbols
+
+O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
+PKGS = libsodium libzstd libxxhash jansson
+PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13
+DEB = build-essential gcc libc6-dev pkg-config libzstd-dev libsodium-dev libxxhash-dev libsqlite3-dev libjansson-dev \
+	libcmocka-dev python3 python3-nacl python3-zstandard rsync acl attr strace sqlite3
+
+WARN = -Wall -Wextra -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wundef
+ifneq ($(filter true 1,$(CI) $(WERROR)),)
+WARN += -Werror
+endif
+SAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+HARD = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+CFLAGS_release = -O2 -g $(HARD)
+LDFLAGS_release = -pie -Wl,-z,relro,-z,now
+CFLAGS_debug = -O0 -g
+CFLAGS_asan = -O1 -g $(SAN)
+LDFLAGS_asan = $(SAN)
+CFLAGS_tsan = -O1 -g -fsanitize=thread
+LDFLAGS_tsan = -fsanitize=thread
+CFLAGS_cov = -O0 -g --coverage
+LDFLAGS_cov = --coverage
+CFLAGS_fuzz = -O1 -g $(SAN) -fsanitize=fuzzer-no-link
+LDFLAGS_fuzz = $(SAN) -fsanitize=fuzzer
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS = $(shell pkg-config --libs $(PKGS))
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -I. -Isrc -pthread $(WARN) \
+	-ffile-prefix-map=$(CURDIR)=. $(CFLAGS_$(PROFILE)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pthread -Wl,--as-needed $(LDFLAGS_$(PROFILE)) $(LDFLAGS)
+
+TOOL_SRC = $(FORMAT:%=format/%.c) $(BASE:%=src/base/%.c) $(SYS:%=src/sys/%.c) $(CODEC:%=src/codec/%.c)
+LIB_SRC = $(TOOL_SRC) $(STORE:%=src/store/%.c) $(SOURCE:%=src/source/%.c) $(OPS:%=src/ops/%.c) $(CMD:%=src/cmd/%.c)
+LIB_O = $(LIB_SRC:%.c=$(O)/%.o)
+TOOL_O = $(TOOL_SRC:%.c=$(O)/%.o)
+TOOL_BIN = $(TOOLS:%=$(O)/tools/%)
+SUPPORT_O = $(SUPPORT:%=$(O)/tests/unit/%.o)
+UNIT_BIN = $(UNIT:%=$(O)/tests/unit/test_%)
+PROP_BIN = $(PROP:%=$(O)/tests/prop/%)
+REGRESS_BIN = $(FUZZ:%=$(O)/fuzz/fuzz_%)
+CLI_SH = $(CLI:%=tests/cli/%.sh)
+LINT_PY = $(LINT:%=tests/lint/%.py)
+RUN = VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) PYTHON=$(PYTHON) $(PYTHON) tests/run.py
+INSTALL = install
+# `make V=1` shows whole commands.
+Q = $(if $(V),,@echo "  $(notdir $@)";)
+
+all: $(O)/varve
+	@cmp -s $(O)/varve varve || { cp $(O)/varve varve.new && mv varve.new varve; }
+
+everything: all $(TOOL_BIN) $(UNIT_BIN) $(PROP_BIN) $(REGRESS_BIN)
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/libvarve.a: $(LIB_O)
+	$(Q)rm -f $@; $(AR) rcsD $@ $^
+
+$(O)/libsupport.a: $(SUPPORT_O)
+	$(Q)rm -f $@; $(AR) rcsD $@ $^
+
+$(O)/varve: $(O)/src/main.o $(O)/libvarve.a
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(O)/tools/mkvectors: $(MKVEC:%=$(O)/tools/%.o)
+$(TOOL_BIN): %: %.o $(TOOL_O)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(UNIT_BIN) $(PROP_BIN): %: %.o $(O)/libsupport.a $(O)/libvarve.a
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+# The same targets run a corpus in every check, and under libFuzzer with `make fuzz T=frame SECONDS=60`.
+$(REGRESS_BIN): %: %.o $(O)/fuzz/regress.o $(TOOL_O)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+fuzz:
+	$(MAKE) PROFILE=fuzz CC=clang fuzz-one
+
+fuzz-one: $(T:%=$(O)/fuzz/fuzz_%.fuzzer)
+	mkdir -p fuzz/corpus/fuzz_$(T)
+	$< -max_total_time=$(or $(SECONDS),60) -max_len=65536 fuzz/corpus/fuzz_$(T)
+
+$(O)/fuzz/%.fuzzer: $(O)/fuzz/%.o $(TOOL_O)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+# Install what is missing and nothing else.
+deps:
+	@tests/deps.sh $(DEB)
+
+check: deps
+	+@$(MAKE) --no-print-directory check-now
+
+check-now: everything
+	@pkg-config --print-errors --exists '$(PKG_MIN)'
+	@$(RUN) $(CLI_SH) $(UNIT_BIN) $(PROP_BIN) tests/spec.sh $(LINT_PY) $(REGRESS_BIN:%=fuzz:%)
+
+demo: deps
+	+@$(MAKE) --no-print-directory all
+	@VARVE=$(CURDIR)/varve DIR='$(DIR)' tools/demo.sh
+
+spec: everything
+	@$(RUN) tests/spec.sh tests/lint/specids.py
+
+lint: everything
+	@$(RUN) $(LINT_PY)
+
+fuzz-check: $(REGRESS_BIN)
+	@$(RUN) $(REGRESS_BIN:%=fuzz:%)
+
+bench: bench-tree
+
+bench-tree: all
+	@$(if $(TREE),,tests/deps.sh linux-source-6.1 restic borgbackup rsync)
+	@VARVE=$(CURDIR)/varve $(PYTHON) bench/tree.py $(if $(TREE),--tree '$(TREE)') $(if $(RUNS),--runs $(RUNS))
+
+matrix:
+	$(MAKE) check CC=gcc WERROR=1
+	$(MAKE) check CC=gcc PROFILE=asan WERROR=1
+	$(MAKE) check CC=clang WERROR=1
+	$(MAKE) check CC=clang PROFILE=asan WERROR=1
+
+# Two builds in two directories are equal, byte for byte.
+repro:
+	rm -rf build/repro && mkdir -p build/repro/one build/repro/the-other
+	for d in one the-other; do cp -R Makefile format src build/repro/$$d/ && \
+		$(MAKE) -C build/repro/$$d CURDIR=$(CURDIR)/build/repro/$$d all || exit 1; done
+	cmp build/repro/one/varve build/repro/the-other/varve
+	@sha256sum build/repro/one/varve
+
+# What tests/lint/sources.py compares.
+list:
+	@echo $(LIB_SRC) src/main.c $(TOOLS:%=tools/%.c) $(MKVEC:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
+		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/varve
+	$(INSTALL) -m 755 varve $(DESTDIR)$(PREFIX)/bin/varve
+	$(INSTALL) -m 644 README.md SPEC.md DESIGN.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/varve
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/varve
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/varve
+
+# The same commit gives the same archive.
+dist:
+	git archive --format=tar --prefix=varve-$(VERSION)/ HEAD | gzip -n9 > varve-$(VERSION).tar.gz
+	@sha256sum varve-$(VERSION).tar.gz
+
+clean:
+	rm -rf build varve varve-*.tar.gz
+
+.PHONY: all everything fuzz fuzz-one deps check check-now demo spec lint fuzz-check bench bench-tree matrix repro list install uninstall \
+	dist clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,338 @@
+#!/usr/bin/python3
+"""bench/tree.py [--tree DIR] [--runs N] [--work DIR] [--tools varve,restic,borg] [--json FILE]
+
+A source tree through varve, and through restic and borg where installed: first snapshot, nothing changed, 47 files changed by a line,
+restore, list.  Prints Markdown.  The tree is copied to the work directory; nothing else is written to.
+
+What is measured and how:
+- The tools take turns, operation by operation, in an order that rotates from run to run; the figures are medians of the runs.
+- Seconds are wall clock, CPU is user + system, memory is the peak resident set (wait4); memory below that of the measuring process
+  cannot be told, its floor is printed.  Files are in the page cache; dirty pages are flushed before each operation.
+- `open` is listing an empty repository: program start, key derivation, lock.  Ratios are given as run and net of each tool's opening.
+- varve uses a key file (no key derivation); restic and borg a passphrase in the environment, as they have no key files.
+- Files younger than a minute are read again by varve: the runs wait until the tree is older than that.
+"""
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+OPS = ["open", "first", "same", "change", "restore", "list"]
+TITLES = {"open": "open (list an empty repository)", "first": "first snapshot", "same": "nothing changed", "change": "47 files changed by a line",
+    "restore": "restore", "list": "list"}
+CHANGED = 47
+RACY = 62
+
+
+def measure(argv, env, cwd):
+    """Run it; wall seconds, CPU seconds, peak bytes.  Its output goes to a log beside the work."""
+    os.sync()
+    log = os.path.join(env["BENCH_WORK"], "log")
+    with open(log, "wb") as out:
+        begin = time.monotonic()
+        child = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.monotonic() - begin
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if status:
+        with open(log, errors="replace") as f:
+            sys.exit("%s: status %d\n%s" % (" ".join(argv), child.returncode, f.read()[-2000:]))
+    return {"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss * 1024}
+
+
+def tree_bytes(path):
+    total = 0
+    for at, _, names in os.walk(path):
+        total += sum(os.lstat(os.path.join(at, n)).st_size for n in names)
+    return total
+
+
+class Varve:
+    name = "varve"
+
+    def __init__(self, work, tree):
+        self.program = os.path.abspath(os.environ.get("VARVE", "varve"))
+        self.repo, self.key, self.tree = work + "/varve-repo", work + "/varve-key", tree
+        self.env = {"VARVE_REPOSITORY": self.repo, "VARVE_KEY_FILE": self.key}
+
+    def wipe(self):
+        shutil.rmtree(self.repo, ignore_errors=True)
+        if os.path.exists(self.key):
+            os.unlink(self.key)
+
+    def version(self):
+        return [self.program, "version"]
+
+    def init(self):
+        return [self.program, "init", "--key-file", self.key]
+
+    def snapshot(self):
+        return [self.program, "snapshot", self.tree]
+
+    def list(self):
+        return [self.program, "list"]
+
+    def restore(self, target):
+        return [self.program, "restore", "latest:" + self.tree, "--target", target]
+
+    def restored(self, target):
+        return target
+
+
+class Restic(Varve):
+    name = "restic"
+
+    def __init__(self, work, tree):
+        self.program = shutil.which("restic")
+        self.repo, self.cache, self.tree = work + "/restic-repo", work + "/restic-cache", tree
+        self.env = {"RESTIC_REPOSITORY": self.repo, "RESTIC_PASSWORD": "bench", "RESTIC_CACHE_DIR": self.cache}
+
+    def wipe(self):
+        for d in (self.repo, self.cache):
+            shutil.rmtree(d, ignore_errors=True)
+
+    def init(self):
+        return [self.program, "init"]
+
+    def snapshot(self):
+        return [self.program, "backup", "-q", self.tree]
+
+    def list(self):
+        return [self.program, "snapshots"]
+
+    def restore(self, target):
+        return [self.program, "restore", "latest", "--target", target]
+
+    def restored(self, target):
+        return target + self.tree
+
+
+class Borg(Restic):
+    name = "borg"
+
+    def __init__(self, work, tree):
+        self.program = shutil.which("borg")
+        self.repo, self.cache, self.tree, self.count = work + "/borg-repo", work + "/borg-base", tree, 0
+        self.env = {"BORG_REPO": self.repo, "BORG_PASSPHRASE": "bench", "BORG_BASE_DIR": self.cache}
+
+    def version(self):
+        return [self.program, "--version"]
+
+    def init(self):
+        os.makedirs(self.cache, exist_ok=True)
+        return [self.program, "init", "-e", "repokey-blake2"]
+
+    def snapshot(self):
+        self.count += 1
+        return [self.program, "create", "--compression", "zstd,3", "::s%d" % self.count, self.tree]
+
+    def list(self):
+        return [self.program, "list"]
+
+    def restore(self, target):
+        os.mkdir(target)
+        return [self.program, "extract", "::s%d" % self.count]
+
+
+class Bench:
+    def __init__(self, options, work, tree):
+        self.work, self.tree, self.options = work, tree, options
+        self.tools = [t(work, tree) for t in (Varve, Restic, Borg) if t.name in options.tools.split(",")]
+        self.tools = [t for t in self.tools if t.program and shutil.which(t.program)]
+        self.results = {t.name: {op: [] for op in OPS} for t in self.tools}
+        self.bytes = {t.name: {"first": [], "same": [], "change": []} for t in self.tools}
+        self.copy, self.touched = [], time.time()
+
+    def call(self, tool, argv, cwd=None):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("VARVE_", "RESTIC_", "BORG_"))}
+        env.update(tool.env if tool else {}, BENCH_WORK=self.work, LC_ALL="C.UTF-8")
+        return measure(argv, env, cwd or self.work)
+
+    def say(self, text):
+        print(text, file=sys.stderr, flush=True)
+
+    def note(self, tool, op, figures):
+        self.results[tool.name][op].append(figures)
+        self.say("  %-7s %-8s %8.3f s %8.2f CPU-s %6.0f MB" % (tool.name, op, figures["seconds"], figures["cpu"], figures["peak"] / 1e6))
+
+    def settle(self):
+        rest = self.touched + RACY - time.time()
+        if rest > 0:
+            self.say("  (waiting %d s until the tree is old enough)" % rest)
+            time.sleep(rest)
+
+    def snapshots(self, op, order):
+        for tool in order:
+            before = tree_bytes(tool.repo)
+            self.note(tool, op, self.call(tool, tool.snapshot()))
+            self.bytes[tool.name][op].append(tree_bytes(tool.repo) - (before if op != "first" else 0))
+
+    def change(self):
+        """Append a line to 47 files, the same in every run; returns what puts them back."""
+        chosen = []
+        for at, dirs, names in os.walk(self.tree):
+            dirs.sort()
+            chosen += [os.path.join(at, n) for n in sorted(names) if n.endswith((".c", ".h", ".txt", ".py"))
+                and not os.path.islink(os.path.join(at, n))]
+        old = []
+        for path in random.Random(47).sample(chosen, min(CHANGED, len(chosen))):
+            st = os.stat(path)
+            old.append((path, st.st_size, (st.st_atime_ns, st.st_mtime_ns)))
+            with open(path, "a") as f:
+                f.write("/* one more line */\n")
+        return old
+
+    def revert(self, old):
+        for path, size, times in old:
+            os.truncate(path, size)
+            os.utime(path, ns=times)
+        self.touched = time.time()
+
+    def restores(self, order, compare):
+        for tool in order:
+            target = self.work + "/restored"
+            shutil.rmtree(target, ignore_errors=True)
+            argv = tool.restore(target)
+            self.note(tool, "restore", self.call(tool, argv, target if tool.name == "borg" else None))
+            if compare:
+                same = subprocess.run(["diff", "-r", "--no-dereference", self.tree, tool.restored(target)], stdout=subprocess.DEVNULL).returncode
+                self.say("  %-7s the restored tree is %s" % (tool.name, "the same" if same == 0 else "DIFFERENT"))
+                if same:
+                    sys.exit(1)
+            shutil.rmtree(target)
+        target = self.work + "/restored"
+        self.copy.append(self.call(None, ["cp", "-a", self.tree, target]))
+        shutil.rmtree(target)
+
+    def run(self, number):
+        turn = number % len(self.tools)
+        order = self.tools[turn:] + self.tools[:turn]
+        for tool in order:
+            tool.wipe()
+            self.call(tool, tool.init())
+            self.note(tool, "open", self.call(tool, tool.list()))
+        self.settle()
+        self.snapshots("first", order)
+        self.snapshots("same", order)
+        old = self.change()
+        try:
+            self.snapshots("change", order)
+            self.restores(order, number == 0)
+        finally:
+            self.revert(old)
+        for tool in order:
+            self.note(tool, "list", self.call(tool, tool.list()))
+
+    def median(self, tool, op, what="seconds"):
+        return statistics.median(r[what] for r in self.results[tool.name][op])
+
+    def report(self, floor):
+        names = [t.name for t in self.tools]
+        out = ["| median of %d | %s |" % (self.options.runs, " | ".join(names)), "|---" * (len(names) + 1) + "|"]
+        for op in OPS:
+            cells = ["%.3f s, %.2f CPU-s, %.0f MB" % (self.median(t, op), self.median(t, op, "cpu"), self.median(t, op, "peak") / 1e6)
+                for t in self.tools]
+            out.append("| %s | %s |" % (TITLES[op], " | ".join(cells)))
+        for op, title in (("first", "repository after the first snapshot"), ("same", "growth, nothing changed"), ("change", "growth, 47 files")):
+            cells = ["{:,.0f} bytes".format(statistics.median(self.bytes[t.name][op])) for t in self.tools]
+            out.append("| %s | %s |" % (title, " | ".join(cells)))
+        out.append("")
+        copy = statistics.median(r["seconds"] for r in self.copy)
+        out.append("`cp -a` of the tree: %.2f s; restore by varve takes %.2f times that." % (copy, self.median(self.tools[0], "restore") / copy))
+        out.append("Peak memory below %.0f MB is the measuring process's and cannot be told." % (floor / 1e6))
+        out.append("")
+        if len(self.tools) > 1 and names[0] == "varve":
+            out += self.ratios()
+        return out
+
+    def ratios(self):
+        others = self.tools[1:]
+        out = ["| times varve's seconds | " + " | ".join("%s as run | %s net of opening" % (t.name, t.name) for t in others) + " |",
+            "|---" * (2 * len(others) + 1) + "|"]
+        for op in OPS[1:]:
+            cells = []
+            for t in others:
+                mine, its = self.median(self.tools[0], op), self.median(t, op)
+                mine_net, its_net = mine - self.median(self.tools[0], "open"), its - self.median(t, "open")
+                cells.append("%.1f" % (its / mine))
+                # A difference smaller than the noise of an opening says nothing.
+                cells.append("%.1f" % (its_net / mine_net) if mine_net > 0.005 and its_net > 0.005 else "-")
+            out.append("| %s | %s |" % (TITLES[op], " | ".join(cells)))
+        return out + [""]
+
+
+def one_line(argv, env=None):
+    try:
+        return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env).stdout.decode(errors="replace").splitlines()[0]
+    except (OSError, IndexError):
+        return "unknown"
+
+
+def machine(work):
+    model = "unknown"
+    with open("/proc/cpuinfo") as f:
+        for line in f:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    fs = one_line(["findmnt", "-no", "FSTYPE", "--target", work])
+    return "%s, %d cores, %.0f GiB, Linux %s, %s" % (model, os.cpu_count(), memory, platform.release(), fs)
+
+
+def find_tree(options, base):
+    if options.tree:
+        return os.path.abspath(options.tree)
+    tree, archive = os.path.join(base, "linux-source-6.1"), "/usr/src/linux-source-6.1.tar.xz"
+    if not os.path.isdir(tree):
+        if not os.path.exists(archive):
+            sys.exit("no tree: install the package linux-source-6.1, or give --tree DIR (make bench-tree TREE=DIR)")
+        print("unpacking %s to %s" % (archive, base), file=sys.stderr)
+        os.makedirs(base, exist_ok=True)
+        subprocess.run(["tar", "-xf", archive, "-C", base], check=True)
+    return tree
+
+
+def main():
+    base = os.path.join(os.environ.get("TMPDIR", "/var/tmp"), "varve-bench")
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--tree", default=os.environ.get("TREE"))
+    ap.add_argument("--runs", type=int, default=int(os.environ.get("RUNS", "3")))
+    ap.add_argument("--work", default=base)
+    ap.add_argument("--tools", default="varve,restic,borg")
+    ap.add_argument("--json", help="all single figures")
+    options = ap.parse_args()
+    source = find_tree(options, base)
+    os.makedirs(options.work, exist_ok=True)
+    work = tempfile.mkdtemp(prefix="run-", dir=options.work)
+    try:
+        tree = os.path.join(work, "tree")
+        print("copying %s" % source, file=sys.stderr)
+        subprocess.run(["cp", "-a", source, tree], check=True)
+        subprocess.run("tar -cf - . | cat >/dev/null", shell=True, cwd=tree, check=True)
+        bench = Bench(options, work, tree)
+        floor = bench.call(None, ["true"])["peak"]
+        for number in range(options.runs):
+            bench.say("run %d of %d" % (number + 1, options.runs))
+            bench.run(number)
+        files = sum(len(names) for _, _, names in os.walk(tree))
+        print("# A source tree: %s" % os.path.basename(source))
+        print("\n%s files, %s bytes. %s.\n" % ("{:,}".format(files), "{:,}".format(tree_bytes(tree)), machine(work)))
+        print("; ".join(one_line(t.version()) for t in bench.tools) + ".")
+        print("varve opens with a key file; restic and borg (repokey-blake2, zstd,3) with a passphrase from the environment.\n")
+        print("\n".join(bench.report(floor)))
+        if options.json:
+            with open(options.json, "w") as f:
+                json.dump({"results": bench.results, "bytes": bench.bytes, "cp": bench.copy}, f, indent=1)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+main()

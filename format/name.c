@@ -1,0 +1,97 @@
+#include <string.h>
+
+#include "format/name.h"
+
+int
+name_cmp(const struct name *a, const struct name *b)
+{
+	return memcmp(a->b, b->b, NAME_LEN);
+}
+
+int
+name_sid_cmp(const struct name_sid *a, const struct name_sid *b)
+{
+	return memcmp(a->b, b->b, NAME_SID_LEN);
+}
+
+static bool
+all_zero(const uint8_t *p, size_t len)
+{
+	uint8_t any = 0;
+
+	for (size_t i = 0; i < len; i++)
+		any |= p[i];
+	return any == 0;
+}
+
+bool
+name_is_zero(const struct name *n)
+{
+	return all_zero(n->b, NAME_LEN);
+}
+
+bool
+name_sid_is_zero(const struct name_sid *n)
+{
+	return all_zero(n->b, NAME_SID_LEN);
+}
+
+void
+name_hex_bytes(const uint8_t *p, size_t len, char *out)
+{
+	const char *digits = "0123456789abcdef";
+
+	for (size_t i = 0; i < len; i++) {
+		*out++ = digits[p[i] >> 4];
+		*out++ = digits[p[i] & 15];
+	}
+	*out = '\0';
+}
+
+static int
+digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+bool
+name_unhex_bytes(uint8_t *p, size_t len, const char *text)
+{
+	for (size_t i = 0; i < len; i++, text += 2) {
+		int hi = digit(text[0]);
+		int lo = hi < 0 ? -1 : digit(text[1]);
+
+		if (lo < 0)
+			return false;
+		p[i] = (uint8_t)(hi << 4 | lo);
+	}
+	return *text == '\0';
+}
+
+void
+name_hex(const struct name *n, char out[static NAME_HEX])
+{
+	name_hex_bytes(n->b, NAME_LEN, out);
+}
+
+void
+name_sid_hex(const struct name_sid *n, char out[static NAME_SID_HEX])
+{
+	name_hex_bytes(n->b, NAME_SID_LEN, out);
+}
+
+bool
+name_unhex(struct name *n, const char *text)
+{
+	return name_unhex_bytes(n->b, NAME_LEN, text);
+}
+
+bool
+name_sid_unhex(struct name_sid *n, const char *text)
+{
+	return name_unhex_bytes(n->b, NAME_SID_LEN, text);
+}

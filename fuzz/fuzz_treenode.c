@@ -1,0 +1,12 @@
+/* fuzz_treenode: trees: whatever is accepted encodes to the same bytes (GN-1). */
+#include "fuzz/again.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (again_treenode(data, size) == AGAIN_DIFFERS)
+		abort();
+	return 0;
+}

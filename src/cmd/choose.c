@@ -1,0 +1,92 @@
+#include "cmd/choose.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "cmd/cmd.h"
+#include "sys/clock.h"
+#include "sys/fsys.h"
+
+static void
+bad_record(void *arg, const char *sid_hex, int rc)
+{
+	(void)rc;
+	report_talk(arg, "snapshot record '%.8s' is damaged: %s", sid_hex, err_text());
+}
+
+static int
+make_filter(struct choose *c)
+{
+	int rc = mem_new((void **)&c->absolute, mem_array(c->paths.count + 1, sizeof(char *)));
+
+	for (size_t i = 0; rc == OK && i < c->paths.count; i++)
+		rc = fsys_absolute(c->paths.v[i], &c->absolute[i]);
+	c->filter = (struct select_filter){
+		.hosts = c->hosts.v, .host_count = c->hosts.count,
+		.paths = (const char *const *)c->absolute, .path_count = c->paths.count,
+		.tags = c->tags.v, .tag_count = c->tags.count,
+	};
+	return rc;
+}
+
+int
+choose_open(struct context *ctx, struct choose *c, unsigned what)
+{
+	int rc;
+
+	if ((rc = make_filter(c)) || (rc = cmd_open(ctx, ctx->cmd->needs)))
+		return rc;
+	c->open = true;
+	return view_open(ctx->repo, what, bad_record, &ctx->report, &c->view);
+}
+
+int
+choose_one(struct choose *c, const char *text, const struct snapshots_item **snap,
+    const char **path)
+{
+	char *name;
+	int rc;
+
+	*snap = NULL;
+	if ((rc = select_split(text, &name, path)))
+		return rc;
+	if (!select_is_id(name))
+		c->by_time = true;
+	rc = select_one(&c->view.snaps, &c->filter, name, clock_wall_ns(), snap);
+	free(name);
+	return rc;
+}
+
+int
+choose_result(const struct choose *c, int rc, bool all)
+{
+	size_t n = c->view.snaps.damaged;
+
+	if (rc < 0 || !n || !(all || c->by_time))
+		return rc;
+	return fail(ERR_CORRUPT, "%zu snapshot record%s damaged; 'varve verify' tells more", n,
+	    n == 1 ? " is" : "s are");
+}
+
+void
+choose_close(struct choose *c)
+{
+	for (size_t i = 0; c->absolute && i < c->paths.count; i++)
+		free(c->absolute[i]);
+	free(c->absolute);
+	if (c->open)
+		view_close(&c->view);
+	args_list_clear(&c->hosts);
+	args_list_clear(&c->paths);
+	args_list_clear(&c->tags);
+	*c = (struct choose){ .open = false };
+}
+
+const char *
+choose_short(char buf[static CHOOSE_SHORT], const struct name_sid *sid)
+{
+	name_hex_bytes(sid->b, 4, buf);
+	return buf;
+}

@@ -1,0 +1,337 @@
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "cmd/choose.h"
+#include "cmd/cmd.h"
+#include "format/treenode.h"
+#include "ops/select.h"
+#include "ops/snapshot.h"
+#include "source/filter.h"
+#include "sys/clock.h"
+
+#define JOBS_MAX 256
+#define LEVEL_MAX 22
+
+struct snapshot_cmd {
+	struct report *rp;
+	struct snapshot_options o;
+	struct filter *filter;          /* owned */
+	struct args_list tags, if_present;
+	struct args_list tag_list;      /* tags at their commas apart; each owned */
+	uint64_t jobs, level;
+	const char *time;
+};
+
+static void
+progress(void *arg, const struct snapshot_progress *p)
+{
+	struct snapshot_cmd *c = arg;
+
+	report_progress(c->rp, &(struct report_progress){
+		.verb = "storing", .items = p->files, .bytes = p->bytes_total, .errors = p->errors,
+		    .path = p->path,
+	});
+}
+
+static void
+problem(void *arg, const char *path, const char *text)
+{
+	struct snapshot_cmd *c = arg;
+	json_t *obj;
+
+	report_talk(c->rp, "'%s': %s", path, text);
+	if (!c->rp->json)
+		return;
+	obj = json_object();
+	report_set_text(c->rp, obj, "type", "error");
+	report_set_text(c->rp, obj, "path", path);
+	report_set_text(c->rp, obj, "message", text);
+	report_json(c->rp, obj);
+}
+
+static void
+item(void *arg, char what, const char *path, uint64_t size)
+{
+	struct snapshot_cmd *c = arg;
+	json_t *obj;
+
+	if (c->rp->json) {
+		obj = json_object();
+		report_set_text(c->rp, obj, "type", "item");
+		report_set_text(c->rp, obj, "action", what == '+' ? "new" : what == 'M' ?
+		    "changed" : "unmodified");
+		report_set_text(c->rp, obj, "path", path);
+		report_set_number(c->rp, obj, "size", size);
+		report_json(c->rp, obj);
+	} else {
+		report_out(c->rp, "%c ", what);
+		report_out_name(c->rp, path, strlen(path));
+		report_out(c->rp, "\n");
+	}
+}
+
+static void
+summary_json(const struct snapshot_cmd *c, const struct snapshot_result *r)
+{
+	static const struct {
+		const char *key;
+		enum snaprec_stat stat;
+	} rows[] = {
+		{ "files", SNAPREC_FILES }, { "dirs", SNAPREC_DIRS }, { "others", SNAPREC_OTHERS },
+		{ "files_new", SNAPREC_FILES_NEW }, { "files_changed", SNAPREC_FILES_CHANGED },
+		{ "files_unmodified", SNAPREC_FILES_UNMODIFIED },
+		    { "databases", SNAPREC_DATABASES },
+		{ "bytes_read", SNAPREC_BYTES_READ }, { "bytes_total", SNAPREC_BYTES_TOTAL },
+		{ "bytes_new", SNAPREC_BYTES_NEW },
+	};
+	struct report *rp = c->rp;
+	json_t *obj = json_object();
+
+	report_set_text(rp, obj, "type", "summary");
+	report_set_sid(rp, obj, "snapshot", &r->sid);
+	report_set_sid(rp, obj, "parent", &r->parent);
+	for (size_t i = 0; i < ARGS_COUNT(rows); i++)
+		report_set_number(rp, obj, rows[i].key, r->stats[rows[i].stat]);
+	report_set_number(rp, obj, "bytes_stored",
+	    r->stats[SNAPREC_BYTES_STORED] + r->record_bytes);
+	report_set_seconds(rp, obj, "seconds", r->elapsed_ns);
+	report_set_number(rp, obj, "errors", r->stats[SNAPREC_ERRORS]);
+	report_set_flag(rp, obj, "dry_run", c->o.dry_run);
+	report_set_flag(rp, obj, "unchanged", r->unchanged);
+	report_json(rp, obj);
+}
+
+static void
+summary_text(const struct snapshot_cmd *c, const struct snapshot_result *r)
+{
+	char id[CHOOSE_SHORT], a[TEXT_SIZE_MAX], b[TEXT_SIZE_MAX], took[TEXT_SIZE_MAX];
+	struct report *rp = c->rp;
+	const uint64_t *s = r->stats;
+
+	if (rp->quiet)
+		return;
+	if (c->o.dry_run)
+		report_out(rp, "dry run: no snapshot made");
+	else if (r->unchanged)
+		report_out(rp, "nothing changed: no snapshot made");
+	else
+		report_out(rp, "snapshot %s made", choose_short(id, &r->sid));
+	if (!name_sid_is_zero(&r->parent))
+		report_out(rp, " (parent %s)", choose_short(id, &r->parent));
+	report_out(rp, "\nfiles: %ju new, %ju changed, %ju unmodified; directories: %ju",
+	    (uintmax_t)s[SNAPREC_FILES_NEW],
+	    (uintmax_t)s[SNAPREC_FILES_CHANGED], (uintmax_t)s[SNAPREC_FILES_UNMODIFIED],
+	    (uintmax_t)s[SNAPREC_DIRS]);
+	if (s[SNAPREC_OTHERS])
+		report_out(rp, "; others: %ju", (uintmax_t)s[SNAPREC_OTHERS]);
+	if (s[SNAPREC_DATABASES])
+		report_out(rp, "; databases: %ju", (uintmax_t)s[SNAPREC_DATABASES]);
+	report_out(rp, "\nread: %s of %s in %s\n", text_size(a, s[SNAPREC_BYTES_READ]),
+	    text_size(b, s[SNAPREC_BYTES_TOTAL]),
+	    text_duration(took, r->elapsed_ns));
+	report_out(rp, "%s: %s, stored in %s\n", c->o.dry_run ? "would add" : "added",
+	    text_size(a, s[SNAPREC_BYTES_NEW]),
+	    text_size(b, s[SNAPREC_BYTES_STORED] + r->record_bytes));
+}
+
+static int
+exclude(void *filter, const char *value)
+{
+	return filter_add(filter, value, false);
+}
+
+static int
+include(void *filter, const char *value)
+{
+	return filter_add(filter, value, true);
+}
+
+static int
+exclude_file(void *filter, const char *value)
+{
+	return filter_add_file(filter, value, false);
+}
+
+/* "--tag a,b --tag c" are three tags. */
+static int
+split_tags(struct snapshot_cmd *c)
+{
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < c->tags.count; i++)
+		for (const char *s = c->tags.v[i]; rc == OK && *s;) {
+			size_t n = strcspn(s, ",");
+			char *tag = NULL;
+
+			if (n && (rc = mem_dup_bytes((uint8_t **)&tag, s, n)) == OK &&
+			    (rc = args_list_add(&c->tag_list, tag)))
+				free(tag);
+			s += n + (s[n] == ',');
+		}
+	return rc;
+}
+
+/* What the options say about the source; operands are the paths. */
+static int
+check_source(struct snapshot_cmd *c, int argc)
+{
+	bool pipe = c->o.from_stdin || c->o.command;
+
+	if (c->o.from_stdin && c->o.command)
+		return fail(ERR_USAGE, "--stdin and --command exclude each other");
+	if (pipe && argc > 1)
+		return fail(ERR_USAGE, "%s takes no paths", c->o.command ? "--command" : "--stdin");
+	if (!pipe && argc == 1)
+		return fail(ERR_USAGE, "PATH is missing");
+	if (c->o.name && !pipe)
+		return fail(ERR_USAGE, "--name belongs to --stdin or --command");
+	if (c->o.name && !treenode_name_ok((const uint8_t *)c->o.name, strlen(c->o.name)))
+		return fail(ERR_USAGE, "--name '%s' is not a file name", c->o.name);
+	return OK;
+}
+
+static int
+check(struct snapshot_cmd *c, int argc, char **argv)
+{
+	int rc;
+
+	if ((rc = check_source(c, argc)) || (rc = split_tags(c)))
+		return rc;
+	if (c->jobs > JOBS_MAX)
+		return fail(ERR_USAGE, "--jobs is at most %d", JOBS_MAX);
+	if (c->level > LEVEL_MAX)
+		return fail(ERR_USAGE, "--compression-level is at most %d", LEVEL_MAX);
+	if (c->time && (rc = select_parse_time(c->time, clock_wall_ns(), &c->o.time_ns)))
+		return rc;
+	c->o.paths = (const char *const *)argv + 1;
+	c->o.path_count = (size_t)argc - 1;
+	c->o.tags = c->tag_list.v;
+	c->o.tag_count = c->tag_list.count;
+	c->o.if_present = c->if_present.v;
+	c->o.if_present_count = c->if_present.count;
+	c->o.filter = filter_is_empty(c->filter) ? NULL : c->filter;
+	c->o.jobs = (unsigned)c->jobs;
+	c->o.level = (int)c->level;
+	return OK;
+}
+
+static int
+snapshot(struct context *ctx, struct snapshot_cmd *c)
+{
+	struct snapshot_result res = { .unchanged = false };
+	int rc;
+
+	if ((rc = cmd_open(ctx, ctx->cmd->needs)))
+		return rc;
+	c->o.progress = progress;
+	c->o.problem = problem;
+	c->o.item = ctx->verbose && !ctx->quiet ? item : NULL;
+	c->o.arg = c;
+	rc = snapshot_run(ctx->repo, &c->o, &res);
+	if (rc != OK && rc != ERR_PARTIAL)
+		return rc;
+	if (ctx->json)
+		summary_json(c, &res);
+	else
+		summary_text(c, &res);
+	if (rc == ERR_PARTIAL)
+		return fail(ERR_PARTIAL,
+		    "%ju thing%s could not be read; the snapshot has everything else",
+		    (uintmax_t)res.stats[SNAPREC_ERRORS], res.stats[SNAPREC_ERRORS] == 1 ? "" :
+		    "s");
+	return OK;
+}
+
+static int
+run(struct context *ctx, int argc, char **argv)
+{
+	struct snapshot_cmd c = { .rp = &ctx->report };
+	int rc = filter_new(&c.filter);
+	const struct args_option opts[] = {
+		{ 'e', "exclude", ARGS_CALL, c.filter, exclude },
+		{ 'i', "include", ARGS_CALL, c.filter, include },
+		{ 0, "exclude-file", ARGS_CALL, c.filter, exclude_file },
+		{ 0, "exclude-caches", ARGS_FLAG, &c.o.exclude_caches, NULL },
+		{ 0, "exclude-if-present", ARGS_LIST, &c.if_present, NULL },
+		{ 0, "exclude-larger-than", ARGS_SIZE, &c.o.larger_than, NULL },
+		{ 'x', "one-file-system", ARGS_FLAG, &c.o.one_file_system, NULL },
+		{ 0, "stdin", ARGS_FLAG, &c.o.from_stdin, NULL },
+		{ 0, "command", ARGS_TEXT, &c.o.command, NULL },
+		{ 0, "name", ARGS_TEXT, &c.o.name, NULL },
+		{ 0, "tag", ARGS_LIST, &c.tags, NULL },
+		{ 'H', "host", ARGS_TEXT, &c.o.host, NULL },
+		{ 0, "parent", ARGS_TEXT, &c.o.parent, NULL },
+		{ 0, "rehash", ARGS_FLAG, &c.o.rehash, NULL },
+		{ 0, "paranoid", ARGS_FLAG, &c.o.paranoid, NULL },
+		{ 0, "skip-if-unchanged", ARGS_FLAG, &c.o.skip_if_unchanged, NULL },
+		{ 'n', "dry-run", ARGS_FLAG, &c.o.dry_run, NULL },
+		{ 0, "time", ARGS_TEXT, &c.time, NULL },
+		{ 'j', "jobs", ARGS_NUMBER, &c.jobs, NULL },
+		{ 0, "compression-level", ARGS_NUMBER, &c.level, NULL },
+	};
+
+	if (rc == OK && (rc = cmd_parse(ctx, opts, ARGS_COUNT(opts), &argc, argv)) == OK &&
+	    (rc = check(&c, argc, argv)) == OK)
+		rc = snapshot(ctx, &c);
+	for (size_t i = 0; i < c.tag_list.count; i++)
+		free((void *)(uintptr_t)c.tag_list.v[i]);
+	args_list_clear(&c.tag_list);
+	args_list_clear(&c.tags);
+	args_list_clear(&c.if_present);
+	filter_free(c.filter);
+	return rc;
+}
+
+const struct cmd cmd_snapshot = {
+	.name = "snapshot",
+	.aliases = "backup create",
+	.summary = "store directories and files as they are now",
+	.usage =
+	    "Usage: varve snapshot [OPTIONS] PATH...\n"
+	    "       varve snapshot [OPTIONS] --stdin | --command CMD [--name NAME]\n"
+	    "\n"
+	    "Stores what is new since the last snapshot of the same host and paths.  Files\n"
+	    "whose size, times and inode are those of that snapshot are not read.  What\n"
+	    "cannot be read is reported, the rest is stored (exit status 3).\n"
+	    "\n"
+	    "What to take (patterns as in gitignore; the last one that matches decides):\n"
+	    "  -e, --exclude PATTERN     leave out (repeatable)\n"
+	    "  -i, --include PATTERN     take back what an earlier pattern left out\n"
+	    "      --exclude-file FILE   patterns, one a line; '-' is standard input\n"
+	    "      --exclude-caches      leave out the content of directories with a\n"
+	    "                            CACHEDIR.TAG\n"
+	    "      --exclude-if-present NAME[:TEXT]  ... with a file NAME (that begins with\n"
+	    "                                        TEXT)\n"
+	    "      --exclude-larger-than SIZE  leave out larger files: 500M, 2G\n"
+	    "  -x, --one-file-system     do not enter other file systems\n"
+	    "      --stdin               standard input as a file\n"
+	    "      --command CMD         the output of a shell command; no snapshot if it\n"
+	    "                            fails\n"
+	    "      --name NAME           name of that file (default: stdin)\n"
+	    "How:\n"
+	    "      --rehash              read every file\n"
+	    "      --paranoid            recognise nothing by fingerprints, only by\n"
+	    "                            cryptographic hashes\n"
+	    "      --parent ID|none      compare with this snapshot\n"
+	    "      --skip-if-unchanged   no snapshot if everything is as in the last one\n"
+	    "  -n, --dry-run             store nothing, say how much would be\n"
+	    "  -j, --jobs N              threads (default: one per processor)\n"
+	    "      --compression-level N zstd level, 1 to 22 (default 3)\n"
+	    "What to write beside it:\n"
+	    "      --tag TAG[,TAG]       tags (repeatable)\n"
+	    "  -H, --host HOST           instead of this machine's name\n"
+	    "      --time TIME           instead of now: 2026-11-20T09:00\n"
+	    "  -v, --verbose             name what is new (+), changed (M), unmodified (U)\n"
+	    "\n"
+	    "Examples:\n"
+	    "  varve snapshot /srv/app /etc --exclude '*.tmp' --tag hourly\n"
+	    "  varve snapshot --command 'pg_dump app' --name app.sql\n"
+	    "  varve snapshot /home --exclude-caches -x --json\n",
+	.needs = CMD_REPO | CMD_KEY | CMD_WRITES,
+	.run = run,
+};

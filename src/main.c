@@ -1,0 +1,93 @@
+/*
+ * varve: snapshots of directories, deduplicated and encrypted.
+ *
+ * Where things are; each layer includes only those above it in this list:
+ *
+ *      format/      every byte on disk: pure encoders and decoders (SPEC.md is their text)
+ *      src/base/    errors, memory, text, options
+ *      src/sys/     the only door to the system: repository directory, user's trees, clock, signals
+ *      src/codec/   hashes, seals, compression, cut points, keys
+ *      src/store/   objects: packs, index, records, trees; one writer's session; settling of counts
+ *      src/source/  what a snapshot takes: patterns, tags of directories
+ *      src/ops/     one operation each: a struct in, a struct out
+ *      src/cmd/     one command each: options in, text or JSON out
+ *      src/main.c   this table, and the exit status
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "cmd/cmd.h"
+#include "cmd/secret.h"
+#include "store/repo.h"
+#include "sys/fsys.h"
+#include "sys/signals.h"
+
+extern const struct cmd cmd_init, cmd_snapshot, cmd_list, cmd_ls, cmd_restore, cmd_cat, cmd_diff,
+    cmd_find, cmd_stats, cmd_key,
+    cmd_version, cmd_help;
+
+static const struct cmd *const table[] = {
+	&cmd_init, &cmd_snapshot, &cmd_list, &cmd_ls, &cmd_restore, &cmd_cat, &cmd_diff, &cmd_find,
+	    &cmd_stats, &cmd_key,
+	&cmd_version, &cmd_help, NULL,
+};
+
+static int
+unknown(const char *name)
+{
+	const char *near = cmd_nearest(table, name);
+
+	if (near)
+		return fail(ERR_USAGE, "unknown command '%s' (did you mean '%s'?)", name, near);
+	return fail(ERR_USAGE, "unknown command '%s'", name);
+}
+
+static int
+run(struct context *ctx, int argc, char **argv)
+{
+	int rc;
+
+	if ((rc = cmd_parse_global(ctx, &argc, argv)))
+		return rc;
+	if (argc == 1) {
+		cmd_print_commands(ctx, !ctx->help);
+		return ctx->help ? OK : fail(ERR_USAGE, "no command given");
+	}
+	ctx->cmd = cmd_find_name(table, argv[1]);
+	return ctx->cmd ? ctx->cmd->run(ctx, argc - 1, argv + 1) : unknown(argv[1]);
+}
+
+static int
+finish(struct context *ctx, int rc)
+{
+	struct report *rp = &ctx->report;
+
+	/* The command's own failure is worth more than one of its output. */
+	if (rc < 0)
+		report_talk(rp, "%s", err_text());
+	if (rc == ERR_USAGE && ctx->cmd)
+		report_talk(rp, "see 'varve help %s'", ctx->cmd->name);
+	else if (rc == ERR_USAGE)
+		report_talk(rp, "see 'varve help'");
+	if (report_finish(rp) && rc >= 0) {
+		report_talk(rp, "%s", err_text());
+		rc = ERR_FAILED;
+	}
+	repo_close(ctx->repo);
+	return err_exit_status(rc);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct context ctx = { .table = table };
+
+	if (argc > 1 && strcmp(argv[1], "--version") == 0)
+		argv[1] += 2;
+	secret_protect();
+	signals_init();
+	fsys_raise_limits();
+	report_init(&ctx.report);
+	return finish(&ctx, run(&ctx, argc, argv));
+}

@@ -1,0 +1,187 @@
+/*
+ * filebuild: rows of a list are gathered per level like the digits of a counter: a full node is put and becomes a row above.
+ *
+ * The parent's content runs along: its piece that covers the same offset gives the chunk for free when length and fingerprint are
+ * equal (CH-4), and else the base that the new chunk is likely to resemble.
+ */
+#include "ops/filebuild.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "codec/digest.h"
+#include "format/frame.h"
+
+#define CUT_MIN 64
+#define CUT_MODULUS 1024
+
+void
+filebuild_init(struct filebuild *b, struct session *s, const struct repo *r, const struct chunker *c, bool fingerprints)
+{
+	*b = (struct filebuild){ .s = s, .repo = r, .chunker = c, .fingerprints = fingerprints };
+}
+
+void
+filebuild_clear(struct filebuild *b)
+{
+	for (int i = 0; i <= LISTNODE_LEVEL_MAX; i++)
+		mem_buf_clear(&b->level[i].buf);
+}
+
+void
+filebuild_begin(struct filebuild *b, struct tree_content *old)
+{
+	for (int i = 0; i <= LISTNODE_LEVEL_MAX; i++) {
+		b->level[i].buf.len = 0;
+		b->level[i].rows = b->level[i].closed = 0;
+		b->level[i].total = 0;
+	}
+	b->off = 0;
+	b->old = old;
+	b->have_piece = false;
+	b->hint = (struct name){ { 0 } };
+	b->bytes_new = 0;
+}
+
+static int level_close(struct filebuild *b, int n);
+
+static int
+level_row(struct filebuild *b, int n, const struct listnode_row *row)
+{
+	struct filebuild_level *l;
+	int rc;
+
+	if (n > LISTNODE_LEVEL_MAX)
+		return fail(ERR_FAILED, "the file is too long");
+	l = &b->level[n];
+	if ((rc = mem_buf_reserve(&l->buf, LISTNODE_HEAD_LEN + LISTNODE_ROW_LEN)))
+		return rc;
+	if (l->buf.len == 0)
+		l->buf.len = listnode_head_encode(l->buf.p, l->buf.cap, (uint8_t)n);
+	l->buf.len += listnode_row_encode(l->buf.p + l->buf.len, l->buf.cap - l->buf.len, row);
+	l->rows++;
+	l->total += row->len;
+	l->only = *row;
+	return listnode_ends(l->rows, row) ? level_close(b, n) : OK;
+}
+
+static int
+level_put(struct filebuild *b, int n, struct name *id)
+{
+	struct filebuild_level *l = &b->level[n];
+	const struct name *base = n == 0 && !name_is_zero(&b->hint) ? &b->hint : NULL;
+
+	return session_put(b->s, FRAME_LIST, l->buf.p, l->buf.len, base, id, NULL);
+}
+
+static int
+level_close(struct filebuild *b, int n)
+{
+	struct filebuild_level *l = &b->level[n];
+	struct listnode_row row = { .len = l->total };
+	int rc;
+
+	if ((rc = level_put(b, n, &row.id)))
+		return rc;
+	l->closed++;
+	l->buf.len = 0;
+	l->rows = 0;
+	l->total = 0;
+	return level_row(b, n + 1, &row);
+}
+
+/* Let the parent's pieces catch up with our offset. */
+static int
+follow(struct filebuild *b)
+{
+	const struct name *node;
+	int rc;
+
+	while (b->old && (!b->have_piece || b->piece.off + b->piece.len <= b->off)) {
+		rc = tree_content_next(b->old, &b->piece);
+		b->have_piece = rc == FOUND;
+		if (rc == FOUND) {
+			node = tree_content_node_id(b->old);
+			if (node)
+				b->hint = *node;
+			continue;
+		}
+		b->old = NULL;
+		/* A damaged parent only costs the shortcut. */
+		if (rc != AT_END && rc != ERR_CORRUPT && rc != ERR_AUTH && rc != ERR_ABSENT)
+			return rc;
+	}
+	return OK;
+}
+
+int
+filebuild_chunk(struct filebuild *b, const uint8_t *p, size_t len)
+{
+	struct listnode_row row = { .len = len };
+	const struct name *base = NULL;
+	bool was_new = false;
+	int rc;
+
+	if ((rc = follow(b)))
+		return rc;
+	digest_poly1305(row.fingerprint, b->repo->keys->fingerprint, p, len);
+	if (b->have_piece && b->old && !b->piece.hole) {
+		base = &b->piece.id;
+		if (b->fingerprints && b->piece.off == b->off && b->piece.len == len &&
+		    memcmp(b->piece.fingerprint, row.fingerprint, sizeof(row.fingerprint)) == 0) {
+			if ((rc = session_has(b->s, &b->piece.id)) < 0)
+				return rc;
+			if (rc == FOUND) {
+				row.id = b->piece.id;
+				goto out;
+			}
+		}
+	}
+	if ((rc = session_put(b->s, FRAME_DATA, p, len, base, &row.id, &was_new)))
+		return rc;
+	if (was_new)
+		b->bytes_new += len;
+out:
+	b->off += len;
+	return level_row(b, 0, &row);
+}
+
+int
+filebuild_hole(struct filebuild *b, uint64_t len)
+{
+	struct listnode_row row = { .len = len };
+
+	b->off += len;
+	return level_row(b, 0, &row);
+}
+
+int
+filebuild_end(struct filebuild *b, struct filebuild_content *out)
+{
+	struct filebuild_level *l;
+	int rc;
+
+	*out = (struct filebuild_content){ .size = b->off };
+	if (b->off == 0)
+		return OK;
+	l = &b->level[0];
+	if (l->closed == 0 && l->rows == 1 && !name_is_zero(&l->only.id)) {
+		out->id = l->only.id;
+		memcpy(out->fingerprint, l->only.fingerprint, sizeof(out->fingerprint));
+		return OK;
+	}
+	out->list = true;
+	for (int n = 0; n <= LISTNODE_LEVEL_MAX; n++) {
+		l = &b->level[n];
+		if (l->closed == 0) {
+			if (n > 0 && l->rows == 1) {
+				out->id = l->only.id;
+				return OK;
+			}
+			return level_put(b, n, &out->id);
+		}
+		if (l->rows && (rc = level_close(b, n)))
+			return rc;
+	}
+	return fail(ERR_FAILED, "the file is too long");
+}

@@ -1,0 +1,52 @@
+/* filebuild: the content of one file, cut into chunks and, if there are several, a list (SPEC CH-5, LN-3). */
+#ifndef OPS_FILEBUILD_H
+#define OPS_FILEBUILD_H
+
+#include "base/mem.h"
+#include "codec/chunker.h"
+#include "format/listnode.h"
+#include "store/session.h"
+#include "store/tree.h"
+
+struct filebuild_level {
+	struct mem_buf buf;
+	uint32_t rows, closed;
+	uint64_t total;
+	struct listnode_row only;       /* the newest row */
+};
+
+struct filebuild {
+	struct session *s;
+	const struct repo *repo;
+	const struct chunker *chunker;
+	bool fingerprints;              /* may equal fingerprints stand for equal content? */
+	struct filebuild_level level[LISTNODE_LEVEL_MAX + 1];
+	uint64_t off;                   /* bytes taken so far */
+	struct tree_content *old;       /* the parent's content, or NULL */
+	struct tree_piece piece;        /* its piece at or before off */
+	bool have_piece;
+	struct name hint;               /* the parent's list node around here; zero for none */
+	uint64_t bytes_new;             /* of chunks that were not there */
+};
+
+/* Once; buffers are kept between files. */
+void filebuild_init(struct filebuild *b, struct session *s, const struct repo *r, const struct chunker *c, bool fingerprints);
+void filebuild_clear(struct filebuild *b);
+
+/* Begin a file; old: the parent's content of the same path (borrowed until filebuild_end), or NULL. */
+void filebuild_begin(struct filebuild *b, struct tree_content *old);
+
+/* One chunk of data; or a hole. */
+int filebuild_chunk(struct filebuild *b, const uint8_t *p, size_t len) __attribute__((warn_unused_result));
+int filebuild_hole(struct filebuild *b, uint64_t len) __attribute__((warn_unused_result));
+
+/* The file's content: id, whether it is a list, and a single chunk's fingerprint.  Of an empty file: a zero id. */
+struct filebuild_content {
+	struct name id;
+	bool list;
+	uint8_t fingerprint[16];
+	uint64_t size;
+};
+int filebuild_end(struct filebuild *b, struct filebuild_content *out) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,578 @@
+/*
+ * Entries that are not directories.  What is there already decides:
+ *
+ *      nothing                 make it
+ *      the same                leave it, set what metadata differs
+ *      something else          make it under a temporary name, rename it over
+ *      a directory             only --delete removes it
+ *
+ * A regular file never has its own name before it is complete.  The other names of a hard-linked file are linked to the first one
+ * restored, which is found again component by component beneath the target.
+ */
+#include "ops/place.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "format/treenode.h"
+#include "sys/clock.h"
+#include "sys/fsys.h"
+
+#define PATH_SHOWN 500                  /* bytes of a path in a message */
+#define TICK_NS (CLOCK_NS / 10)
+
+/* The entry at hand, with what is there under its name. */
+struct spot {
+	const struct place_dir *dir;
+	const struct treenode_entry *e;
+	char name[TREENODE_NAME_MAX + 1];
+	bool there;
+	struct fsys_stat st;
+};
+
+const char *
+place_path(const struct place *p)
+{
+	return p->path.len > 1 ? (const char *)p->path.p : "/";
+}
+
+int
+place_push(struct place *p, const void *name, size_t len, size_t *old_len)
+{
+	int rc = mem_buf_reserve(&p->path, len + 2);
+
+	*old_len = p->path.len;
+	if (rc)
+		return rc;
+	if (p->path.len > 0)
+		p->path.len--;
+	memcpy(p->path.p + p->path.len, "/", 1);
+	memcpy(p->path.p + p->path.len + 1, name, len);
+	p->path.len += len + 2;
+	p->path.p[p->path.len - 1] = '\0';
+	return OK;
+}
+
+void
+place_pop(struct place *p, size_t old_len)
+{
+	p->path.len = old_len;
+	if (old_len > 0)
+		p->path.p[old_len - 1] = '\0';
+}
+
+void
+place_item(struct place *p, char what, uint64_t size)
+{
+	if (p->o->item)
+		p->o->item(p->o->arg, what, place_path(p), size);
+}
+
+void
+place_tick(struct place *p)
+{
+	int64_t now;
+
+	if (!p->o->progress)
+		return;
+	now = clock_steady_ns();
+	if (now < p->next_tick_ns)
+		return;
+	p->next_tick_ns = now + TICK_NS;
+	p->progress.path = place_path(p);
+	p->progress.errors = p->res->errors;
+	p->o->progress(p->o->arg, &p->progress);
+}
+
+int
+place_unproved(struct place *p)
+{
+	const char *path = place_path(p);
+
+	return p->o->verify && !p->o->dry_run ?
+	    mem_buf_add(&p->unproved, path, strlen(path) + 1) : OK;
+}
+
+/* Nothing more can be done in this target, or at all. */
+static bool
+is_final(int rc)
+{
+	int e = err_errno();
+
+	return rc == ERR_NOMEM || rc == ERR_INTERRUPTED ||
+	    e == ENOSPC || e == EDQUOT || e == EROFS;
+}
+
+int
+place_problem(struct place *p, int rc)
+{
+	const char *path = place_path(p);
+	size_t len = strlen(path);
+	bool final = is_final(rc);
+
+	if (rc == ERR_INTERRUPTED)
+		return rc;
+	rc = err_context(rc, "cannot restore '%s%s'",
+	    len > PATH_SHOWN ? "..." : "",
+	    len > PATH_SHOWN ? path + len - PATH_SHOWN : path);
+	if (final)
+		return rc;
+	p->res->errors++;
+	if (rc == ERR_CORRUPT)
+		p->res->damaged++;
+	if (p->o->problem)
+		p->o->problem(p->o->arg, path, err_text());
+	return OK;
+}
+
+bool
+place_may_replace(const struct place *p, const struct treenode_entry *e,
+    const struct fsys_stat *st)
+{
+	if (p->o->overwrite == RESTORE_NEVER)
+		return false;
+	return p->o->overwrite != RESTORE_IF_NEWER || e->mtime > st->mtime ||
+	    (e->mtime == st->mtime && e->mtime_ns > st->mtime_ns);
+}
+
+void
+place_meta(const struct place *p, const struct treenode_entry *e,
+    struct target_meta *m)
+{
+	struct cursor c;
+	const uint8_t *val;
+	size_t len;
+
+	*m = (struct target_meta){
+		.mode = e->mode, .uid = owners_uid(&p->owners, e->uid),
+		.gid = owners_gid(&p->owners, e->gid),
+		.mtime = e->mtime, .mtime_ns = e->mtime_ns,
+	};
+	if (e->ext_len == 0)
+		return;
+	if (treenode_ext_find(e->ext, e->ext_len, TREENODE_EXT_XATTR, &val,
+	    &len)) {
+		m->xattrs = val;
+		m->xattrs_len = len;
+	}
+	if (treenode_ext_find(e->ext, e->ext_len, TREENODE_EXT_FLAGS, &val,
+	    &len)) {
+		cursor_init(&c, val, len);
+		m->flags = cursor_u32(&c);
+	}
+}
+
+/* What is there is right except perhaps for its metadata; fd: it is open, or -1. */
+static int
+keep(struct place *p, const struct spot *s, int fd)
+{
+	struct target_place at = { .dirfd = s->dir->fd, .name = s->name,
+	    .fd = fd, .root = p->root, .dry = p->o->dry_run };
+	struct target_meta want;
+	bool changed = false;
+	int rc;
+
+	place_meta(p, s->e, &want);
+	rc = target_fix(&at, &s->st, &want, &changed);
+	if (rc == OK)
+		place_item(p, changed ? 'm' : 'U', s->e->size);
+	p->res->files_unchanged += rc == OK && s->e->kind == TREENODE_FILE;
+	return rc;
+}
+
+/* Give a new file at dir/name (open as fd, or -1) its metadata. */
+static int
+dress(struct place *p, const struct spot *s, const char *name, int fd)
+{
+	struct target_place at = { .dirfd = s->dir->fd, .name = name,
+	    .fd = fd, .root = p->root, .bare = !s->dir->acl };
+	struct target_meta want;
+	struct fsys_stat st;
+	bool changed = false;
+	int rc = fd >= 0 ? fsys_stat(fd, "", &st) :
+	    fsys_stat(s->dir->fd, name, &st);
+
+	place_meta(p, s->e, &want);
+	return rc ? rc : target_fix(&at, &st, &want, &changed);
+}
+
+/* A directory in the way is removed only if the user allows it. */
+static int
+clear_way(struct place *p, struct spot *s)
+{
+	if (!s->there || !S_ISDIR(s->st.mode))
+		return OK;
+	if (!p->o->delete_extra)
+		return fail(ERR_FAILED, "a directory is in the way");
+	s->there = false;
+	if (p->o->dry_run)
+		return OK;
+	return target_remove(s->dir->fd, s->name, &p->res->deleted);
+}
+
+/*
+ * Permissions to create a file with: the final ones where that saves setting them, else none for others as long as it is not
+ * complete.
+ */
+static uint32_t
+first_mode(const struct place *p, const struct treenode_entry *e)
+{
+	bool ours = !p->root || (owners_uid(&p->owners, e->uid) == 0 &&
+	    owners_gid(&p->owners, e->gid) == 0);
+
+	return e->ext_len || !ours ? 0600 : e->mode & 0777u;
+}
+
+static int
+file_write(struct place *p, struct spot *s, int old)
+{
+	char temp[TARGET_TEMP_MAX];
+	int fd = -1, rc, worn;
+
+	if ((rc = clear_way(p, s)))
+		return rc;
+	if (p->o->dry_run)
+		goto done;
+	do {
+		target_temp_name(&p->temp, temp);
+		rc = target_create(s->dir->fd, temp, first_mode(p, s->e), &fd);
+	} while (rc == ERR_EXISTS);
+	if (rc)
+		return rc;
+	if ((rc = refill_write(&p->content, s->e, fd, old)) == OK) {
+		worn = dress(p, s, temp, fd);
+		rc = worn ? place_problem(p, worn) : OK;
+	}
+	/* Some file systems tell only now what could not be written. */
+	if (close(fd) && rc == OK)
+		rc = fail_io("cannot write");
+	if (rc == OK)
+		rc = target_rename(s->dir->fd, temp, s->name);
+	if (rc) {
+		unlinkat(s->dir->fd, temp, 0);
+		return rc;
+	}
+done:
+	place_item(p, s->there ? 'M' : '+', s->e->size);
+	p->res->files_restored++;
+	return OK;
+}
+
+static bool
+meta_differs(struct place *p, const struct spot *s, int fd)
+{
+	struct target_place at = { .dirfd = s->dir->fd, .name = s->name,
+	    .fd = fd, .root = p->root, .dry = true };
+	struct target_meta want;
+	bool changed = false;
+
+	place_meta(p, s->e, &want);
+	return target_fix(&at, &s->st, &want, &changed) || changed;
+}
+
+/* FOUND: what is there has the right content; OK: not.  *fd: it is open, else -1. */
+static int
+file_same(struct place *p, struct spot *s, int *fd)
+{
+	const struct treenode_entry *e = s->e;
+	int rc;
+
+	*fd = -1;
+	if (!s->there || !S_ISREG(s->st.mode))
+		return OK;
+	if (p->o->overwrite == RESTORE_IF_CHANGED && s->st.size == e->size &&
+	    s->st.mtime == e->mtime && s->st.mtime_ns == e->mtime_ns)
+		return FOUND;
+	if (fsys_open_file(s->dir->fd, s->name, fd))
+		return OK;              /* unreadable: replaced as a whole */
+	if ((rc = fsys_stat(*fd, "", &s->st)))
+		return rc;
+	return S_ISREG(s->st.mode) ?
+	    refill_same(&p->content, e, *fd, s->st.size) : OK;
+}
+
+static int
+place_file(struct place *p, struct spot *s)
+{
+	bool shared = s->there && s->st.nlink > 1 &&
+	    !(s->e->flags & TREENODE_HARDLINK);
+	int fd, rc;
+
+	if (s->e->flags & TREENODE_UNREAD)
+		return fail(ERR_FAILED,
+		    "it could not be read when the snapshot was made");
+	rc = file_same(p, s, &fd);
+	/* Another name's metadata must not change through this one. */
+	if (rc == FOUND && shared && meta_differs(p, s, fd))
+		rc = OK;
+	if (rc == FOUND)
+		rc = keep(p, s, fd);
+	else if (rc == OK)
+		rc = file_write(p, s, fd);
+	fsys_close(fd);
+	return rc;
+}
+
+static uint32_t
+type_of(const struct treenode_entry *e)
+{
+	switch (e->kind) {
+	case TREENODE_LINK:
+		return S_IFLNK;
+	case TREENODE_FIFO:
+		return S_IFIFO;
+	case TREENODE_CHAR:
+		return S_IFCHR;
+	case TREENODE_BLOCK:
+		return S_IFBLK;
+	case TREENODE_SOCKET:
+		return S_IFSOCK;
+	default:
+		return S_IFREG;
+	}
+}
+
+static bool
+is_device(const struct treenode_entry *e)
+{
+	return e->kind == TREENODE_CHAR || e->kind == TREENODE_BLOCK;
+}
+
+static bool
+special_same(const struct spot *s)
+{
+	const struct treenode_entry *e = s->e;
+	char text[TREENODE_TARGET_MAX + 2];
+	size_t len;
+
+	if (!s->there || (s->st.mode & S_IFMT) != type_of(e))
+		return false;
+	if (is_device(e))
+		return s->st.rdev_major == e->size >> 32 &&
+		    s->st.rdev_minor == (uint32_t)e->size;
+	if (e->kind != TREENODE_LINK)
+		return true;
+	return fsys_readlink(s->dir->fd, s->name, text, sizeof(text), &len) ==
+	    OK && len == e->size && memcmp(text, e->target, len) == 0;
+}
+
+static int
+special_make(int dirfd, const char *name, const struct treenode_entry *e)
+{
+	char text[TREENODE_TARGET_MAX + 1];
+
+	if (e->kind != TREENODE_LINK)
+		return target_make_node(dirfd, name, type_of(e),
+		    (uint32_t)(e->size >> 32), (uint32_t)e->size);
+	memcpy(text, e->target, (size_t)e->size);
+	text[e->size] = '\0';
+	return target_symlink(dirfd, name, text);
+}
+
+/* Symbolic links, fifos, sockets, devices: they are whole from the start, so a free name needs no temporary one. */
+static int
+place_special(struct place *p, struct spot *s)
+{
+	char temp[TARGET_TEMP_MAX];
+	const char *name = s->name;
+	int rc;
+
+	if (is_device(s->e) && !p->o->devices) {
+		place_item(p, 's', 0);
+		return OK;
+	}
+	if (special_same(s))
+		return keep(p, s, -1);
+	if ((rc = clear_way(p, s)))
+		return rc;
+	if (p->o->dry_run)
+		goto done;
+	if (s->there) {
+		target_temp_name(&p->temp, temp);
+		name = temp;
+	}
+	if ((rc = special_make(s->dir->fd, name, s->e)))
+		return rc;
+	rc = dress(p, s, name, -1);
+	if (rc)
+		rc = place_problem(p, rc);
+	if (s->there && rc == OK)
+		rc = target_rename(s->dir->fd, temp, s->name);
+	if (s->there && rc)
+		unlinkat(s->dir->fd, temp, 0);
+	if (rc)
+		return rc;
+done:
+	place_item(p, s->there ? 'M' : '+', 0);
+	p->res->others++;
+	return OK;
+}
+
+/* Open the directory that holds the last component of path, beneath the target. */
+static int
+open_above(const struct place *p, const char *path, int *dirfd,
+    const char **last)
+{
+	char name[TREENODE_NAME_MAX + 1];
+	int fd = p->root_fd, next, rc = OK;
+	const char *slash;
+	size_t len;
+
+	*dirfd = -1;
+	while (*path == '/')
+		path++;
+	while (rc == OK && (slash = strchr(path, '/'))) {
+		len = (size_t)(slash - path);
+		if (len >= sizeof(name))
+			rc = fail(ERR_FAILED, "a name is too long");
+		else {
+			memcpy(name, path, len);
+			name[len] = '\0';
+			rc = target_open_dir(fd, name, &next);
+		}
+		if (fd != p->root_fd)
+			fsys_close(fd);
+		fd = rc ? p->root_fd : next;
+		path = slash + 1;
+	}
+	*last = path;
+	if (rc == OK)
+		*dirfd = fd;
+	return rc;
+}
+
+static int
+link_make(struct place *p, const struct spot *s, int from, const char *old)
+{
+	char temp[TARGET_TEMP_MAX];
+	int rc;
+
+	if (!s->there)
+		return target_link(from, old, s->dir->fd, s->name);
+	target_temp_name(&p->temp, temp);
+	if ((rc = target_link(from, old, s->dir->fd, temp)))
+		return rc;
+	if ((rc = target_rename(s->dir->fd, temp, s->name)))
+		unlinkat(s->dir->fd, temp, 0);
+	return rc;
+}
+
+/* Is what is there a name of the file already, as it should be? */
+static bool
+link_there(const struct place *p, const struct spot *s)
+{
+	const struct links_entry *l = links_find(&p->links, s->e->dev,
+	    s->e->inode);
+
+	return l && s->there && l->target_inode &&
+	    s->st.dev == l->target_dev && s->st.inode == l->target_inode;
+}
+
+/* FOUND: done; OK: no link can be made, the entry is restored for itself. */
+static int
+place_link(struct place *p, struct spot *s)
+{
+	const struct links_entry *l = links_find(&p->links, s->e->dev,
+	    s->e->inode);
+	struct fsys_stat st;
+	const char *last;
+	int from, rc;
+
+	if (!l)
+		return OK;
+	if ((rc = clear_way(p, s)))
+		return rc;
+	if (!p->o->dry_run) {
+		rc = open_above(p, links_path(&p->links, l), &from, &last);
+		if (rc == OK && (rc = fsys_stat(from, last, &st)) == OK &&
+		    st.dev == l->target_dev && st.inode == l->target_inode)
+			rc = link_make(p, s, from, last);
+		else if (rc == OK)
+			rc = fail(ERR_ABSENT, "the first name is gone");
+		if (from != p->root_fd)
+			fsys_close(from);
+		if (rc)
+			return is_final(rc) ? rc : OK;
+	}
+	place_item(p, s->there ? 'M' : '+', s->e->size);
+	p->res->files_restored += s->e->kind == TREENODE_FILE;
+	p->res->others += s->e->kind != TREENODE_FILE;
+	return FOUND;
+}
+
+/* The entry is in its place: later names of it are links to this one. */
+static int
+link_remember(struct place *p, const struct spot *s)
+{
+	struct links_entry l = { .dev = s->e->dev, .inode = s->e->inode };
+	struct fsys_stat st;
+	int rc;
+
+	if (s->dir->fd >= 0 && (!p->o->dry_run || s->there)) {
+		rc = fsys_stat(s->dir->fd, s->name, &st);
+		if (rc)
+			return rc == ERR_ABSENT ? OK : rc;
+		l.target_dev = st.dev;
+		l.target_inode = st.inode;
+	}
+	return links_add(&p->links, &l, place_path(p) + p->base_len);
+}
+
+static int
+place_here(struct place *p, struct spot *s)
+{
+	bool linked = (s->e->flags & TREENODE_HARDLINK) != 0;
+	int rc = OK;
+
+	if (!s->dir->fresh && s->dir->fd >= 0) {
+		rc = fsys_stat(s->dir->fd, s->name, &s->st);
+		s->there = rc == OK;
+		if (rc && rc != ERR_ABSENT)
+			return rc;
+	}
+	if (linked && link_there(p, s)) {
+		place_item(p, 'U', s->e->size);
+		p->res->files_unchanged += s->e->kind == TREENODE_FILE;
+		return OK;
+	}
+	if (s->there && !place_may_replace(p, s->e, &s->st)) {
+		place_item(p, 's', s->e->size);
+		p->res->files_skipped++;
+		return place_unproved(p);
+	}
+	rc = linked ? place_link(p, s) : OK;
+	if (rc)
+		return rc == FOUND ? OK : rc;
+	rc = s->e->kind == TREENODE_FILE ? place_file(p, s) :
+	    place_special(p, s);
+	if (rc == OK && linked)
+		rc = link_remember(p, s);
+	return rc;
+}
+
+int
+place_entry(struct place *p, const struct place_dir *dir,
+    const struct treenode_entry *e)
+{
+	struct spot s = { .dir = dir, .e = e };
+	int rc;
+
+	memcpy(s.name, e->name, e->name_len);
+	s.name[e->name_len] = '\0';
+	if (e->kind == TREENODE_FILE) {
+		p->res->bytes_total += e->size;
+		p->progress.files++;
+	}
+	rc = place_here(p, &s);
+	if (rc) {
+		if ((rc = place_problem(p, rc)) == OK)
+			rc = place_unproved(p);
+	}
+	p->progress.bytes = p->res->bytes_total;
+	place_tick(p);
+	return rc;
+}

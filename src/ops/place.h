@@ -1,0 +1,70 @@
+/*
+ * place: one entry of a snapshot that is not a directory, brought into an open directory of the target; and what that shares
+ * with the walk in restore.c: paths, reports, metadata.
+ */
+#ifndef OPS_PLACE_H
+#define OPS_PLACE_H
+
+#include "ops/links.h"
+#include "ops/owners.h"
+#include "ops/refill.h"
+#include "ops/restore.h"
+#include "sys/target.h"
+
+struct treenode_entry;
+
+/* A directory of the target. */
+struct place_dir {
+	int fd;                         /* -1: a dry run that would make it */
+	bool fresh;                     /* made by this run: nothing is in it that we did not put there */
+	bool acl;                       /* it passes an ACL on to what is made in it */
+};
+
+struct place {
+	const struct restore_options *o;
+	struct restore_result *res;
+	struct refill content;
+	struct owners owners;
+	struct links links;
+	int root_fd;                    /* the target; -1 as in place_dir */
+	bool root;                      /* effective user 0: owners can be set */
+	uint32_t uid;                   /* effective user */
+	uint64_t temp;                  /* of target_temp_name */
+	struct mem_buf path;            /* of the entry at hand, in the snapshot, "/a/b"; zero-terminated */
+	size_t base_len;                /* the part of it above the target */
+	struct mem_buf unproved;        /* paths skipped or failed, zero-terminated, in the order met */
+	struct restore_progress progress;
+	int64_t next_tick_ns;
+};
+
+/*
+ * Restore the entry whose path p->path holds, whatever is there now.  Reports an item, and problems of this entry alone.
+ *
+ * Errors: only what ends the restore: ERR_NOMEM, ERR_INTERRUPTED, a full or read-only target (ERR_IO).
+ */
+int place_entry(struct place *p, const struct place_dir *dir, const struct treenode_entry *e)
+    __attribute__((warn_unused_result));
+
+/* May what is there (st) be changed, as o->overwrite says? */
+bool place_may_replace(const struct place *p, const struct treenode_entry *e, const struct fsys_stat *st);
+
+/* The metadata an entry asks for here; m borrows from e. */
+void place_meta(const struct place *p, const struct treenode_entry *e, struct target_meta *m);
+
+/* p->path: enter a name, leave it again. */
+int place_push(struct place *p, const void *name, size_t len, size_t *old_len) __attribute__((warn_unused_result));
+void place_pop(struct place *p, size_t old_len);
+const char *place_path(const struct place *p);
+
+void place_item(struct place *p, char what, uint64_t size);
+
+/* Call o->progress if it is time to. */
+void place_tick(struct place *p);
+
+/* A failure rc with its note: told and counted; OK if the restore can go on, else rc with the path in its note. */
+int place_problem(struct place *p, int rc) __attribute__((warn_unused_result));
+
+/* Remember that the entry at hand cannot be verified. */
+int place_unproved(struct place *p) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,669 @@
+/*
+ * The walk of a restore: down the snapshot's tree and the target at once, with a stack of open directories, one for each level.
+ *
+ *      level[0]  target            <->  root of the snapshot, or SNAP:PATH
+ *      level[1]  target/home       <->  "home"
+ *      level[2]  target/home/x     <->  "x"            <- its entries are being restored
+ *
+ * 1. A directory is reached only through its parent's descriptor, by one name, never through a link.
+ * 2. A directory made here has mode 0700 until everything in it is done; then it gets its own metadata (leave_dir).
+ * 3. Entries and names of the target are both sorted: what --delete removes falls out of walking them side by side, and a
+ *    damaged tree ends the removing, since what follows is unknown.
+ * 4. Of directories that are only passed through (implied ones, and those above chosen paths) nothing is removed and no
+ *    metadata changed.
+ *
+ * With --verify the same walk is done a second time, opening and comparing only.
+ */
+#include "ops/restore.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "ops/place.h"
+#include "source/filter.h"
+#include "store/tree.h"
+#include "sys/clock.h"
+#include "sys/entropy.h"
+#include "sys/fsys.h"
+#include "sys/signals.h"
+
+#define CACHE_BYTES (64u << 20)
+
+struct level {
+	struct place_dir dir;
+	struct tree_dir *entries;       /* NULL: it has none that could be read */
+	struct treenode_entry e;        /* borrowed from the level above */
+	struct fsys_stat st;            /* as it was found, unless dir.fresh */
+	struct fsys_names names;        /* found in it; only if `deletes` */
+	size_t next_name;
+	size_t old_path;                /* p.path before this level */
+	bool implied;
+	bool all;                       /* everything beneath is wanted, not only chosen paths */
+	bool bare;                      /* made without inherited attributes */
+	bool deletes;
+};
+
+struct walk {
+	struct place p;
+	const struct restore_options *o;
+	struct reader *rd;
+	struct level *levels;
+	size_t depth, cap;
+	char **chosen;                  /* paths relative to the target's root, no leading slash */
+	size_t chosen_count;
+	char *base;                     /* o->subpath as "/a/b", "" for the root */
+	struct tree_entry root;
+	bool whole;                     /* no path was chosen, or the root */
+	bool verifying;
+	size_t skip_at;                 /* verifying: next of p.unproved */
+};
+
+enum choice { CHOICE_NO, CHOICE_WAY, CHOICE_ALL };
+
+/* Is the path at hand one of the chosen ones, or on the way to one? */
+static enum choice
+choose(const struct walk *w)
+{
+	const char *rel = place_path(&w->p) + w->p.base_len + 1;
+	enum choice best = CHOICE_NO;
+	size_t len = strlen(rel);
+
+	for (size_t i = 0; i < w->chosen_count; i++) {
+		if (strncmp(w->chosen[i], rel, len) != 0)
+			continue;
+		if (w->chosen[i][len] == '\0')
+			return CHOICE_ALL;
+		if (w->chosen[i][len] == '/')
+			best = CHOICE_WAY;
+	}
+	return best;
+}
+
+static struct level *
+top(struct walk *w)
+{
+	return &w->levels[w->depth - 1];
+}
+
+static int
+push(struct walk *w, const struct level *l)
+{
+	int rc = mem_grow((void **)&w->levels, &w->cap, w->depth + 1,
+	    sizeof(*l));
+
+	if (rc == OK)
+		w->levels[w->depth++] = *l;
+	return rc;
+}
+
+static void
+level_clear(struct walk *w, struct level *l)
+{
+	tree_close(l->entries);
+	fsys_names_clear(&l->names);
+	if (l->dir.fd != w->p.root_fd)
+		fsys_close(l->dir.fd);
+	l->dir.fd = -1;
+	l->entries = NULL;
+}
+
+/* Told once, in the first walk. */
+static int
+tree_problem(struct walk *w, int rc)
+{
+	char text[512];
+
+	if (w->verifying && rc != ERR_NOMEM && rc != ERR_INTERRUPTED)
+		return OK;
+	if (rc == ERR_NOMEM || rc == ERR_INTERRUPTED)
+		return rc;
+	strncpy(text, err_text(), sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	return place_problem(&w->p, fail(ERR_CORRUPT, "%s", text));
+}
+
+/* Begin with the entries of the directory l, whose path is at hand. */
+static int
+open_entries(struct walk *w, struct level *l)
+{
+	int rc;
+
+	if (l->e.flags & TREENODE_UNREAD) {
+		rc = fail(ERR_FAILED, "it could not be read when the "
+		    "snapshot was made");
+		return w->verifying ? OK : place_problem(&w->p, rc);
+	}
+	rc = tree_open(w->rd, &l->e.content, &l->entries);
+	if (rc)
+		return tree_problem(w, rc);
+	l->deletes = w->o->delete_extra && !w->verifying && !l->implied &&
+	    !l->dir.fresh && l->dir.fd >= 0;
+	if (!l->deletes || (rc = fsys_list(l->dir.fd, &l->names)) == OK)
+		return OK;
+	l->deletes = false;
+	return place_problem(&w->p, rc);
+}
+
+/* Its owner must be able to work in a directory; leave_dir() sets the mode right. */
+static int
+loosen(struct walk *w, int dirfd, const char *name, const struct fsys_stat *st)
+{
+	struct target_place at = { .dirfd = dirfd, .name = name, .fd = -1 };
+	struct target_meta want = { .mode = st->mode | 0700, .uid = st->uid,
+	    .gid = st->gid, .only_access = true };
+	bool changed = false;
+
+	if (w->p.root || st->uid != w->p.uid || w->o->dry_run ||
+	    (st->mode & 0700) == 0700)
+		return OK;
+	return target_fix(&at, st, &want, &changed);
+}
+
+/* Find or make the directory l under `up`.  AT_END: it is to be skipped. */
+static int
+dir_open(struct walk *w, const struct level *up, const char *name,
+    struct level *l)
+{
+	int parent = up->dir.fd, rc = OK;
+	bool there = false;
+
+	if (!up->dir.fresh && parent >= 0) {
+		rc = fsys_stat(parent, name, &l->st);
+		there = rc == OK;
+		if (rc && rc != ERR_ABSENT)
+			return rc;
+	}
+	if (there && !S_ISDIR(l->st.mode)) {
+		if (!place_may_replace(&w->p, &l->e, &l->st))
+			return AT_END;
+		if (!w->o->dry_run && (rc = target_unlink(parent, name)))
+			return rc;
+		there = false;
+	}
+	l->dir.fresh = !there;
+	if (there && (rc = loosen(w, parent, name, &l->st)))
+		return rc;
+	if (!there && w->o->dry_run)
+		return OK;
+	if ((!there && (rc = target_make_dir(parent, name))) ||
+	    (rc = target_open_dir(parent, name, &l->dir.fd)))
+		return rc;
+	l->bare = !up->dir.acl;
+	if (there)
+		l->dir.acl = target_has_default_acl(l->dir.fd);
+	else if (up->dir.acl)
+		rc = target_drop_default_acl(l->dir.fd);
+	return rc;
+}
+
+/* The path is that of the directory e; on OK it is left again, or a level deeper in. */
+static int
+enter_dir(struct walk *w, const struct treenode_entry *e, bool all,
+    size_t old_path)
+{
+	struct level l = { .e = *e, .all = all, .old_path = old_path,
+	    .implied = !all || (e->flags & TREENODE_IMPLIED),
+	    .dir = { .fd = -1 } };
+	char name[TREENODE_NAME_MAX + 1];
+	int rc;
+
+	memcpy(name, e->name, e->name_len);
+	name[e->name_len] = '\0';
+	if (w->depth > TREENODE_DEPTH_MAX)
+		rc = fail(ERR_CORRUPT, "directories are too deep");
+	else if (w->verifying)
+		rc = target_open_dir(top(w)->dir.fd, name, &l.dir.fd);
+	else
+		rc = dir_open(w, top(w), name, &l);
+	if (rc == AT_END) {
+		place_item(&w->p, 's', 0);
+		rc = place_unproved(&w->p);
+	} else if (rc && (rc = place_problem(&w->p, rc)) == OK) {
+		rc = place_unproved(&w->p);
+	} else if (rc == OK) {
+		if (l.dir.fresh && !w->verifying)
+			place_item(&w->p, '+', 0);
+		w->p.res->dirs += !w->verifying;
+		if ((rc = open_entries(w, &l)) || (rc = push(w, &l)))
+			level_clear(w, &l);
+		return rc;
+	}
+	fsys_close(l.dir.fd);
+	place_pop(&w->p, old_path);
+	return rc;
+}
+
+/* One name that the snapshot does not have. */
+static int
+delete_one(struct walk *w, const struct level *l, const char *name)
+{
+	struct place *p = &w->p;
+	struct fsys_stat st;
+	size_t old;
+	int rc = fsys_stat(l->dir.fd, name, &st);
+
+	if (rc)
+		return rc == ERR_ABSENT ? OK : place_problem(p, rc);
+	if ((rc = place_push(p, name, strlen(name), &old)))
+		return rc;
+	if (w->o->filter && filter_excludes(w->o->filter, place_path(p), 0,
+	    S_ISDIR(st.mode)))
+		goto out;
+	if (w->o->dry_run)
+		p->res->deleted++;
+	else
+		rc = target_remove(l->dir.fd, name, &p->res->deleted);
+	if (rc == OK)
+		place_item(p, '-', S_ISREG(st.mode) ? st.size : 0);
+	else
+		rc = place_problem(p, rc);
+out:
+	place_pop(p, old);
+	return rc;
+}
+
+/* Remove what comes before `name` in the directory (everything left when NULL). */
+static int
+delete_until(struct walk *w, const uint8_t *name, size_t len)
+{
+	struct level *l = top(w);
+	int rc = OK, d = -1;
+
+	while (rc == OK && l->deletes && l->next_name < l->names.count) {
+		const char *at = l->names.name[l->next_name];
+
+		if (name)
+			d = treenode_name_cmp((const uint8_t *)at, strlen(at),
+			    name, len);
+		if (d > 0)
+			break;
+		l->next_name++;
+		if (d < 0 && (rc = signals_check()) == OK)
+			rc = delete_one(w, l, at);
+	}
+	return rc;
+}
+
+/* What the metadata of a directory that was there should be, or false: it is not ours to change. */
+static bool
+dir_wanted(struct walk *w, const struct level *l, struct target_meta *want)
+{
+	if (l->implied || !place_may_replace(&w->p, &l->e, &l->st)) {
+		*want = (struct target_meta){ .mode = l->st.mode & 07777,
+		    .uid = l->st.uid, .gid = l->st.gid, .only_access = true };
+		return false;
+	}
+	place_meta(&w->p, &l->e, want);
+	return true;
+}
+
+static int
+dress_dir(struct walk *w, const struct level *l)
+{
+	struct target_place at = { .dirfd = -1, .name = "", .fd = l->dir.fd,
+	    .root = w->p.root, .dry = true };
+	bool changed = false, ours = true, ignored = false;
+	struct target_meta want;
+	struct fsys_stat st;
+	int rc = OK;
+
+	if (l->dir.fresh) {
+		place_meta(&w->p, &l->e, &want);
+		want.only_access = l->implied;
+		at.bare = l->bare;
+	} else {
+		ours = dir_wanted(w, l, &want);
+		rc = target_fix(&at, &l->st, &want, &changed);
+	}
+	at.dry = w->o->dry_run;
+	if (rc == OK && !at.dry && (rc = fsys_stat(at.fd, "", &st)) == OK)
+		rc = target_fix(&at, &st, &want, &ignored);
+	if (rc == OK && !l->dir.fresh && ours)
+		place_item(&w->p, changed ? 'm' : 'U', 0);
+	return rc;
+}
+
+/* The directory on top is done. */
+static int
+leave_dir(struct walk *w)
+{
+	struct level *l = top(w);
+	bool untouched = w->depth == 1 && l->implied;
+	int rc = OK;
+
+	if (!w->verifying && l->dir.fd >= 0 && !untouched &&
+	    (rc = dress_dir(w, l)))
+		rc = place_problem(&w->p, rc);
+	place_pop(&w->p, l->old_path);
+	level_clear(w, l);
+	w->depth--;
+	return rc;
+}
+
+/* Was this one skipped or reported in the first walk? */
+static bool
+is_unproved(struct walk *w)
+{
+	const char *next;
+
+	if (w->skip_at >= w->p.unproved.len)
+		return false;
+	next = (const char *)w->p.unproved.p + w->skip_at;
+	if (strcmp(next, place_path(&w->p)) != 0)
+		return false;
+	w->skip_at += strlen(next) + 1;
+	return true;
+}
+
+static int
+verify_file(struct walk *w, const struct treenode_entry *e)
+{
+	struct fsys_stat st;
+	char name[TREENODE_NAME_MAX + 1];
+	int fd = -1, rc;
+
+	if (e->kind != TREENODE_FILE)
+		return OK;
+	memcpy(name, e->name, e->name_len);
+	name[e->name_len] = '\0';
+	if ((rc = fsys_open_file(top(w)->dir.fd, name, &fd)) == OK &&
+	    (rc = fsys_stat(fd, "", &st)) == OK) {
+		target_forget(fd);
+		rc = refill_same(&w->p.content, e, fd, st.size);
+	}
+	fsys_close(fd);
+	w->p.res->verified += rc == FOUND;
+	if (rc == OK)
+		rc = fail(ERR_FAILED, "what was read back is different");
+	place_tick(&w->p);
+	return rc < 0 ? place_problem(&w->p, rc) : OK;
+}
+
+static int
+handle(struct walk *w, const struct treenode_entry *e)
+{
+	bool dir = e->kind == TREENODE_DIR, all = top(w)->all, enter = true;
+	size_t old;
+	int rc;
+
+	rc = delete_until(w, e->name, e->name_len);
+	if (rc || (rc = place_push(&w->p, e->name, e->name_len, &old)))
+		return rc;
+	if (!all) {
+		enum choice c = choose(w);
+
+		all = c == CHOICE_ALL;
+		enter = all || (c == CHOICE_WAY && dir);
+	}
+	if (enter && w->o->filter && filter_excludes(w->o->filter,
+	    place_path(&w->p), 0, dir))
+		enter = false;
+	if (enter && w->verifying && is_unproved(w))
+		enter = false;
+	if (enter && dir)
+		return enter_dir(w, e, all, old);
+	if (enter)
+		rc = w->verifying ? verify_file(w, e) :
+		    place_entry(&w->p, &top(w)->dir, e);
+	place_pop(&w->p, old);
+	return rc;
+}
+
+static int
+step(struct walk *w)
+{
+	struct level *l = top(w);
+	struct treenode_entry e;
+	int rc = l->entries ? tree_next(l->entries, &e) : AT_END;
+
+	if (rc == FOUND)
+		return handle(w, &e);
+	if (rc == AT_END)
+		rc = delete_until(w, NULL, 0);
+	else
+		rc = tree_problem(w, rc);
+	return rc ? rc : leave_dir(w);
+}
+
+/* From the root to the end.  The levels are closed whatever happens. */
+static int
+walk_all(struct walk *w, bool fresh)
+{
+	bool lone = w->root.e.kind != TREENODE_DIR;
+	struct level l = { .e = w->root.e, .old_path = w->p.path.len,
+	    .all = w->whole,
+	    .dir = { .fd = w->p.root_fd, .fresh = fresh } };
+	int rc;
+
+	l.implied = lone || !l.all || (l.e.flags & TREENODE_IMPLIED);
+	l.dir.acl = l.dir.fd >= 0 && target_has_default_acl(l.dir.fd);
+	if (!fresh && l.dir.fd >= 0 &&
+	    (rc = fsys_stat(l.dir.fd, "", &l.st)))
+		return rc;
+	if ((!lone && (rc = open_entries(w, &l))) || (rc = push(w, &l))) {
+		level_clear(w, &l);
+		return rc;
+	}
+	if (lone)
+		rc = handle(w, &w->root.e);
+	while (rc == OK && w->depth > 0)
+		if ((rc = signals_check()) == OK)
+			rc = step(w);
+	while (w->depth > 0) {
+		level_clear(w, top(w));
+		w->depth--;
+	}
+	return rc;
+}
+
+/* "/a/b" of any spelling, "" for the root.  Owns: *out: caller frees. */
+static int
+normal_path(const char *prefix, const char *path, char **out)
+{
+	struct mem_buf b = { 0 };
+	int rc;
+
+	*out = NULL;
+	if ((rc = mem_buf_add(&b, "/", 1)) ||
+	    (rc = mem_buf_add(&b, prefix, strlen(prefix))) ||
+	    (rc = mem_buf_add(&b, "/", 1)) ||
+	    (rc = mem_buf_add(&b, path, strlen(path) + 1)))
+		goto out;
+	rc = fsys_absolute((const char *)b.p, out);
+	if (rc == OK && strcmp(*out, "/") == 0)
+		(*out)[0] = '\0';
+out:
+	mem_buf_clear(&b);
+	return rc;
+}
+
+static int
+look_up(struct walk *w, const struct name *root, const char *path,
+    struct tree_entry *e)
+{
+	int rc = tree_lookup(w->rd, root, path, strlen(path), e);
+
+	if (rc == OK)
+		return fail(ERR_ABSENT, "the snapshot has no '%s'", path);
+	return rc == FOUND ? OK : rc;
+}
+
+/* One chosen path, which must be there; the root itself stands for everything. */
+static int
+add_chosen(struct walk *w, const struct name *root, const char *path)
+{
+	struct tree_entry e = { 0 };
+	size_t skip = strlen(w->base);
+	char *full = NULL;
+	int rc;
+
+	if ((rc = normal_path(w->base, path, &full)) ||
+	    (rc = look_up(w, root, full, &e)))
+		goto out;
+	if (strncmp(full, w->base, skip) != 0 ||
+	    (full[skip] && full[skip] != '/')) {
+		rc = fail(ERR_USAGE, "'%s' is not beneath '%s'", full, w->base);
+		goto out;
+	}
+	w->whole |= full[skip] == '\0';
+	if (full[skip] && (rc = mem_dup(&w->chosen[w->chosen_count],
+	    full + skip + 1)) == OK)
+		w->chosen_count++;
+out:
+	tree_entry_clear(&e);
+	free(full);
+	return rc;
+}
+
+static int
+load_chosen(struct walk *w, const struct name *root)
+{
+	const struct restore_options *o = w->o;
+	int rc;
+
+	w->whole = o->path_count == 0;
+	rc = mem_new((void **)&w->chosen,
+	    mem_array(o->path_count, sizeof(*w->chosen)));
+	for (size_t i = 0; i < o->path_count && rc == OK; i++)
+		rc = add_chosen(w, root, o->paths[i]);
+	return rc;
+}
+
+/* Where the walk begins: p.path and p.base_len. */
+static int
+set_base(struct walk *w)
+{
+	char *slash;
+
+	if (w->root.e.kind != TREENODE_DIR) {
+		slash = strrchr(w->base, '/');
+		*slash = '\0';
+	}
+	w->p.base_len = strlen(w->base);
+	return mem_buf_add(&w->p.path, w->base, w->p.base_len + 1);
+}
+
+static void
+count_piece(void *arg, uint64_t bytes)
+{
+	struct place *p = arg;
+
+	p->progress.bytes += bytes;
+	place_tick(p);
+}
+
+static int
+prepare(struct walk *w, struct repo *r, const struct snapshots_item *snap)
+{
+	const struct restore_options *o = w->o;
+	int rc;
+
+	w->p.o = o;
+	w->p.root_fd = -1;
+	w->p.uid = geteuid();
+	w->p.root = w->p.uid == 0;
+	entropy_fill(&w->p.temp, sizeof(w->p.temp));
+	w->p.content.rd = w->rd;
+	w->p.content.keys = r->keys;
+	w->p.content.sparse = o->sparse;
+	w->p.content.tick = count_piece;
+	w->p.content.arg = &w->p;
+	if (!o->subpath && !o->path_count &&
+	    (!o->filter || filter_is_empty(o->filter))) {
+		w->p.progress.files_total = snap->rec.stats[SNAPREC_FILES];
+		w->p.progress.bytes_total =
+		    snap->rec.stats[SNAPREC_BYTES_TOTAL];
+	}
+	if ((rc = refill_init(&w->p.content)) ||
+	    (rc = owners_load(&w->p.owners, &snap->rec, o->numeric_owner)) ||
+	    (rc = normal_path("", o->subpath ? o->subpath : "", &w->base)) ||
+	    (rc = look_up(w, &snap->rec.root, w->base, &w->root)) ||
+	    (rc = load_chosen(w, &snap->rec.root)))
+		return rc;
+	return set_base(w);
+}
+
+static int
+run(struct walk *w)
+{
+	const struct restore_options *o = w->o;
+	bool implied = w->root.e.kind != TREENODE_DIR ||
+	    (w->root.e.flags & TREENODE_IMPLIED) || !w->whole;
+	bool made;
+	int rc;
+
+	rc = target_open_root(o->target, implied ? 0777 : 0700, o->dry_run,
+	    &w->p.root_fd, &made);
+	if (rc)
+		return rc;
+	if ((rc = walk_all(w, made)) || !o->verify || o->dry_run)
+		return rc;
+	w->verifying = true;
+	w->p.progress.files = 0;
+	w->p.progress.bytes = 0;
+	target_flush(w->p.root_fd);
+	return walk_all(w, false);
+}
+
+static void
+finish(struct walk *w)
+{
+	tree_entry_clear(&w->root);
+	while (w->chosen_count > 0)
+		free(w->chosen[--w->chosen_count]);
+	free(w->chosen);
+	free(w->base);
+	free(w->levels);
+	refill_clear(&w->p.content);
+	owners_clear(&w->p.owners);
+	links_clear(&w->p.links);
+	mem_buf_clear(&w->p.path);
+	mem_buf_clear(&w->p.unproved);
+	fsys_close(w->p.root_fd);
+}
+
+static int
+verdict(const struct restore_result *res)
+{
+	if (res->damaged)
+		return fail(ERR_CORRUPT, "the repository is damaged: %llu "
+		    "files or directories were not restored",
+		    (unsigned long long)res->damaged);
+	if (res->errors)
+		return fail(ERR_PARTIAL, "%llu problems: not everything was "
+		    "restored", (unsigned long long)res->errors);
+	return OK;
+}
+
+int
+restore_run(struct repo *r, const struct snapshots_item *snap,
+    const struct restore_options *o, struct restore_result *res)
+{
+	struct walk w = { .o = o, .p = { .res = res, .root_fd = -1 } };
+	int64_t begin = clock_steady_ns();
+	struct index *ix = NULL;
+	int rc, unlocked;
+
+	*res = (struct restore_result){ 0 };
+	fsys_raise_limits();
+	if ((rc = io_lock(r->io, IO_SHARED, true)))
+		return rc;
+	if ((rc = index_load(r, &ix)) ||
+	    (rc = reader_new(r, ix, CACHE_BYTES, &w.rd)) ||
+	    (rc = prepare(&w, r, snap)))
+		goto out;
+	rc = run(&w);
+	res->bytes_written = w.p.content.written;
+	if (rc == OK)
+		rc = verdict(res);
+out:
+	finish(&w);
+	reader_free(w.rd);
+	index_free(ix);
+	unlocked = io_lock(r->io, IO_UNLOCKED, false);
+	res->elapsed_ns = clock_steady_ns() - begin;
+	return rc ? rc : unlocked;
+}

@@ -1,0 +1,56 @@
+/* restore: bring a snapshot, or part of it, into a directory. */
+#ifndef OPS_RESTORE_H
+#define OPS_RESTORE_H
+
+#include "store/repo.h"
+#include "store/snapshots.h"
+
+struct filter;
+
+/* What to do with a file that is there already. */
+enum restore_overwrite {
+	RESTORE_ALWAYS,                 /* compare the content by fingerprints, rewrite what differs (default) */
+	RESTORE_IF_CHANGED,             /* take size and mtime as proof of equality, else as RESTORE_ALWAYS */
+	RESTORE_IF_NEWER,               /* only if the snapshot's file is newer */
+	RESTORE_NEVER
+};
+
+struct restore_progress {
+	uint64_t files, files_total, bytes, bytes_total, errors;        /* totals from the record; 0 if unknown */
+	const char *path;
+};
+
+struct restore_options {
+	const char *target;             /* made if it is not there */
+	const char *subpath;            /* SNAP:PATH: this directory (or file) becomes the root; NULL: all */
+	const char *const *paths;       /* restore only these (below subpath); none: all */
+	size_t path_count;
+	const struct filter *filter;    /* --exclude/--include applied to snapshot paths; or NULL */
+	enum restore_overwrite overwrite;
+	bool delete_extra;              /* remove what the snapshot does not have, in the directories restored */
+	bool dry_run;                   /* report through item(), change nothing */
+	bool verify;                    /* read back and compare every restored file */
+	bool devices;                   /* make device nodes (root) */
+	bool numeric_owner;             /* do not map owners by name */
+	bool sparse;                    /* also make holes of zero chunks; recorded holes always are */
+	void (*progress)(void *arg, const struct restore_progress *p);
+	void (*problem)(void *arg, const char *path, const char *text);
+	/* '+' created, 'M' content rewritten, 'm' metadata only, 'U' unchanged, '-' deleted, 's' skipped (overwrite rule, device without --devices) */
+	void (*item)(void *arg, char what, const char *path, uint64_t size);
+	void *arg;
+};
+
+struct restore_result {
+	uint64_t files_restored, files_unchanged, files_skipped, dirs, others, deleted;
+	uint64_t bytes_written, bytes_total;
+	uint64_t errors, damaged;       /* damaged: files not restored because of the repository */
+	uint64_t verified;
+	int64_t elapsed_ns;
+};
+
+/* OK; ERR_CORRUPT when chunks were damaged or missing, all else was restored; ERR_PARTIAL (reported by exit 1) when the target refused
+ * something; others: nothing more could be done. */
+int restore_run(struct repo *r, const struct snapshots_item *snap, const struct restore_options *o, struct restore_result *res)
+    __attribute__((warn_unused_result));
+
+#endif

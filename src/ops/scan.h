@@ -1,0 +1,53 @@
+/* scan: walk the user's directories and turn them into entries and trees (the work of a snapshot). */
+#ifndef OPS_SCAN_H
+#define OPS_SCAN_H
+
+#include "ops/filebuild.h"
+#include "ops/snapshot.h"
+#include "ops/treebuild.h"
+#include "store/session.h"
+#include "store/tree.h"
+
+struct scan_link;
+
+struct scan {
+	struct repo *repo;
+	struct session *s;
+	const struct snapshot_options *o;
+	struct filebuild file;
+	struct chunker chunker;
+	uint8_t *buf;                   /* read buffer */
+	struct mem_buf path;            /* absolute path being worked on, zero-terminated */
+	size_t root_len;                /* of the snapshot path in it, for anchored patterns */
+	uint64_t root_dev;
+	int64_t racy_ns;                /* times later than this prove nothing */
+	bool have_parent;
+	struct name parent_root;
+	struct reader *parent_reader;
+	uint64_t stats[SNAPREC_STAT_COUNT];
+	struct scan_link *links;        /* hard links met: open addressing by (dev, inode) */
+	size_t link_count, link_cap;
+	uint32_t *uids, *gids;          /* met, sorted */
+	size_t uid_count, uid_cap, gid_count, gid_cap;
+	int64_t next_progress_ns;
+	unsigned depth;
+};
+
+/* o, s and r are borrowed.  Ended with scan_clear. */
+int scan_init(struct scan *sc, struct repo *r, struct session *s, const struct snapshot_options *o) __attribute__((warn_unused_result));
+void scan_clear(struct scan *sc);
+
+/* Compare with this snapshot: unchanged entries older than its clock are reused. */
+void scan_parent(struct scan *sc, const struct snaprec *parent);
+
+/*
+ * The tree "/" over these absolute paths (clean, sorted by components, none beneath another).
+ * Errors: ERR_ABSENT when none of them could be read; ERR_INTERRUPTED; those of the store.  What cannot be read of the source is
+ *         reported through o->problem and counted in SNAPREC_ERRORS.
+ */
+int scan_paths(struct scan *sc, char *const *paths, size_t count, struct name *root) __attribute__((warn_unused_result));
+
+/* The tree "/" with one file whose content is read from fd to its end. */
+int scan_pipe(struct scan *sc, int fd, const char *name, struct name *root) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,58 @@
+/* snapshot: store directories as they are now. */
+#ifndef OPS_SNAPSHOT_H
+#define OPS_SNAPSHOT_H
+
+#include "format/snaprec.h"
+#include "store/repo.h"
+
+struct filter;
+
+struct snapshot_progress {
+	uint64_t files, dirs, bytes_total, bytes_read, bytes_new, errors;
+	const char *path;               /* being worked on; any bytes */
+};
+
+struct snapshot_options {
+	const char *const *paths;       /* as the user wrote them */
+	size_t path_count;
+	const char *host, *user;        /* NULL: this machine's, this process's */
+	const char *const *tags;
+	size_t tag_count;
+	const struct filter *filter;    /* or NULL */
+	bool exclude_caches;
+	const char *const *if_present;  /* specs of --exclude-if-present */
+	size_t if_present_count;
+	uint64_t larger_than;           /* bytes; 0: no limit */
+	bool one_file_system;
+	bool rehash;                    /* read every file */
+	bool paranoid;                  /* no fingerprints */
+	bool skip_if_unchanged, dry_run;
+	const char *parent;             /* hex prefix of the parent to use; NULL: chosen; "none": none */
+	bool from_stdin;                /* content is standard input ... */
+	const char *command;            /* ... or this shell command's output */
+	const char *name;               /* the file's name in the snapshot (default "stdin") */
+	int64_t time_ns;                /* 0: now */
+	unsigned jobs;
+	int level;
+	/* Called a few times a second; may be NULL. */
+	void (*progress)(void *arg, const struct snapshot_progress *p);
+	/* Called for everything that could not be read; text has the path and the reason. */
+	void (*problem)(void *arg, const char *path, const char *text);
+	/* Called for each path that is new or changed ('+', 'M') or unmodified ('U'); may be NULL (--verbose). */
+	void (*item)(void *arg, char what, const char *path, uint64_t size);
+	void *arg;
+};
+
+struct snapshot_result {
+	struct name_sid sid, parent;    /* sid zero: none was made (dry run, unchanged) */
+	bool unchanged;                 /* --skip-if-unchanged took effect */
+	uint64_t stats[SNAPREC_STAT_COUNT];
+	uint64_t record_bytes;
+	int64_t elapsed_ns;
+};
+
+/* OK; ERR_PARTIAL when something could not be read (the snapshot was made); ERR_INTERRUPTED after a signal (what was stored
+ * can be reused); others: no snapshot was made. */
+int snapshot_run(struct repo *r, const struct snapshot_options *o, struct snapshot_result *res) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,553 @@
+/*
+ * counts: cells, copies, frames and packs are found by open-addressing hashes over arrays; indices stay valid as arrays grow.
+ *
+ * Invariants after counts_cascade: 1. a cell with refs or uses above 0 has exactly one copy, the least deep; any other has none.
+ *                                  2. frame.live is the number of copies left in it, pack.live_frames of frames with live > 0.
+ *                                  3. a node's holds is 1 if refs > 0, else 0.
+ */
+#include "store/counts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "format/frame.h"
+#include "format/listnode.h"
+#include "format/treenode.h"
+#include "store/index_file.h"
+
+void
+counts_init(struct counts *c, struct repo *r, struct index *ix, struct reader *rd)
+{
+	*c = (struct counts){ .repo = r, .index = ix, .reader = rd };
+}
+
+void
+counts_clear(struct counts *c)
+{
+	free(c->cells);
+	free(c->copies);
+	free(c->frames);
+	free(c->packs);
+	free(c->cell_hash);
+	free(c->frame_hash);
+	free(c->pack_hash);
+	free(c->todo);
+	*c = (struct counts){ 0 };
+}
+
+/* ------------------------------------------------------------------------------------------------------- hashes */
+
+static size_t
+hash_name(const struct name *n)
+{
+	size_t h;
+
+	memcpy(&h, n->b, sizeof(h));
+	return h;
+}
+
+static size_t
+hash_frame(uint32_t pack, uint32_t ordinal)
+{
+	return ((size_t)pack << 20 ^ ordinal) * 0x9e3779b97f4a7c15ull >> 17;
+}
+
+static size_t
+cell_slot(const struct counts *c, const struct name *id)
+{
+	size_t h = hash_name(id) & (c->cell_size - 1);
+
+	while (c->cell_hash[h] && name_cmp(&c->cells[c->cell_hash[h] - 1].id, id) != 0)
+		h = (h + 1) & (c->cell_size - 1);
+	return h;
+}
+
+static size_t
+pack_slot(const struct counts *c, const struct name *name)
+{
+	size_t h = hash_name(name) & (c->pack_size - 1);
+
+	while (c->pack_hash[h] && name_cmp(&c->packs[c->pack_hash[h] - 1].row.name, name) != 0)
+		h = (h + 1) & (c->pack_size - 1);
+	return h;
+}
+
+static size_t
+frame_slot(const struct counts *c, uint32_t pack, uint32_t ordinal)
+{
+	size_t h = hash_frame(pack, ordinal) & (c->frame_size - 1);
+	const struct counts_frame *f;
+
+	for (; c->frame_hash[h]; h = (h + 1) & (c->frame_size - 1)) {
+		f = &c->frames[c->frame_hash[h] - 1];
+		if (f->row.pack == pack && f->row.ordinal == ordinal)
+			break;
+	}
+	return h;
+}
+
+/* Empty hash of at least twice count slots; true when it was made anew and must be filled. */
+static int
+hash_room(uint32_t **hash, size_t *size, size_t count, bool *fresh)
+{
+	size_t n = *size ? *size : 256;
+
+	*fresh = false;
+	if (count * 2 < *size)
+		return OK;
+	while (count * 2 >= n)
+		n *= 2;
+	free(*hash);
+	*size = n;
+	*fresh = true;
+	return mem_new((void **)hash, mem_array(n, sizeof(uint32_t)));
+}
+
+/* --------------------------------------------------------------------------------------------- packs and frames */
+
+/* A pack as the newest table that has it says; *found false when none has. */
+static int
+settled_pack(struct counts *c, const struct name *name, struct indexfile_pack *p, bool *found)
+{
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < index_table_count(c->index); i++)
+		rc = index_file_find_pack(index_table_at(c->index, i), name, p);
+	*found = rc == FOUND;
+	return rc < 0 ? rc : OK;
+}
+
+static int
+touch_pack(struct counts *c, const struct indexfile_pack *from, bool settled, uint32_t *out)
+{
+	struct indexfile_pack row = *from;
+	bool fresh, known = false;
+	size_t h;
+	int rc;
+
+	if ((rc = hash_room(&c->pack_hash, &c->pack_size, c->pack_count + 1, &fresh)))
+		return rc;
+	for (size_t i = 0; fresh && i < c->pack_count; i++)
+		c->pack_hash[pack_slot(c, &c->packs[i].row.name)] = (uint32_t)i + 1;
+	h = pack_slot(c, &from->name);
+	if (!c->pack_hash[h]) {
+		if ((settled && (rc = settled_pack(c, &from->name, &row, &known))) ||
+		    (rc = mem_grow((void **)&c->packs, &c->pack_cap, c->pack_count + 1, sizeof(*c->packs))))
+			return rc;
+		c->packs[c->pack_count++] = (struct counts_pack){ .row = row, .known = known };
+		c->pack_hash[h] = (uint32_t)c->pack_count;
+	}
+	*out = c->pack_hash[h] - 1;
+	return OK;
+}
+
+/* A frame as the newest table that has it says. */
+static int
+settled_frame(struct counts *c, const struct name *pack_name, struct indexfile_frame *f)
+{
+	struct indexfile_frame row;
+	struct indexfile_pack p;
+	int rc;
+
+	for (size_t i = 0; i < index_table_count(c->index); i++) {
+		struct index_file *t = index_table_at(c->index, i);
+		uint32_t lo = 0, hi = index_file_header(t)->pack_count, mid;
+		int cmp;
+
+		while (lo < hi) {
+			mid = lo + (hi - lo) / 2;
+			if ((rc = index_file_pack(t, mid, &p)))
+				return rc;
+			cmp = name_cmp(pack_name, &p.name);
+			if (cmp == 0) {
+				if ((rc = index_file_find_frame(t, mid, f->ordinal, &row)) < 0)
+					return rc;
+				if (rc == FOUND) {
+					f->live = row.live;
+					return OK;
+				}
+				break;
+			}
+			if (cmp < 0)
+				hi = mid;
+			else
+				lo = mid + 1;
+		}
+	}
+	return OK;
+}
+
+static int
+touch_frame(struct counts *c, uint32_t pack, const struct indexfile_frame *from, bool settled, uint32_t *out)
+{
+	struct indexfile_frame row = *from;
+	bool fresh;
+	size_t h;
+	int rc;
+
+	if ((rc = hash_room(&c->frame_hash, &c->frame_size, c->frame_count + 1, &fresh)))
+		return rc;
+	for (size_t i = 0; fresh && i < c->frame_count; i++)
+		c->frame_hash[frame_slot(c, c->frames[i].row.pack, c->frames[i].row.ordinal)] = (uint32_t)i + 1;
+	h = frame_slot(c, pack, from->ordinal);
+	if (!c->frame_hash[h]) {
+		if ((settled && (rc = settled_frame(c, &c->packs[pack].row.name, &row))) ||
+		    (rc = mem_grow((void **)&c->frames, &c->frame_cap, c->frame_count + 1, sizeof(*c->frames))))
+			return rc;
+		row.pack = pack;
+		c->frames[c->frame_count++] = (struct counts_frame){ .row = row, .known = settled };
+		c->frame_hash[h] = (uint32_t)c->frame_count;
+	}
+	*out = c->frame_hash[h] - 1;
+	return OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------- cells */
+
+static int
+add_copy(struct counts *c, struct counts_cell *cell, uint32_t frame, const struct indexfile_row *row)
+{
+	int rc = mem_grow((void **)&c->copies, &c->copy_cap, c->copy_count + 1, sizeof(*c->copies));
+
+	if (rc)
+		return rc;
+	c->copies[c->copy_count] = (struct counts_copy){ .next = cell->copies, .frame = frame, .slot = row->slot,
+		.depth = row->depth };
+	cell->copies = (uint32_t)c->copy_count++;
+	return OK;
+}
+
+/* Fill a new cell from the newest table that has a row for it. */
+static int
+load_cell(struct counts *c, struct counts_cell *cell)
+{
+	struct indexfile_row row;
+	struct indexfile_frame f;
+	struct indexfile_pack p;
+	uint32_t pack, frame;
+	int rc;
+
+	for (size_t i = 0; i < index_table_count(c->index); i++) {
+		struct index_file *t = index_table_at(c->index, i);
+
+		if ((rc = index_file_find(t, &cell->id, &row)) < 0)
+			return rc;
+		if (rc != FOUND)
+			continue;
+		cell->known = true;
+		if (row.frame == INDEXFILE_NO_FRAME)
+			return OK;
+		cell->refs = row.refs;
+		cell->uses = row.uses;
+		cell->holds = row.refs > 0;
+		cell->type = row.type;
+		if ((rc = index_file_frame(t, row.frame, &f)) || (rc = index_file_pack(t, f.pack, &p)) ||
+		    (rc = touch_pack(c, &p, true, &pack)) || (rc = touch_frame(c, pack, &f, true, &frame)))
+			return rc;
+		return add_copy(c, cell, frame, &row);
+	}
+	return OK;
+}
+
+static int
+touch(struct counts *c, const struct name *id, uint8_t type, struct counts_cell **out)
+{
+	struct counts_cell *cell;
+	bool fresh;
+	size_t h;
+	int rc;
+
+	if ((rc = hash_room(&c->cell_hash, &c->cell_size, c->cell_count + 1, &fresh)))
+		return rc;
+	for (size_t i = 0; fresh && i < c->cell_count; i++)
+		c->cell_hash[cell_slot(c, &c->cells[i].id)] = (uint32_t)i + 1;
+	h = cell_slot(c, id);
+	if (!c->cell_hash[h]) {
+		if ((rc = mem_grow((void **)&c->cells, &c->cell_cap, c->cell_count + 1, sizeof(*c->cells))))
+			return rc;
+		cell = &c->cells[c->cell_count];
+		*cell = (struct counts_cell){ .id = *id, .type = type, .copies = COUNTS_NONE };
+		if ((rc = load_cell(c, cell)))
+			return rc;
+		c->cell_hash[h] = (uint32_t)++c->cell_count;
+	}
+	*out = &c->cells[c->cell_hash[h] - 1];
+	return OK;
+}
+
+static int
+enqueue(struct counts *c, struct counts_cell *cell)
+{
+	int rc;
+
+	if (cell->queued)
+		return OK;
+	if ((rc = mem_grow((void **)&c->todo, &c->todo_cap, c->todo_count + 1, sizeof(*c->todo))))
+		return rc;
+	c->todo[c->todo_count++] = (uint32_t)(cell - c->cells);
+	cell->queued = true;
+	return OK;
+}
+
+static int
+add_refs(struct counts *c, const struct name *id, uint8_t type, int64_t n)
+{
+	struct counts_cell *cell;
+	int rc = touch(c, id, type, &cell);
+
+	if (rc)
+		return rc;
+	cell->refs += n;
+	return enqueue(c, cell);
+}
+
+/* ------------------------------------------------------------------------------------------------------ summing */
+
+static int
+absorb_rows(struct counts *c, struct index_file *seg, const uint32_t *frame_of)
+{
+	const struct indexfile_header *h = index_file_header(seg);
+	struct counts_cell *cell;
+	struct indexfile_row row;
+	int rc;
+
+	for (uint64_t i = 0; i < h->row_count; i++) {
+		if ((rc = index_file_row(seg, i, &row)) || (rc = touch(c, &row.id, row.type, &cell)))
+			return rc;
+		cell->refs += row.refs;
+		cell->uses += row.uses;
+		if (row.frame != INDEXFILE_NO_FRAME) {
+			if (row.frame >= h->frame_count)
+				return fail(ERR_CORRUPT, "a segment places a chunk in a frame it does not have");
+			if ((rc = add_copy(c, cell, frame_of[row.frame], &row)))
+				return rc;
+			cell->holds++;
+		}
+		if ((rc = enqueue(c, cell)))
+			return rc;
+	}
+	return OK;
+}
+
+int
+counts_absorb(struct counts *c, struct index_file *seg)
+{
+	const struct indexfile_header *h = index_file_header(seg);
+	struct indexfile_frame f;
+	struct indexfile_pack p;
+	uint32_t *frame_of = NULL, pack;
+	int rc = mem_new((void **)&frame_of, mem_array(h->frame_count, sizeof(uint32_t)));
+
+	for (uint32_t i = 0; rc == OK && i < h->pack_count; i++)
+		if ((rc = index_file_pack(seg, i, &p)) == OK)
+			rc = touch_pack(c, &p, false, &pack);
+	for (uint32_t i = 0; rc == OK && i < h->frame_count; i++)
+		if ((rc = index_file_frame(seg, i, &f)) == OK && (rc = index_file_pack(seg, f.pack, &p)) == OK &&
+		    (rc = touch_pack(c, &p, false, &pack)) == OK)
+			rc = touch_frame(c, pack, &f, false, &frame_of[i]);
+	if (rc == OK)
+		rc = absorb_rows(c, seg, frame_of);
+	free(frame_of);
+	return rc;
+}
+
+int
+counts_root(struct counts *c, const struct name *root, int n)
+{
+	return add_refs(c, root, FRAME_TREE, n);
+}
+
+/* ------------------------------------------------------------------------------------------------------ cascade */
+
+static int
+name_order(const void *a, const void *b)
+{
+	return name_cmp(a, b);
+}
+
+struct child {
+	struct name id;                 /* first, for name_order */
+	uint8_t type;
+};
+
+struct children {
+	struct child *p;
+	size_t count, cap;
+};
+
+static int
+child_add(struct children *k, const struct name *id, uint8_t type)
+{
+	int rc = mem_grow((void **)&k->p, &k->cap, k->count + 1, sizeof(*k->p));
+
+	if (rc == OK)
+		k->p[k->count++] = (struct child){ .id = *id, .type = type };
+	return rc;
+}
+
+static int
+list_children(const uint8_t *p, size_t len, struct children *k)
+{
+	struct listnode_row row;
+	struct listnode l;
+	int rc = err_verdict(listnode_decode(&l, p, len), "list");
+
+	for (uint32_t i = 0; rc == OK && i < l.row_count; i++) {
+		listnode_row_at(&l, i, &row);
+		if (!name_is_zero(&row.id))
+			rc = child_add(k, &row.id, l.level ? FRAME_LIST : FRAME_DATA);
+	}
+	return rc;
+}
+
+static int
+tree_children(const uint8_t *p, size_t len, struct children *k)
+{
+	struct treenode_entry e;
+	struct treenode_row row;
+	struct treenode t;
+	int rc = err_verdict(treenode_open(&t, p, len), "tree");
+
+	if (rc)
+		return rc;
+	if (t.level) {
+		while (rc == OK && treenode_next_row(&t, &row))
+			rc = child_add(k, &row.id, FRAME_TREE);
+	} else {
+		while (rc == OK && treenode_next_entry(&t, &e))
+			if (!name_is_zero(&e.content))
+				rc = child_add(k, &e.content, e.kind == TREENODE_DIR ? FRAME_TREE :
+				    e.flags & TREENODE_LIST ? FRAME_LIST : FRAME_DATA);
+	}
+	return rc ? rc : err_verdict(t.verdict, "tree");
+}
+
+/* Damage keeps counts too high until they are recounted; it never makes a settle lose anything. */
+static bool
+is_damage(int rc)
+{
+	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT;
+}
+
+/* Each distinct child of the node loses n references. */
+static int
+release_children(struct counts *c, uint32_t cell, uint32_t n)
+{
+	struct children k = { 0 };
+	const struct name id = c->cells[cell].id;
+	const uint8_t *p;
+	size_t len;
+	int rc = reader_get(c->reader, &id, c->cells[cell].type, &p, &len);
+
+	if (rc == OK)
+		rc = c->cells[cell].type == FRAME_LIST ? list_children(p, len, &k) : tree_children(p, len, &k);
+	if (rc) {
+		free(k.p);
+		return is_damage(rc) ? OK : rc;
+	}
+	c->nodes_read++;
+	if (k.count)
+		qsort(k.p, k.count, sizeof(*k.p), name_order);
+	for (size_t i = 0; rc == OK && i < k.count; i++)
+		if (i == 0 || name_cmp(&k.p[i].id, &k.p[i - 1].id) != 0)
+			rc = add_refs(c, &k.p[i].id, k.p[i].type, -(int64_t)n);
+	free(k.p);
+	return rc;
+}
+
+/* A delta block dies: its base loses a use. */
+static int
+release_base(struct counts *c, const struct counts_copy *copy, uint8_t type)
+{
+	const struct indexfile_frame *f = &c->frames[copy->frame].row;
+	const struct indexfile_pack *p = &c->packs[f->pack].row;
+	struct index_place place = { .pack_name = p->name, .pack_kind = p->kind, .ordinal = f->ordinal,
+		.off = f->off, .len = f->len, .slot = copy->slot, .depth = copy->depth, .type = type };
+	struct counts_cell *cell;
+	struct name base;
+	int rc;
+
+	if ((rc = index_pack_number(c->index, &p->name, &place.pack_no)))
+		return rc;
+	if ((rc = reader_base(c->reader, &place, &base)))
+		return is_damage(rc) ? OK : rc;
+	if ((rc = touch(c, &base, type, &cell)))
+		return rc;
+	cell->uses--;
+	return enqueue(c, cell);
+}
+
+static uint64_t
+live_bytes(const struct indexfile_frame *f)
+{
+	return (uint64_t)f->len * f->live / f->chunks;
+}
+
+static int
+drop_copy(struct counts *c, const struct counts_copy *copy, uint8_t type)
+{
+	struct indexfile_frame *f = &c->frames[copy->frame].row;
+	struct indexfile_pack *p = &c->packs[f->pack].row;
+
+	if (f->live == 0 || p->live_frames == 0)
+		return fail(ERR_CORRUPT, "the index's count of live chunks is too low ('varve verify' recounts)");
+	p->live_bytes -= live_bytes(f);
+	f->live--;
+	p->live_bytes += live_bytes(f);
+	if (f->live == 0)
+		p->live_frames--;
+	return copy->depth ? release_base(c, copy, type) : OK;
+}
+
+/* Keep the least deep copy if the chunk lives, none if not. */
+static int
+trim_copies(struct counts *c, uint32_t cell)
+{
+	uint32_t best = COUNTS_NONE, list = c->cells[cell].copies, next;
+	bool lives = c->cells[cell].refs > 0 || c->cells[cell].uses > 0;
+	struct counts_copy copy;
+	int rc;
+
+	for (uint32_t i = list; lives && i != COUNTS_NONE; i = c->copies[i].next)
+		if (best == COUNTS_NONE || c->copies[i].depth <= c->copies[best].depth)
+			best = i;
+	c->cells[cell].copies = best;
+	for (uint32_t i = list; i != COUNTS_NONE; i = next) {
+		next = c->copies[i].next;
+		if (i == best)
+			continue;
+		copy = c->copies[i];
+		c->chunks_removed++;
+		if ((rc = drop_copy(c, &copy, c->cells[cell].type)))
+			return rc;
+	}
+	if (best != COUNTS_NONE)
+		c->copies[best].next = COUNTS_NONE;
+	return OK;
+}
+
+int
+counts_cascade(struct counts *c)
+{
+	uint32_t i, want, surplus;
+	int rc;
+
+	while (c->todo_count) {
+		i = c->todo[--c->todo_count];
+		c->cells[i].queued = false;
+		want = c->cells[i].refs > 0;
+		if (c->cells[i].holds > want) {
+			surplus = c->cells[i].holds - want;
+			c->cells[i].holds = want;
+			if (c->cells[i].type != FRAME_DATA && (rc = release_children(c, i, surplus)))
+				return rc;
+		}
+		if (c->cells[i].refs < 0 || c->cells[i].uses < 0)
+			return fail(ERR_CORRUPT, "a reference count fell below zero ('varve verify' recounts)");
+		if ((rc = trim_copies(c, i)))
+			return rc;
+	}
+	return OK;
+}

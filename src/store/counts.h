@@ -1,0 +1,75 @@
+/*
+ * counts: the arithmetic of a settle (SPEC PB-6, IX-7): sum all segments over the tables, then follow zeros downward.
+ *
+ * Everything touched is in memory: rows of the unsettled segments, and what dies.  Nothing here writes.
+ */
+#ifndef STORE_COUNTS_H
+#define STORE_COUNTS_H
+
+#include "format/indexfile.h"
+#include "store/index.h"
+#include "store/reader.h"
+
+#define COUNTS_NONE 0xffffffffu
+
+/* A pack, frame, copy of a chunk, or chunk that a settle touches. */
+struct counts_pack {
+	struct indexfile_pack row;
+	bool known;                     /* a table has it */
+};
+
+struct counts_frame {
+	struct indexfile_frame row;     /* .pack: index into packs[]; .live as it will be */
+	bool known;
+};
+
+struct counts_copy {
+	uint32_t next;                  /* of the same chunk; COUNTS_NONE at the end */
+	uint32_t frame;                 /* index into frames[] */
+	uint16_t slot;
+	uint8_t depth;
+};
+
+struct counts_cell {
+	struct name id;
+	int64_t refs, uses;
+	uint32_t copies;                /* first copy; COUNTS_NONE when there is none */
+	uint32_t holds;                 /* nodes: copies whose children are counted */
+	uint8_t type;
+	bool known;                     /* a table has a row for it */
+	bool queued;
+};
+
+struct counts {
+	struct repo *repo;
+	struct index *index;
+	struct reader *reader;
+	struct counts_cell *cells;
+	size_t cell_count, cell_cap;
+	struct counts_copy *copies;
+	size_t copy_count, copy_cap;
+	struct counts_frame *frames;
+	size_t frame_count, frame_cap;
+	struct counts_pack *packs;
+	size_t pack_count, pack_cap;
+	uint32_t *cell_hash, *frame_hash, *pack_hash;
+	size_t cell_size, frame_size, pack_size;
+	uint32_t *todo;                 /* cells to look at again */
+	size_t todo_count, todo_cap;
+	uint64_t nodes_read, chunks_removed;
+};
+
+void counts_init(struct counts *c, struct repo *r, struct index *ix, struct reader *rd);
+void counts_clear(struct counts *c);
+
+/* Add every row, frame and pack of a segment. */
+int counts_absorb(struct counts *c, struct index_file *segment) __attribute__((warn_unused_result));
+
+/* Add n (1 or -1) to the references of a root tree. */
+int counts_root(struct counts *c, const struct name *root, int n) __attribute__((warn_unused_result));
+
+/* Follow zeros and surplus copies.  ERR_CORRUPT when a count falls below zero: nothing may be published then.
+ * Cost: reads each dead node once, and the frames of dead delta blocks. */
+int counts_cascade(struct counts *c) __attribute__((warn_unused_result));
+
+#endif

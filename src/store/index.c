@@ -1,0 +1,374 @@
+/*
+ * index: the view of all valid index files.
+ *
+ * A chunk's row in the newest table that has one is its settled state (a tombstone: none); every segment adds to it.  Packs get
+ * small numbers as they are met, so that callers can keep arrays by pack.
+ */
+#include "store/index.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "store/index_file.h"
+
+#define NO_NUMBER 0xffffffffu
+
+struct view_file {
+	struct index_file *f;
+	uint32_t *pack_no;              /* per row of its pack table; NO_NUMBER until asked for */
+};
+
+struct index {
+	struct repo *repo;
+	struct view_file *file;         /* tables newest first, then segments */
+	size_t table_count, file_count, cap;
+	struct name *packs;             /* by number */
+	size_t pack_count, pack_cap;
+	uint32_t *hash;                 /* pack name -> number + 1, open addressing */
+	size_t hash_size;
+};
+
+/* ------------------------------------------------------------------------------------------------- loading */
+
+struct listing {
+	struct repo *repo;
+	uint64_t head;
+	struct seg {
+		struct name_sid sid;
+		uint32_t part;
+	} *seg;
+	size_t seg_count, seg_cap;
+};
+
+static int
+list_one(void *arg, const char *name)
+{
+	struct listing *l = arg;
+	struct name_sid sid;
+	uint64_t number;
+	uint32_t part;
+	int rc;
+
+	if (index_file_parse_table(name, &number)) {
+		if (number > l->head)
+			l->head = number;
+	} else if (index_file_parse_segment(name, &sid, &part)) {
+		if ((rc = mem_grow((void **)&l->seg, &l->seg_cap, l->seg_count + 1, sizeof(*l->seg))))
+			return rc;
+		l->seg[l->seg_count++] = (struct seg){ .sid = sid, .part = part };
+	}
+	return OK;
+}
+
+static int
+seg_cmp(const void *a, const void *b)
+{
+	const struct seg *x = a, *y = b;
+	int c = name_sid_cmp(&x->sid, &y->sid);
+
+	return c ? c : x->part < y->part ? -1 : x->part > y->part;
+}
+
+static int
+add_file(struct index *ix, const char *path)
+{
+	struct view_file *v;
+	uint32_t packs;
+	int rc;
+
+	if ((rc = mem_grow((void **)&ix->file, &ix->cap, ix->file_count + 1, sizeof(*ix->file))))
+		return rc;
+	v = &ix->file[ix->file_count];
+	*v = (struct view_file){ 0 };
+	if ((rc = index_file_open(ix->repo, path, &v->f)))
+		return rc;
+	ix->file_count++;
+	packs = index_file_header(v->f)->pack_count;
+	if ((rc = mem_new((void **)&v->pack_no, mem_array(packs, sizeof(uint32_t)))))
+		return rc;
+	memset(v->pack_no, 0xff, packs * sizeof(uint32_t));
+	return OK;
+}
+
+static int
+add_tables(struct index *ix, uint64_t head)
+{
+	char path[INDEX_FILE_PATH];
+	struct index_file *f;
+	uint64_t number;
+	int rc;
+
+	if (head == 0)
+		return OK;
+	index_file_table_path(path, "index", head);
+	if ((rc = add_file(ix, path)))
+		return rc;
+	f = ix->file[0].f;
+	for (uint32_t i = 0; i < index_file_header(f)->keep_count; i++) {
+		if ((rc = index_file_keep(f, i, &number)))
+			return rc;
+		index_file_table_path(path, "index", number);
+		rc = add_file(ix, path);
+		if (rc == ERR_ABSENT)
+			rc = fail(ERR_CORRUPT, "table '%s' is missing from the index", path);
+		if (rc)
+			return rc;
+	}
+	ix->table_count = ix->file_count;
+	return OK;
+}
+
+static int
+add_segments(struct index *ix, struct listing *l)
+{
+	char path[INDEX_FILE_PATH];
+	struct indexfile_remove what;
+	int rc;
+
+	if (l->seg_count)
+		qsort(l->seg, l->seg_count, sizeof(*l->seg), seg_cmp);
+	for (size_t i = 0; i < l->seg_count; i++) {
+		what = (struct indexfile_remove){ .kind = INDEXFILE_DEAD_SEGMENT, .part = l->seg[i].part };
+		memcpy(what.name.b, l->seg[i].sid.b, NAME_SID_LEN);
+		if ((rc = index_removed(ix, &what)) < 0)
+			return rc;
+		if (rc == FOUND)
+			continue;
+		index_file_segment_path(path, "index", &l->seg[i].sid, l->seg[i].part);
+		if ((rc = add_file(ix, path)))
+			return rc;
+	}
+	return OK;
+}
+
+int
+index_load(struct repo *r, struct index **out)
+{
+	struct listing l = { .repo = r };
+	struct index *ix;
+	int rc;
+
+	*out = NULL;
+	if ((rc = MEM_NEW(ix)))
+		return rc;
+	ix->repo = r;
+	if ((rc = io_list(r->io, "index", list_one, &l)) == OK &&
+	    (rc = add_tables(ix, l.head)) == OK)
+		rc = add_segments(ix, &l);
+	free(l.seg);
+	*out = rc ? index_free(ix) : ix;
+	return err_context(rc, "cannot load the index");
+}
+
+struct index *
+index_free(struct index *ix)
+{
+	if (ix) {
+		for (size_t i = 0; i < ix->file_count; i++) {
+			index_file_close(ix->file[i].f);
+			free(ix->file[i].pack_no);
+		}
+		free(ix->file);
+		free(ix->packs);
+		free(ix->hash);
+		free(ix);
+	}
+	return NULL;
+}
+
+/* ----------------------------------------------------------------------------------------------- pack numbers */
+
+static size_t
+pack_slot(const struct index *ix, const struct name *name)
+{
+	size_t h;
+
+	memcpy(&h, name->b, sizeof(h));
+	for (h &= ix->hash_size - 1; ix->hash[h]; h = (h + 1) & (ix->hash_size - 1))
+		if (name_cmp(&ix->packs[ix->hash[h] - 1], name) == 0)
+			break;
+	return h;
+}
+
+static int
+hash_grow(struct index *ix)
+{
+	size_t size = ix->hash_size ? ix->hash_size * 2 : 64;
+	int rc;
+
+	free(ix->hash);
+	ix->hash_size = size;
+	if ((rc = mem_new((void **)&ix->hash, mem_array(size, sizeof(uint32_t)))))
+		return rc;
+	for (size_t i = 0; i < ix->pack_count; i++)
+		ix->hash[pack_slot(ix, &ix->packs[i])] = (uint32_t)i + 1;
+	return OK;
+}
+
+int
+index_pack_number(struct index *ix, const struct name *name, uint32_t *no)
+{
+	size_t h;
+	int rc;
+
+	if (ix->pack_count * 2 >= ix->hash_size && (rc = hash_grow(ix)))
+		return rc;
+	h = pack_slot(ix, name);
+	if (!ix->hash[h]) {
+		if ((rc = mem_grow((void **)&ix->packs, &ix->pack_cap, ix->pack_count + 1, sizeof(*ix->packs))))
+			return rc;
+		ix->packs[ix->pack_count++] = *name;
+		ix->hash[h] = (uint32_t)ix->pack_count;
+	}
+	*no = ix->hash[h] - 1;
+	return OK;
+}
+
+/* -------------------------------------------------------------------------------------------------- searching */
+
+static int
+place_of(struct index *ix, struct view_file *v, const struct indexfile_row *row, struct index_place *p)
+{
+	struct indexfile_frame fr;
+	struct indexfile_pack pk;
+	int rc;
+
+	if ((rc = index_file_frame(v->f, row->frame, &fr)) ||
+	    (rc = index_file_pack(v->f, fr.pack, &pk)))
+		return rc;
+	if (row->slot >= fr.chunks || (uint64_t)fr.off + fr.len > pk.bytes)
+		return fail(ERR_CORRUPT, "the index places a chunk outside its frame");
+	if (v->pack_no[fr.pack] == NO_NUMBER && (rc = index_pack_number(ix, &pk.name, &v->pack_no[fr.pack])))
+		return rc;
+	*p = (struct index_place){
+		.pack_no = v->pack_no[fr.pack], .pack_name = pk.name, .pack_kind = pk.kind, .ordinal = fr.ordinal,
+		.off = fr.off, .len = fr.len, .slot = row->slot, .type = row->type, .depth = row->depth,
+	};
+	return OK;
+}
+
+int
+index_find(struct index *ix, const struct name *id, struct index_place *place, bool *reusable)
+{
+	struct indexfile_row row, best = { 0 };
+	struct view_file *where = NULL;
+	bool settled = false, reuse = false;
+	int rc;
+
+	for (size_t i = 0; i < ix->file_count; i++) {
+		if (i < ix->table_count && settled)
+			continue;               /* an older table: hidden */
+		if ((rc = index_file_find(ix->file[i].f, id, &row)) < 0)
+			return rc;
+		if (rc != FOUND)
+			continue;
+		settled = true;
+		if (row.frame == INDEXFILE_NO_FRAME)
+			continue;
+		reuse = reuse || i >= ix->table_count || row.type == 'D' || row.refs > 0;
+		if (!where || row.depth < best.depth) {
+			where = &ix->file[i];
+			best = row;
+		}
+	}
+	if (reusable)
+		*reusable = reuse;
+	if (!where)
+		return OK;
+	rc = place_of(ix, where, &best, place);
+	return rc ? rc : FOUND;
+}
+
+int
+index_removed(struct index *ix, const struct indexfile_remove *what)
+{
+	return ix->table_count ? index_file_find_remove(ix->file[0].f, what) : OK;
+}
+
+uint32_t
+index_pack_count(const struct index *ix)
+{
+	return (uint32_t)ix->pack_count;
+}
+
+uint64_t
+index_head_number(const struct index *ix)
+{
+	return ix->table_count ? index_file_header(ix->file[0].f)->number : 0;
+}
+
+size_t
+index_table_count(const struct index *ix)
+{
+	return ix->table_count;
+}
+
+size_t
+index_segment_count(const struct index *ix)
+{
+	return ix->file_count - ix->table_count;
+}
+
+struct index_file *
+index_table_at(struct index *ix, size_t i)
+{
+	return ix->file[i].f;
+}
+
+struct index_file *
+index_segment_at(struct index *ix, size_t i)
+{
+	return ix->file[ix->table_count + i].f;
+}
+
+static int
+totals_file(struct index *ix, struct index_file *f, uint8_t *seen, struct index_totals *t)
+{
+	struct indexfile_pack p;
+	uint32_t no;
+	int rc;
+
+	for (uint32_t k = 0; k < index_file_header(f)->pack_count; k++) {
+		if ((rc = index_file_pack(f, k, &p)) || (rc = index_pack_number(ix, &p.name, &no)))
+			return rc;
+		if (seen[no])           /* a newer file has it */
+			continue;
+		seen[no] = 1;
+		if (p.live_frames == 0)
+			continue;
+		t->packs++;
+		t->pack_bytes += p.bytes;
+		t->live_bytes += p.live_bytes;
+		*(p.kind == 1 ? &t->data_bytes : &t->meta_bytes) += p.bytes;
+	}
+	return OK;
+}
+
+int
+index_totals(struct index *ix, struct index_totals *t)
+{
+	size_t bound = ix->pack_count;
+	uint8_t *seen;
+	int rc = OK;
+
+	*t = (struct index_totals){ 0 };
+	for (size_t i = 0; i < ix->file_count; i++) {
+		bound += index_file_header(ix->file[i].f)->pack_count;
+		t->rows += index_file_header(ix->file[i].f)->row_count;
+		t->index_bytes += index_file_len(ix->file[i].f);
+	}
+	if ((rc = mem_new((void **)&seen, bound)))
+		return rc;
+	for (size_t i = 0; rc == OK && i < ix->file_count; i++)
+		rc = totals_file(ix, ix->file[i].f, seen, t);
+	free(seen);
+	return rc;
+}
+
+int
+index_add_segment(struct index *ix, const char *path)
+{
+	return add_file(ix, path);
+}

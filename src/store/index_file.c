@@ -1,0 +1,420 @@
+/* index_file: see the header.  The one hard idea: `seen` has a bit per block, set once the block's tag was checked. */
+#include "store/index_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "codec/digest.h"
+
+#define BUCKET_ROWS 160                 /* a bucket holds 64 rows or fewer on average */
+
+struct index_file {
+	struct repo *repo;
+	struct io_file *file;
+	struct indexfile_header h;
+	struct indexfile_layout l;
+	uint8_t *tags;
+	uint64_t *seen;                 /* one bit per block */
+	uint8_t *body;                  /* the body, filled block by block; NULL when it is too large to keep */
+	uint8_t *block;                 /* scratch for checking when body is NULL */
+	char path[INDEX_FILE_PATH];
+};
+
+bool
+index_file_parse_segment(const char *name, struct name_sid *sid, uint32_t *part)
+{
+	char hex[NAME_SID_HEX];
+	uint8_t p[4];
+
+	if (strlen(name) != 41 || name[32] != '-')
+		return false;
+	memcpy(hex, name, 32);
+	hex[32] = 0;
+	if (!name_sid_unhex(sid, hex) || !name_unhex_bytes(p, 4, name + 33))
+		return false;
+	*part = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+	return true;
+}
+
+bool
+index_file_parse_table(const char *name, uint64_t *number)
+{
+	uint8_t p[8];
+
+	if (strlen(name) != 16 || !name_unhex_bytes(p, 8, name))
+		return false;
+	*number = 0;
+	for (int i = 0; i < 8; i++)
+		*number = *number << 8 | p[i];
+	return *number > 0;
+}
+
+void
+index_file_segment_path(char out[static INDEX_FILE_PATH], const char *dir, const struct name_sid *sid, uint32_t part)
+{
+	char hex[NAME_SID_HEX];
+
+	name_sid_hex(sid, hex);
+	snprintf(out, INDEX_FILE_PATH, "%s/%s-%08x", dir, hex, part);
+}
+
+void
+index_file_table_path(char out[static INDEX_FILE_PATH], const char *dir, uint64_t number)
+{
+	snprintf(out, INDEX_FILE_PATH, "%s/%016llx", dir, (unsigned long long)number);
+}
+
+static bool
+name_fits(const struct index_file *f, const char *path)
+{
+	const char *base = strrchr(path, '/');
+	struct name_sid sid;
+	uint64_t number;
+	uint32_t part;
+
+	base = base ? base + 1 : path;
+	if (f->h.kind == INDEXFILE_SEGMENT)
+		return index_file_parse_segment(base, &sid, &part) && part == f->h.number &&
+		    name_sid_cmp(&sid, &f->h.sid) == 0;
+	return index_file_parse_table(base, &number) && number == f->h.number;
+}
+
+/* IX-2. */
+static int
+check_mac(const struct index_file *f, const uint8_t *raw)
+{
+	uint8_t head[16 + INDEXFILE_MAC_OFF];
+	struct name mac;
+
+	memcpy(head, "varve index head", 16);
+	memcpy(head + 16, raw, INDEXFILE_MAC_OFF);
+	digest_keyed2(&mac, f->repo->keys->index, head, sizeof(head), f->tags,
+	    (size_t)f->l.block_count * INDEXFILE_TAG_LEN);
+	if (memcmp(mac.b, f->h.mac, sizeof(mac.b)) != 0)
+		return fail(ERR_AUTH, "index file '%s' was not made with this key or is damaged", f->path);
+	return OK;
+}
+
+static int
+read_head(struct index_file *f, const char *path)
+{
+	struct io *io = f->repo->io;
+	uint8_t raw[INDEXFILE_HEADER_LEN];
+	uint64_t size;
+	size_t tags_len;
+	int rc;
+
+	if ((rc = io_size(io, f->file, &size)) ||
+	    (rc = io_read_at(io, f->file, 0, raw, sizeof(raw))) ||
+	    (rc = err_verdict(indexfile_header_decode(&f->h, raw, sizeof(raw)), "index file header")))
+		return rc;
+	indexfile_layout(&f->h, &f->l);
+	if (f->l.file_len != size)
+		return fail(ERR_CORRUPT, "index file '%s' has the wrong length", path);
+	if (name_sid_cmp(&f->h.repo_id, &f->repo->hdr.repo_id) != 0 || !name_fits(f, path))
+		return fail(ERR_AUTH, "index file '%s' belongs elsewhere", path);
+	tags_len = (size_t)f->l.block_count * INDEXFILE_TAG_LEN;
+	if ((rc = mem_new((void **)&f->tags, tags_len)) ||
+	    (rc = mem_new((void **)&f->seen, (size_t)(f->l.block_count + 63) / 64 * 8)) ||
+	    (rc = io_read_at(io, f->file, f->l.tags_off, f->tags, tags_len)))
+		return rc;
+	return check_mac(f, raw);
+}
+
+int
+index_file_open(struct repo *r, const char *path, struct index_file **out)
+{
+	struct index_file *f;
+	int rc;
+
+	*out = NULL;
+	if ((rc = MEM_NEW(f)))
+		return rc;
+	f->repo = r;
+	snprintf(f->path, sizeof(f->path), "%s", path);
+	if ((rc = io_open(r->io, path, &f->file)) || (rc = read_head(f, path)))
+		goto out;
+	/* calloc'ed and touched block by block: small bodies cost what is read of them. */
+	if (f->l.end <= INDEX_FILE_CACHED)
+		rc = mem_new((void **)&f->body, (size_t)f->l.end);
+	else
+		rc = mem_new((void **)&f->block, INDEXFILE_BLOCK);
+out:
+	*out = rc ? index_file_close(f) : f;
+	return err_context(rc, "%s", path);
+}
+
+struct index_file *
+index_file_close(struct index_file *f)
+{
+	if (f) {
+		(void)io_close(f->repo->io, f->file);
+		free(f->tags);
+		free(f->seen);
+		free(f->body);
+		free(f->block);
+		free(f);
+	}
+	return NULL;
+}
+
+const struct indexfile_header *
+index_file_header(const struct index_file *f)
+{
+	return &f->h;
+}
+
+uint64_t
+index_file_len(const struct index_file *f)
+{
+	return f->l.file_len;
+}
+
+/* Check block i (IX-3). */
+static int
+see_block(struct index_file *f, uint64_t i)
+{
+	uint64_t off = i * INDEXFILE_BLOCK;
+	size_t len = (size_t)(f->l.end - off < INDEXFILE_BLOCK ? f->l.end - off : INDEXFILE_BLOCK);
+	uint8_t *p = f->body ? f->body + off : f->block, msg[40], tag[16];
+	struct name key;
+	int rc;
+
+	if ((rc = io_read_at(f->repo->io, f->file, f->l.body_off + off, p, len)))
+		return rc;
+	memcpy(msg, "varve index body", 16);
+	memcpy(msg + 16, f->h.nonce, 16);
+	for (int k = 0; k < 8; k++)
+		msg[32 + k] = (uint8_t)(i >> (8 * k));
+	digest_keyed(&key, f->repo->keys->index, msg, sizeof(msg));
+	digest_poly1305(tag, key.b, p, len);
+	if (memcmp(tag, f->tags + i * INDEXFILE_TAG_LEN, INDEXFILE_TAG_LEN) != 0)
+		return fail(ERR_AUTH, "index file '%s' is damaged in block %llu", f->path, (unsigned long long)i);
+	f->seen[i / 64] |= 1ull << (i % 64);
+	return OK;
+}
+
+/* len bytes of the body at off, all from checked blocks. */
+static int
+body_read(struct index_file *f, uint64_t off, void *dst, size_t len)
+{
+	int rc;
+
+	if (len == 0)
+		return OK;
+	if (off > f->l.end || len > f->l.end - off)
+		return fail(ERR_CORRUPT, "index file '%s' ends too early", f->path);
+	for (uint64_t i = off / INDEXFILE_BLOCK; i <= (off + len - 1) / INDEXFILE_BLOCK; i++)
+		if (!(f->seen[i / 64] >> (i % 64) & 1) && (rc = see_block(f, i)))
+			return rc;
+	if (f->body) {
+		memcpy(dst, f->body + off, len);
+		return OK;
+	}
+	return io_read_at(f->repo->io, f->file, f->l.body_off + off, dst, len);
+}
+
+int
+index_file_keep(struct index_file *f, uint32_t i, uint64_t *number)
+{
+	uint8_t raw[INDEXFILE_KEEP_LEN];
+	struct cursor c;
+	int rc;
+
+	if ((rc = body_read(f, f->l.keep + (uint64_t)i * sizeof(raw), raw, sizeof(raw))))
+		return rc;
+	cursor_init(&c, raw, sizeof(raw));
+	*number = cursor_u64(&c);
+	if (*number == 0 || *number >= f->h.number)
+		return fail(ERR_CORRUPT, "index file '%s' keeps an impossible table", f->path);
+	return OK;
+}
+
+int
+index_file_remove(struct index_file *f, uint32_t i, struct indexfile_remove *r)
+{
+	uint8_t raw[INDEXFILE_REMOVE_LEN];
+	int rc = body_read(f, f->l.remove + (uint64_t)i * sizeof(raw), raw, sizeof(raw));
+
+	return rc ? rc : err_verdict(indexfile_remove_decode(r, raw, sizeof(raw)), "row of dead names in the index");
+}
+
+int
+index_file_pack(struct index_file *f, uint32_t i, struct indexfile_pack *p)
+{
+	uint8_t raw[INDEXFILE_PACK_LEN];
+	int rc;
+
+	if (i >= f->h.pack_count)
+		return fail(ERR_CORRUPT, "index file '%s' names a pack it does not have", f->path);
+	rc = body_read(f, f->l.packs + (uint64_t)i * sizeof(raw), raw, sizeof(raw));
+	return rc ? rc : err_verdict(indexfile_pack_decode(p, raw, sizeof(raw)), "row of packs in the index");
+}
+
+int
+index_file_frame(struct index_file *f, uint32_t i, struct indexfile_frame *fr)
+{
+	uint8_t raw[INDEXFILE_FRAME_LEN];
+	int rc;
+
+	if (i >= f->h.frame_count)
+		return fail(ERR_CORRUPT, "index file '%s' names a frame it does not have", f->path);
+	rc = body_read(f, f->l.frames + (uint64_t)i * sizeof(raw), raw, sizeof(raw));
+	return rc ? rc : err_verdict(indexfile_frame_decode(fr, raw, sizeof(raw)), "row of frames in the index");
+}
+
+int
+index_file_row(struct index_file *f, uint64_t i, struct indexfile_row *row)
+{
+	uint8_t raw[INDEXFILE_ROW_LEN];
+	int rc = body_read(f, f->l.rows + i * sizeof(raw), raw, sizeof(raw));
+
+	return rc ? rc : err_verdict(indexfile_row_decode(row, raw, sizeof(raw)), "row of chunks in the index");
+}
+
+/* First and last row of the id's bucket (IX-5). */
+static int
+bucket(struct index_file *f, const struct name *id, uint64_t *lo, uint64_t *hi)
+{
+	uint32_t b = indexfile_bucket(id, f->h.fanout_bits);
+	uint8_t raw[2 * INDEXFILE_FANOUT_LEN];
+	struct cursor c;
+	int rc;
+
+	if (b == 0) {
+		*lo = 0;
+		rc = body_read(f, f->l.fanout, raw, INDEXFILE_FANOUT_LEN);
+		cursor_init(&c, raw, INDEXFILE_FANOUT_LEN);
+	} else {
+		rc = body_read(f, f->l.fanout + (uint64_t)(b - 1) * INDEXFILE_FANOUT_LEN, raw, sizeof(raw));
+		cursor_init(&c, raw, sizeof(raw));
+		*lo = rc ? 0 : cursor_u32(&c);
+	}
+	if (rc)
+		return rc;
+	*hi = cursor_u32(&c);
+	if (*lo > *hi || *hi > f->h.row_count)
+		return fail(ERR_CORRUPT, "index file '%s' has a bad fanout", f->path);
+	return OK;
+}
+
+int
+index_file_find(struct index_file *f, const struct name *id, struct indexfile_row *row)
+{
+	uint8_t rows[BUCKET_ROWS * INDEXFILE_ROW_LEN];
+	uint64_t lo, hi, mid;
+	size_t a = 0, b, m;
+	int rc, cmp;
+
+	if (f->h.row_count == 0)
+		return OK;
+	if ((rc = bucket(f, id, &lo, &hi)))
+		return rc;
+	while (hi - lo > BUCKET_ROWS) {
+		mid = lo + (hi - lo) / 2;
+		if ((rc = index_file_row(f, mid, row)))
+			return rc;
+		cmp = name_cmp(id, &row->id);
+		if (cmp == 0)
+			return FOUND;
+		if (cmp < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	b = (size_t)(hi - lo);
+	if ((rc = body_read(f, f->l.rows + lo * INDEXFILE_ROW_LEN, rows, b * INDEXFILE_ROW_LEN)))
+		return rc;
+	while (a < b) {
+		m = (a + b) / 2;
+		cmp = memcmp(id->b, rows + m * INDEXFILE_ROW_LEN, NAME_LEN);
+		if (cmp == 0) {
+			rc = err_verdict(indexfile_row_decode(row, rows + m * INDEXFILE_ROW_LEN, INDEXFILE_ROW_LEN),
+			    "row of chunks in the index");
+			return rc ? rc : FOUND;
+		}
+		if (cmp < 0)
+			b = m;
+		else
+			a = m + 1;
+	}
+	return OK;
+}
+
+int
+index_file_find_pack(struct index_file *f, const struct name *name, struct indexfile_pack *p)
+{
+	uint32_t lo = 0, hi = f->h.pack_count, mid;
+	int rc, cmp;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if ((rc = index_file_pack(f, mid, p)))
+			return rc;
+		cmp = name_cmp(name, &p->name);
+		if (cmp == 0)
+			return FOUND;
+		if (cmp < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return OK;
+}
+
+static int
+remove_cmp(const struct indexfile_remove *a, const struct indexfile_remove *b)
+{
+	int cmp;
+
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	if ((cmp = name_cmp(&a->name, &b->name)))
+		return cmp;
+	return a->part == b->part ? 0 : a->part < b->part ? -1 : 1;
+}
+
+int
+index_file_find_remove(struct index_file *f, const struct indexfile_remove *what)
+{
+	uint32_t lo = 0, hi = f->h.remove_count, mid;
+	struct indexfile_remove r;
+	int rc, cmp;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if ((rc = index_file_remove(f, mid, &r)))
+			return rc;
+		cmp = remove_cmp(what, &r);
+		if (cmp == 0)
+			return FOUND;
+		if (cmp < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return OK;
+}
+
+int
+index_file_find_frame(struct index_file *f, uint32_t pack, uint32_t ordinal, struct indexfile_frame *fr)
+{
+	uint32_t lo = 0, hi = f->h.frame_count, mid;
+	int rc;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if ((rc = index_file_frame(f, mid, fr)))
+			return rc;
+		if (fr->pack == pack && fr->ordinal == ordinal)
+			return FOUND;
+		if (pack < fr->pack || (pack == fr->pack && ordinal < fr->ordinal))
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return OK;
+}

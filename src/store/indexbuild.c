@@ -1,0 +1,233 @@
+/* indexbuild: the body is buffered and written a block at a time, each with its tag; the header comes last. */
+#include "store/indexbuild.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "codec/digest.h"
+#include "store/index_file.h"
+#include "sys/entropy.h"
+
+struct indexbuild {
+	struct repo *repo;
+	struct io_file *file;
+	char path[INDEX_FILE_PATH];
+	struct indexfile_header h;
+	uint8_t block[INDEXFILE_BLOCK]; /* the block being filled */
+	size_t fill;
+	uint64_t blocks;                /* written */
+	struct mem_buf tags;
+	uint32_t *fanout;               /* rows per bucket at fan_bits */
+	uint32_t fan_bits;
+	struct name last;               /* id of the newest row */
+};
+
+int
+indexbuild_begin(struct repo *r, const char *tmp_path, const struct indexfile_header *h, uint64_t row_bound,
+    struct indexbuild **out)
+{
+	struct indexbuild *b;
+	int rc;
+
+	*out = NULL;
+	if ((rc = MEM_NEW(b)))
+		return rc;
+	b->repo = r;
+	b->h = *h;
+	b->h.repo_id = r->hdr.repo_id;
+	b->h.keep_count = b->h.remove_count = b->h.pack_count = b->h.frame_count = 0;
+	b->h.row_count = b->h.extra_len = 0;
+	entropy_fill(b->h.nonce, sizeof(b->h.nonce));
+	snprintf(b->path, sizeof(b->path), "%s", tmp_path);
+	b->fan_bits = indexfile_fanout_bits(row_bound);
+	if ((rc = mem_new((void **)&b->fanout, (size_t)4 << b->fan_bits)) == OK)
+		rc = io_create(r->io, tmp_path, &b->file);
+	if (rc) {
+		free(b->fanout);
+		free(b);
+		return rc;
+	}
+	*out = b;
+	return OK;
+}
+
+/* Tag and write the block being filled (IX-3). */
+static int
+flush_block(struct indexbuild *b)
+{
+	uint8_t msg[40], tag[16];
+	struct name key;
+	int rc;
+
+	memcpy(msg, "varve index body", 16);
+	memcpy(msg + 16, b->h.nonce, 16);
+	for (int k = 0; k < 8; k++)
+		msg[32 + k] = (uint8_t)(b->blocks >> (8 * k));
+	digest_keyed(&key, b->repo->keys->index, msg, sizeof(msg));
+	digest_poly1305(tag, key.b, b->block, b->fill);
+	if ((rc = mem_buf_add(&b->tags, tag, sizeof(tag))) ||
+	    (rc = io_write_at(b->repo->io, b->file, INDEXFILE_HEADER_LEN + b->blocks * INDEXFILE_BLOCK, b->block, b->fill)))
+		return rc;
+	b->blocks++;
+	b->fill = 0;
+	return OK;
+}
+
+static int
+body_add(struct indexbuild *b, const uint8_t *p, size_t len)
+{
+	size_t n;
+	int rc;
+
+	assert(len > 0);
+	while (len) {
+		n = INDEXFILE_BLOCK - b->fill < len ? INDEXFILE_BLOCK - b->fill : len;
+		memcpy(b->block + b->fill, p, n);
+		b->fill += n;
+		p += n;
+		len -= n;
+		if (b->fill == INDEXFILE_BLOCK && (rc = flush_block(b)))
+			return rc;
+	}
+	return OK;
+}
+
+int
+indexbuild_keep(struct indexbuild *b, uint64_t number)
+{
+	uint8_t raw[INDEXFILE_KEEP_LEN];
+
+	assert(b->h.remove_count == 0 && number < b->h.number);
+	for (int k = 0; k < 8; k++)
+		raw[k] = (uint8_t)(number >> (8 * k));
+	b->h.keep_count++;
+	return body_add(b, raw, sizeof(raw));
+}
+
+int
+indexbuild_remove(struct indexbuild *b, const struct indexfile_remove *r)
+{
+	uint8_t raw[INDEXFILE_REMOVE_LEN];
+
+	assert(b->h.pack_count == 0);
+	b->h.remove_count++;
+	return body_add(b, raw, indexfile_remove_encode(raw, sizeof(raw), r));
+}
+
+int
+indexbuild_pack(struct indexbuild *b, const struct indexfile_pack *p)
+{
+	uint8_t raw[INDEXFILE_PACK_LEN];
+
+	assert(b->h.frame_count == 0);
+	b->h.pack_count++;
+	return body_add(b, raw, indexfile_pack_encode(raw, sizeof(raw), p));
+}
+
+int
+indexbuild_frame(struct indexbuild *b, const struct indexfile_frame *f)
+{
+	uint8_t raw[INDEXFILE_FRAME_LEN];
+
+	assert(b->h.row_count == 0 && f->pack < b->h.pack_count);
+	b->h.frame_count++;
+	return body_add(b, raw, indexfile_frame_encode(raw, sizeof(raw), f));
+}
+
+int
+indexbuild_row(struct indexbuild *b, const struct indexfile_row *row)
+{
+	uint8_t raw[INDEXFILE_ROW_LEN];
+
+	assert(b->h.row_count == 0 || name_cmp(&b->last, &row->id) < 0);
+	assert(row->frame == INDEXFILE_NO_FRAME || row->frame < b->h.frame_count);
+	b->last = row->id;
+	b->h.row_count++;
+	b->fanout[indexfile_bucket(&row->id, b->fan_bits)]++;
+	return body_add(b, raw, indexfile_row_encode(raw, sizeof(raw), row));
+}
+
+/* The fanout was counted for row_bound; the rows that came may need fewer buckets. */
+static int
+put_fanout(struct indexbuild *b)
+{
+	uint32_t shift, sum = 0;
+	uint8_t raw[4];
+	int rc;
+
+	b->h.fanout_bits = indexfile_fanout_bits(b->h.row_count);
+	assert(b->h.fanout_bits <= b->fan_bits);
+	shift = b->fan_bits - b->h.fanout_bits;
+	for (uint64_t i = 0; i < 1ull << b->fan_bits; i++) {
+		sum += b->fanout[i];
+		if ((i + 1) & ((1ull << shift) - 1))
+			continue;
+		for (int k = 0; k < 4; k++)
+			raw[k] = (uint8_t)(sum >> (8 * k));
+		if ((rc = body_add(b, raw, sizeof(raw))))
+			return rc;
+	}
+	return b->fill ? flush_block(b) : OK;
+}
+
+static int
+put_header(struct indexbuild *b, uint64_t *file_len)
+{
+	struct io *io = b->repo->io;
+	struct indexfile_layout l;
+	uint8_t raw[INDEXFILE_HEADER_LEN], head[16 + INDEXFILE_MAC_OFF];
+	struct name mac;
+	int rc;
+
+	indexfile_layout(&b->h, &l);
+	assert(l.block_count == b->blocks && b->tags.len == b->blocks * INDEXFILE_TAG_LEN);
+	(void)indexfile_header_encode(raw, sizeof(raw), &b->h);
+	memcpy(head, "varve index head", 16);
+	memcpy(head + 16, raw, INDEXFILE_MAC_OFF);
+	digest_keyed2(&mac, b->repo->keys->index, head, sizeof(head), b->tags.p, b->tags.len);
+	memcpy(raw + INDEXFILE_MAC_OFF, mac.b, sizeof(mac.b));
+	*file_len = l.file_len;
+	if ((rc = io_write_at(io, b->file, l.tags_off, b->tags.p, b->tags.len)) ||
+	    (rc = io_write_at(io, b->file, 0, raw, sizeof(raw))))
+		return rc;
+	return io_sync(io, b->file);
+}
+
+int
+indexbuild_end(struct indexbuild *b, uint64_t *file_len)
+{
+	int rc, rc2;
+
+	if ((rc = put_fanout(b)) == OK)
+		rc = put_header(b, file_len);
+	if (rc) {
+		indexbuild_abort(b);
+		return rc;
+	}
+	rc2 = io_close(b->repo->io, b->file);
+	b->file = NULL;
+	if (rc2) {
+		indexbuild_abort(b);
+		return rc2;
+	}
+	mem_buf_clear(&b->tags);
+	free(b->fanout);
+	free(b);
+	return OK;
+}
+
+void
+indexbuild_abort(struct indexbuild *b)
+{
+	if (!b)
+		return;
+	(void)io_close(b->repo->io, b->file);
+	io_discard(b->repo->io, b->path);
+	mem_buf_clear(&b->tags);
+	free(b->fanout);
+	free(b);
+}

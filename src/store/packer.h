@@ -1,0 +1,64 @@
+/*
+ * packer: chunks into blocks, frames and packs under tmp/ (SPEC §6), compressed and sealed by a pool of threads.
+ *
+ * The caller's thread adds chunks; threads compress and seal whole frames; frames are appended to their pack in order by the
+ * caller's thread.  Memory is bounded: 2 * jobs + 2 frames are under way.
+ */
+#ifndef STORE_PACKER_H
+#define STORE_PACKER_H
+
+#include "format/frame.h"
+#include "format/packfile.h"
+#include "store/repo.h"
+
+struct packer;
+
+/* Told for each chunk once its frame is closed; row is what packer_add was given. */
+typedef void (*packer_placed_fn)(void *arg, uint32_t row, uint32_t frame, uint16_t slot);
+
+int packer_new(struct repo *r, unsigned jobs, int level, packer_placed_fn placed, void *arg, struct packer **out)
+    __attribute__((warn_unused_result));
+
+/* Ends the threads; removes packs under tmp/ that were not taken over by packer_publish. */
+struct packer *packer_free(struct packer *p);
+
+struct packer_base {
+	const uint8_t *p;               /* plaintext of the base, valid during the call */
+	size_t len;
+	struct name id;
+	uint8_t depth;                  /* the base's own depth, < FRAME_DEPTH_MAX */
+};
+
+/*
+ * Add a chunk (copied).  base may be NULL; it is used only if it pays: *depth is 0 then, else base->depth + 1.
+ * Errors: ERR_IO and ERR_NOMEM, also those of earlier chunks' frames: the packer is then of no further use.
+ */
+int packer_add(struct packer *p, uint8_t type, const struct name *id, const void *data, size_t len, const struct packer_base *base,
+    uint32_t row, uint8_t *depth) __attribute__((warn_unused_result));
+
+/* Close all frames and packs; after OK they are complete and synced under tmp/ and the tables below are final. */
+int packer_flush(struct packer *p) __attribute__((warn_unused_result));
+
+struct packer_pack {
+	struct name name;
+	char tmp[48];                   /* path under tmp/ */
+	uint32_t kind;
+	uint64_t bytes, frame_bytes;    /* of the file; of its frames */
+	uint32_t frames;
+};
+
+struct packer_frame {
+	uint32_t pack;                  /* index of packer_pack */
+	uint32_t ordinal, off, len, chunks;
+};
+
+const struct packer_pack *packer_packs(const struct packer *p, uint32_t *count);
+const struct packer_frame *packer_frames(const struct packer *p, uint32_t *count);
+
+/* Rename the flushed packs into packs/ and sync their directories; then forget them: numbering starts anew. */
+int packer_publish(struct packer *p) __attribute__((warn_unused_result));
+
+/* Bytes written to packs since packer_new. */
+uint64_t packer_bytes(const struct packer *p);
+
+#endif

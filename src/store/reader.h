@@ -1,0 +1,36 @@
+/*
+ * reader: chunks out of packs, authenticated, decompressed and checked (FR-1 ... FR-5), through a bounded cache of frames.
+ * Not thread-safe: one per thread.
+ */
+#ifndef STORE_READER_H
+#define STORE_READER_H
+
+#include "store/index.h"
+#include "store/repo.h"
+
+struct reader;
+
+/* ix is borrowed.  cache_bytes bounds the decoded frames kept (at least one is). */
+int reader_new(struct repo *r, struct index *ix, size_t cache_bytes, struct reader **out) __attribute__((warn_unused_result));
+struct reader *reader_free(struct reader *rd);
+
+/*
+ * The plaintext of a chunk, borrowed until the next call on this reader.
+ *
+ * Errors: ERR_ABSENT   the index does not have it, or its pack is not there (the note says which)
+ *         ERR_CORRUPT, ERR_AUTH   damage; ERR_UNSUPPORTED; ERR_IO; ERR_NOMEM
+ * Cost:   on a cache miss one pread of the frame, two box openings, one block decoded; with a base the same for each ancestor.
+ */
+int reader_get(struct reader *rd, const struct name *id, uint8_t type, const uint8_t **p, size_t *len)
+    __attribute__((warn_unused_result));
+
+/* The base of the delta block at this place (place->depth > 0). */
+int reader_base(struct reader *rd, const struct index_place *place, struct name *base) __attribute__((warn_unused_result));
+
+/* Statistics. */
+struct reader_stats {
+	uint64_t frames_read, bytes_read, blocks_decoded, bytes_decoded;
+};
+const struct reader_stats *reader_stats(const struct reader *rd);
+
+#endif

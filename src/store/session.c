@@ -1,0 +1,595 @@
+/*
+ * session: chunks and counts of one writer between two publications.
+ *
+ * rows[] holds one row per id met since the last part: what was stored (placed) and what only gained references.  A part is
+ * published in the order of PB-2; afterwards the segment is part of the index view and rows[] begins anew.
+ */
+#include "store/session.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "codec/digest.h"
+#include "format/listnode.h"
+#include "format/treenode.h"
+#include "store/index_file.h"
+#include "store/indexbuild.h"
+#include "store/packer.h"
+#include "store/settle.h"
+#include "store/snapshots.h"
+#include "sys/entropy.h"
+#include "sys/host.h"
+
+#define PART_BYTES (1ull << 30)
+#define PART_ROWS (1u << 18)
+#define READER_CACHE (16u << 20)
+
+struct row {
+	struct indexfile_row r;         /* frame: the packer's number until the part is published */
+	uint32_t mark;                  /* serial of the node that counted it last: children count once per node */
+	bool placed;
+};
+
+enum pack_there { PACK_UNKNOWN, PACK_THERE, PACK_GONE };
+
+struct session {
+	struct repo *repo;
+	struct session_config cfg;
+	struct index *index;
+	struct reader *reader;
+	struct packer *packer;          /* NULL in a dry run */
+	struct name_sid sid;
+	uint32_t part;
+	struct row *rows;
+	size_t row_count, row_cap;
+	uint32_t *hash;                 /* row index + 1 */
+	size_t hash_size;
+	uint32_t serial;
+	uint8_t *there;                 /* enum pack_there by pack number */
+	size_t there_cap;
+	uint64_t part_start;            /* packer_bytes when this part began */
+	uint64_t segment_bytes;
+	struct session_stats stats;
+	bool locked;
+};
+
+/* --------------------------------------------------------------------------------------------------------- rows */
+
+static size_t
+row_slot(const struct session *s, const struct name *id)
+{
+	size_t h;
+
+	memcpy(&h, id->b, sizeof(h));
+	for (h &= s->hash_size - 1; s->hash[h]; h = (h + 1) & (s->hash_size - 1))
+		if (name_cmp(&s->rows[s->hash[h] - 1].r.id, id) == 0)
+			break;
+	return h;
+}
+
+static struct row *
+row_find(const struct session *s, const struct name *id)
+{
+	uint32_t n = s->hash_size ? s->hash[row_slot(s, id)] : 0;
+
+	return n ? &s->rows[n - 1] : NULL;
+}
+
+/* The row of this id, made if it is not there. */
+static int
+row_get(struct session *s, const struct name *id, uint8_t type, struct row **out)
+{
+	size_t h;
+	int rc;
+
+	if (s->row_count * 2 >= s->hash_size) {
+		free(s->hash);
+		s->hash_size = s->hash_size ? s->hash_size * 2 : 1024;
+		if ((rc = mem_new((void **)&s->hash, mem_array(s->hash_size, sizeof(*s->hash))))) {
+			s->hash_size = 0;
+			return rc;
+		}
+		for (size_t i = 0; i < s->row_count; i++)
+			s->hash[row_slot(s, &s->rows[i].r.id)] = (uint32_t)i + 1;
+	}
+	h = row_slot(s, id);
+	if (!s->hash[h]) {
+		if ((rc = mem_grow((void **)&s->rows, &s->row_cap, s->row_count + 1, sizeof(*s->rows))))
+			return rc;
+		s->rows[s->row_count++] = (struct row){ .r = { .id = *id, .type = type, .frame = INDEXFILE_NO_FRAME } };
+		s->hash[h] = (uint32_t)s->row_count;
+	}
+	*out = &s->rows[s->hash[h] - 1];
+	return OK;
+}
+
+static void
+rows_clear(struct session *s)
+{
+	s->row_count = 0;
+	if (s->hash)
+		memset(s->hash, 0, s->hash_size * sizeof(*s->hash));
+}
+
+/* The packer has closed a frame. */
+static void
+placed(void *arg, uint32_t row, uint32_t frame, uint16_t slot)
+{
+	struct session *s = arg;
+
+	s->rows[row].r.frame = frame;
+	s->rows[row].r.slot = slot;
+}
+
+/* --------------------------------------------------------------------------------------------------- begin, end */
+
+int
+session_begin(struct repo *r, const struct session_config *cfg, struct session **out)
+{
+	struct session *s;
+	int rc;
+
+	*out = NULL;
+	if (r->read_only)
+		return fail(ERR_UNSUPPORTED, "this repository has features this version of varve may read but not write");
+	if ((rc = MEM_NEW(s)))
+		return rc;
+	s->repo = r;
+	s->cfg = *cfg;
+	if (!s->cfg.jobs)
+		s->cfg.jobs = host_cpus();
+	if (!s->cfg.level)
+		s->cfg.level = 3;
+	if (!s->cfg.part_bytes)
+		s->cfg.part_bytes = PART_BYTES;
+	entropy_fill(s->sid.b, sizeof(s->sid.b));
+	if ((rc = io_lock(r->io, IO_SHARED, true)))
+		goto out;
+	s->locked = true;
+	if ((rc = index_load(r, &s->index)) || (rc = reader_new(r, s->index, READER_CACHE, &s->reader)))
+		goto out;
+	if (!cfg->dry_run)
+		rc = packer_new(r, s->cfg.jobs, s->cfg.level, placed, s, &s->packer);
+out:
+	*out = rc ? session_free(s) : s;
+	return rc;
+}
+
+void
+session_abort(struct session *s)
+{
+	s->packer = packer_free(s->packer);
+}
+
+struct session *
+session_free(struct session *s)
+{
+	if (!s)
+		return NULL;
+	packer_free(s->packer);
+	reader_free(s->reader);
+	index_free(s->index);
+	if (s->locked)
+		(void)!io_lock(s->repo->io, IO_UNLOCKED, false);
+	free(s->rows);
+	free(s->hash);
+	free(s->there);
+	free(s);
+	return NULL;
+}
+
+struct index *
+session_index(struct session *s)
+{
+	return s->index;
+}
+
+struct reader *
+session_reader(struct session *s)
+{
+	return s->reader;
+}
+
+const struct name_sid *
+session_sid(const struct session *s)
+{
+	return &s->sid;
+}
+
+const struct session_stats *
+session_stats(const struct session *s)
+{
+	return &s->stats;
+}
+
+/* ------------------------------------------------------------------------------------------------------- looking */
+
+/* A hit counts only if its pack is there: one look per pack. */
+static int
+pack_there(struct session *s, const struct index_place *p)
+{
+	char path[128], hex[NAME_HEX];
+	size_t old = s->there_cap;
+	uint64_t size;
+	int rc;
+
+	if ((rc = mem_grow((void **)&s->there, &s->there_cap, p->pack_no + 1u, 1)))
+		return rc;
+	if (s->there_cap > old)
+		memset(s->there + old, PACK_UNKNOWN, s->there_cap - old);
+	if (s->there[p->pack_no] == PACK_UNKNOWN) {
+		name_hex(&p->pack_name, hex);
+		snprintf(path, sizeof(path), "packs/%.2s/%s", hex, hex);
+		rc = io_stat(s->repo->io, path, &size);
+		if (rc && rc != ERR_ABSENT)
+			return rc;
+		s->there[p->pack_no] = rc ? PACK_GONE : PACK_THERE;
+	}
+	return s->there[p->pack_no] == PACK_THERE ? FOUND : OK;
+}
+
+int
+session_has(struct session *s, const struct name *id)
+{
+	struct row *row = row_find(s, id);
+	struct index_place place;
+	bool reusable;
+	int rc;
+
+	if (row && row->placed)
+		return FOUND;
+	rc = index_find(s->index, id, &place, &reusable);
+	if (rc != FOUND || !reusable)
+		return rc < 0 ? rc : OK;
+	return pack_there(s, &place);
+}
+
+/* ------------------------------------------------------------------------------------------------------ counting */
+
+static int
+count_child(struct session *s, const struct name *id, uint8_t type)
+{
+	struct row *row;
+	int rc = row_get(s, id, type, &row);
+
+	if (rc == OK && row->mark != s->serial) {
+		row->mark = s->serial;
+		row->r.refs++;
+	}
+	return rc;
+}
+
+static int
+count_list(struct session *s, const uint8_t *p, size_t len)
+{
+	struct listnode_row row;
+	struct listnode l;
+	int rc;
+
+	if ((rc = err_verdict(listnode_decode(&l, p, len), "list")))
+		return rc;
+	for (uint32_t i = 0; rc == OK && i < l.row_count; i++) {
+		listnode_row_at(&l, i, &row);
+		if (!name_is_zero(&row.id))
+			rc = count_child(s, &row.id, l.level ? FRAME_LIST : FRAME_DATA);
+	}
+	return rc;
+}
+
+static int
+count_tree(struct session *s, const uint8_t *p, size_t len)
+{
+	struct treenode_entry e;
+	struct treenode_row row;
+	struct treenode t;
+	int rc;
+
+	if ((rc = err_verdict(treenode_open(&t, p, len), "tree")))
+		return rc;
+	if (t.level) {
+		while (rc == OK && treenode_next_row(&t, &row))
+			rc = count_child(s, &row.id, FRAME_TREE);
+	} else {
+		while (rc == OK && treenode_next_entry(&t, &e))
+			if (!name_is_zero(&e.content))
+				rc = count_child(s, &e.content, e.kind == TREENODE_DIR ? FRAME_TREE :
+				    e.flags & TREENODE_LIST ? FRAME_LIST : FRAME_DATA);
+	}
+	return rc ? rc : err_verdict(t.verdict, "tree");
+}
+
+/* ------------------------------------------------------------------------------------------------------- storing */
+
+/* Fetch the base if it can serve; *use says whether. */
+static int
+get_base(struct session *s, uint8_t type, const struct name *id, struct packer_base *b, bool *use)
+{
+	struct index_place place;
+	int rc = index_find(s->index, id, &place, NULL);
+
+	*use = false;
+	if (rc != FOUND)
+		return rc;
+	if (place.type != type || place.depth >= FRAME_DEPTH_MAX / 2)
+		return OK;
+	rc = reader_get(s->reader, id, type, &b->p, &b->len);
+	/* A damaged base is no reason not to store the chunk whole. */
+	if (rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT)
+		return OK;
+	b->id = *id;
+	b->depth = place.depth;
+	*use = rc == OK;
+	return rc;
+}
+
+static int
+store(struct session *s, uint8_t type, const struct name *id, const void *p, size_t len, const struct name *base)
+{
+	struct packer_base b;
+	struct row *row;
+	uint32_t n;
+	uint8_t depth = 0;
+	bool use = false;
+	int rc;
+
+	if ((rc = row_get(s, id, type, &row)))
+		return rc;
+	n = (uint32_t)(row - s->rows);
+	row->placed = true;
+	if (s->packer) {
+		if (base && (rc = get_base(s, type, base, &b, &use)))
+			return rc;
+		if ((rc = packer_add(s->packer, type, id, p, len, use ? &b : NULL, n, &depth)))
+			return rc;
+		s->rows[n].r.depth = depth;
+	}
+	if (depth) {
+		if ((rc = row_get(s, base, type, &row)))
+			return rc;
+		row->r.uses++;
+	}
+	s->stats.chunks_new++;
+	s->stats.bytes_new += len;
+	if (type == FRAME_DATA)
+		return OK;
+	s->serial++;
+	return type == FRAME_LIST ? count_list(s, p, len) : count_tree(s, p, len);
+}
+
+int
+session_put(struct session *s, uint8_t type, const void *p, size_t len, const struct name *base, struct name *id, bool *was_new)
+{
+	int rc;
+
+	assert(len > 0 && len <= FRAME_CHUNK_MAX);
+	digest_chunk_id(id, s->repo->keys->id, type, p, len);
+	if (was_new)
+		*was_new = false;
+	if ((rc = session_has(s, id)))
+		return rc == FOUND ? OK : rc;
+	if (s->packer && (packer_bytes(s->packer) - s->part_start >= s->cfg.part_bytes || s->row_count >= PART_ROWS) &&
+	    (rc = session_checkpoint(s)))
+		return rc;
+	if (was_new)
+		*was_new = true;
+	if (base && name_cmp(base, id) == 0)
+		base = NULL;
+	return store(s, type, id, p, len, base);
+}
+
+/* ---------------------------------------------------------------------------------------------------- publishing */
+
+/* Packs and frames in the order the segment wants them. */
+struct order {
+	uint32_t *pack;                 /* rank -> packer's number */
+	uint32_t *pack_rank;            /* packer's number -> rank */
+	uint32_t *frame, *frame_rank;
+	uint32_t *row;                  /* rows by id */
+	const struct packer_pack *packs;
+	const struct packer_frame *frames;
+	uint32_t pack_count, frame_count;
+	const struct session *s;
+};
+
+static int
+pack_cmp(const void *a, const void *b, void *arg)
+{
+	const struct order *o = arg;
+
+	return name_cmp(&o->packs[*(const uint32_t *)a].name, &o->packs[*(const uint32_t *)b].name);
+}
+
+static int
+frame_cmp(const void *a, const void *b, void *arg)
+{
+	const struct order *o = arg;
+	const struct packer_frame *x = &o->frames[*(const uint32_t *)a], *y = &o->frames[*(const uint32_t *)b];
+	uint32_t px = o->pack_rank[x->pack], py = o->pack_rank[y->pack];
+
+	if (px != py)
+		return px < py ? -1 : 1;
+	return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
+}
+
+static int
+row_cmp(const void *a, const void *b, void *arg)
+{
+	const struct order *o = arg;
+
+	return name_cmp(&o->s->rows[*(const uint32_t *)a].r.id, &o->s->rows[*(const uint32_t *)b].r.id);
+}
+
+static int
+order_one(uint32_t **list, uint32_t **rank, uint32_t count, int (*cmp)(const void *, const void *, void *), struct order *o)
+{
+	int rc = mem_new((void **)list, mem_array(count, sizeof(uint32_t)));
+
+	if (rc)
+		return rc;
+	for (uint32_t i = 0; i < count; i++)
+		(*list)[i] = i;
+	qsort_r(*list, count, sizeof(uint32_t), cmp, o);
+	if (!rank)
+		return OK;
+	if ((rc = mem_new((void **)rank, mem_array(count, sizeof(uint32_t)))))
+		return rc;
+	for (uint32_t i = 0; i < count; i++)
+		(*rank)[(*list)[i]] = i;
+	return OK;
+}
+
+static int
+put_tables(struct indexbuild *b, const struct order *o)
+{
+	int rc;
+
+	for (uint32_t i = 0; i < o->pack_count; i++) {
+		const struct packer_pack *k = &o->packs[o->pack[i]];
+		struct indexfile_pack row = { .name = k->name, .bytes = k->bytes, .live_bytes = k->frame_bytes,
+			.frames = k->frames, .live_frames = k->frames, .kind = k->kind };
+
+		if ((rc = indexbuild_pack(b, &row)))
+			return rc;
+	}
+	for (uint32_t i = 0; i < o->frame_count; i++) {
+		const struct packer_frame *f = &o->frames[o->frame[i]];
+		struct indexfile_frame row = { .pack = o->pack_rank[f->pack], .ordinal = f->ordinal, .off = f->off,
+			.len = f->len, .chunks = f->chunks, .live = f->chunks };
+
+		if ((rc = indexbuild_frame(b, &row)))
+			return rc;
+	}
+	for (size_t i = 0; i < o->s->row_count; i++) {
+		struct indexfile_row row = o->s->rows[o->row[i]].r;
+
+		if (row.frame != INDEXFILE_NO_FRAME)
+			row.frame = o->frame_rank[row.frame];
+		if ((rc = indexbuild_row(b, &row)))
+			return rc;
+	}
+	return OK;
+}
+
+/* The complete segment under tmp/. */
+static int
+write_segment(struct session *s, const struct name *root, const char *tmp)
+{
+	struct indexfile_header h = { .kind = INDEXFILE_SEGMENT, .sid = s->sid, .number = s->part };
+	struct order o = { .s = s };
+	struct indexbuild *b = NULL;
+	uint64_t len = 0;
+	int rc;
+
+	if (root) {
+		h.root = *root;
+		h.flags = INDEXFILE_LAST_PART;
+	}
+	o.packs = packer_packs(s->packer, &o.pack_count);
+	o.frames = packer_frames(s->packer, &o.frame_count);
+	if ((rc = order_one(&o.pack, &o.pack_rank, o.pack_count, pack_cmp, &o)) ||
+	    (rc = order_one(&o.frame, &o.frame_rank, o.frame_count, frame_cmp, &o)) ||
+	    (rc = order_one(&o.row, NULL, (uint32_t)s->row_count, row_cmp, &o)) ||
+	    (rc = indexbuild_begin(s->repo, tmp, &h, s->row_count, &b)))
+		goto out;
+	rc = put_tables(b, &o);
+	if (rc)
+		indexbuild_abort(b);
+	else
+		rc = indexbuild_end(b, &len);
+	s->segment_bytes += len;
+out:
+	free(o.pack);
+	free(o.pack_rank);
+	free(o.frame);
+	free(o.frame_rank);
+	free(o.row);
+	return rc;
+}
+
+/* PB-2 (1) to (4). */
+static int
+publish_part(struct session *s, const struct name *root)
+{
+	char tmp[INDEX_FILE_PATH], path[INDEX_FILE_PATH];
+	struct io *io = s->repo->io;
+	int rc;
+
+	index_file_segment_path(tmp, "tmp", &s->sid, s->part);
+	index_file_segment_path(path, "index", &s->sid, s->part);
+	if ((rc = packer_flush(s->packer)) || (rc = write_segment(s, root, tmp)))
+		return rc;
+	if ((rc = io_sync_dir(io, "tmp")) ||
+	    (rc = packer_publish(s->packer)) ||
+	    (rc = io_sync_dir(io, "index")) ||
+	    (rc = io_rename(io, tmp, path)) ||
+	    (rc = io_sync_dir(io, "index")))
+		return rc;
+	s->stats.bytes_stored = packer_bytes(s->packer) + s->segment_bytes;
+	s->part_start = packer_bytes(s->packer);
+	s->part++;
+	rows_clear(s);
+	return root ? OK : index_add_segment(s->index, path);
+}
+
+int
+session_checkpoint(struct session *s)
+{
+	return s->packer && s->row_count ? publish_part(s, NULL) : OK;
+}
+
+static int
+publish_record(struct session *s, const struct snaprec *rec)
+{
+	char tmp[64], path[64], hex[NAME_SID_HEX];
+	struct io *io = s->repo->io;
+	uint8_t *raw;
+	size_t len;
+	int rc;
+
+	name_sid_hex(&s->sid, hex);
+	snprintf(tmp, sizeof(tmp), "tmp/%s", hex);
+	snprintf(path, sizeof(path), "snapshots/%s", hex);
+	if ((rc = snapshots_seal(s->repo, &s->sid, rec, &raw, &len)))
+		return rc;
+	rc = io_write_file(io, tmp, raw, len);
+	free(raw);
+	if (rc)
+		return rc;
+	if ((rc = io_rename(io, tmp, path))) {
+		io_discard(io, tmp);
+		return rc;
+	}
+	s->stats.bytes_stored += len;
+	return io_sync_dir(io, "snapshots");
+}
+
+int
+session_commit(struct session *s, const struct snaprec *rec)
+{
+	struct snaprec full = *rec;
+	size_t segments;
+	int rc;
+
+	assert(s->packer);
+	if ((rc = publish_part(s, &rec->root)))
+		return rc;
+	full.stats[SNAPREC_BYTES_STORED] = s->stats.bytes_stored;
+	full.stats[SNAPREC_BYTES_NEW] = s->stats.bytes_new;
+	full.stats[SNAPREC_CHUNKS_NEW] = s->stats.chunks_new;
+	if ((rc = publish_record(s, &full)))
+		return rc;
+	segments = index_segment_count(s->index) + 1;
+	if (!(rc = io_lock(s->repo->io, IO_UNLOCKED, false)))
+		s->locked = false;
+	if (segments > SETTLE_SEGMENTS) {
+		/* The snapshot is durable; folding is housekeeping, and whoever comes next can do it too. */
+		struct settle_stats stats;
+
+		(void)!settle_run(s->repo, NULL, 0, false, &stats);
+	}
+	return OK;
+}

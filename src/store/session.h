@@ -1,0 +1,58 @@
+/*
+ * session: one writer of the repository (SPEC §11): chunks go in, each stored once; what they reference is counted; packs,
+ * segment and record are published in the order of PB-2.
+ */
+#ifndef STORE_SESSION_H
+#define STORE_SESSION_H
+
+#include "format/snaprec.h"
+#include "store/index.h"
+#include "store/reader.h"
+#include "store/repo.h"
+
+struct session;
+
+struct session_config {
+	unsigned jobs;                  /* threads that compress and seal; 0: one per core */
+	int level;                      /* zstd level; 0: the default 3 */
+	uint64_t part_bytes;            /* stored bytes after which a part is published; 0: default */
+	bool dry_run;                   /* count, but write nothing */
+};
+
+struct session_stats {
+	uint64_t chunks_new, bytes_new; /* plaintext not stored before */
+	uint64_t bytes_stored;          /* bytes of packs and segments made */
+};
+
+/* Takes the shared lock (waits), loads the index.  Owns: *out: caller ends it with session_commit or session_abort, then session_free. */
+int session_begin(struct repo *r, const struct session_config *cfg, struct session **out) __attribute__((warn_unused_result));
+
+struct index *session_index(struct session *s);
+struct reader *session_reader(struct session *s);       /* reads what was published before the session began */
+const struct name_sid *session_sid(const struct session *s);
+const struct session_stats *session_stats(const struct session *s);
+
+/*
+ * Store a chunk unless it is there; *id is its name.  Nodes (L, T) are decoded to count their children, which must have been put
+ * before.  base: a chunk of the same type published before the session, whose plaintext is likely to resemble it, or NULL.
+ * was_new may be NULL.
+ */
+int session_put(struct session *s, uint8_t type, const void *p, size_t len, const struct name *base, struct name *id, bool *was_new)
+    __attribute__((warn_unused_result));
+
+/* May a chunk be named without storing it, its pack being there (IX-8)?  FOUND or OK. */
+int session_has(struct session *s, const struct name *id) __attribute__((warn_unused_result));
+
+/* Publish what there is so far as a part without a root, so that another session can reuse it (interrupt). */
+int session_checkpoint(struct session *s) __attribute__((warn_unused_result));
+
+/* Publish the last part with this root and the record; rec->root names a tree that was put.  After OK the snapshot is durable. */
+int session_commit(struct session *s, const struct snaprec *rec) __attribute__((warn_unused_result));
+
+/* Remove unfinished files. */
+void session_abort(struct session *s);
+
+/* Releases the lock.  Owns: frees s.  Returns NULL. */
+struct session *session_free(struct session *s);
+
+#endif

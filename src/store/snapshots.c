@@ -1,0 +1,186 @@
+/* snapshots: see the header. */
+#include "store/snapshots.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "codec/digest.h"
+#include "codec/seal.h"
+#include "sys/entropy.h"
+#include "sys/host.h"
+
+int
+snapshots_seal(struct repo *r, const struct name_sid *sid, const struct snaprec *rec, uint8_t **out, size_t *len)
+{
+	size_t bound = snaprec_bound(rec), n;
+	struct snaprec_head h = { .sid = *sid };
+	struct seal_aad aad = { .label = "varve snap", .repo_id = &r->hdr.repo_id, .context_len = SNAPREC_HEAD_LEN };
+	uint8_t key[32], *buf;
+	int rc;
+
+	*out = NULL;
+	if ((rc = mem_new((void **)&buf, SNAPREC_HEAD_LEN + SEAL_OVERHEAD + bound)))
+		return rc;
+	entropy_fill(key, sizeof(key));
+	(void)snaprec_head_encode(buf, SNAPREC_HEAD_LEN, &h);
+	keys_wrap(&h.wrap, r->keys->record, "varve snap key", &r->hdr.repo_id, buf, SNAPREC_WRAP_CONTEXT, key);
+	(void)snaprec_head_encode(buf, SNAPREC_HEAD_LEN, &h);
+	n = snaprec_encode(buf + SNAPREC_HEAD_LEN + 24, bound, rec);
+	if (n == 0 || n > SNAPREC_LEN_MAX - SNAPREC_HEAD_LEN - SEAL_OVERHEAD) {
+		rc = fail(ERR_USAGE, "too many or too long paths, tags or names for one snapshot");
+		goto out;
+	}
+	aad.context = buf;
+	seal_box(buf + SNAPREC_HEAD_LEN, buf + SNAPREC_HEAD_LEN + 24, n, key, &aad);
+	*len = SNAPREC_HEAD_LEN + SEAL_OVERHEAD + n;
+	*out = buf;
+	buf = NULL;
+out:
+	explicit_bzero(key, sizeof(key));
+	free(buf);
+	return rc;
+}
+
+/* Decode a record file; on OK it->mem owns the plaintext. */
+static int
+open_record(struct repo *r, const struct name_sid *sid, const uint8_t *raw, size_t len, struct snapshots_item *it)
+{
+	struct seal_aad aad = { .label = "varve snap", .repo_id = &r->hdr.repo_id, .context = raw, .context_len = SNAPREC_HEAD_LEN };
+	struct snaprec_head h;
+	uint8_t key[32];
+	int rc;
+
+	if (len < SNAPREC_HEAD_LEN + SEAL_OVERHEAD)
+		return fail(ERR_CORRUPT, "snapshot record ends too early");
+	if ((rc = err_verdict(snaprec_head_decode(&h, raw, SNAPREC_HEAD_LEN), "snapshot record")))
+		return rc;
+	if (name_sid_cmp(&h.sid, sid) != 0)
+		return fail(ERR_AUTH, "snapshot record of another snapshot");
+	if ((rc = keys_unwrap(key, &h.wrap, r->keys->record, "varve snap key", &r->hdr.repo_id, raw, SNAPREC_WRAP_CONTEXT)) ||
+	    (rc = mem_new((void **)&it->mem, len)) ||
+	    (rc = seal_open(it->mem, raw + SNAPREC_HEAD_LEN, len - SNAPREC_HEAD_LEN, key, &aad)) ||
+	    (rc = err_verdict(snaprec_decode(&it->rec, it->mem, len - SNAPREC_HEAD_LEN - SEAL_OVERHEAD), "snapshot record"))) {
+		free(it->mem);
+		it->mem = NULL;
+	}
+	explicit_bzero(key, sizeof(key));
+	return rc;
+}
+
+int
+snapshots_read(struct repo *r, bool forgotten, const struct name_sid *sid, struct snapshots_item *out)
+{
+	char path[64], hex[NAME_SID_HEX];
+	uint8_t *raw;
+	size_t len;
+	int rc;
+
+	*out = (struct snapshots_item){ .sid = *sid };
+	name_sid_hex(sid, hex);
+	snprintf(path, sizeof(path), "%s/%s", forgotten ? "forgotten" : "snapshots", hex);
+	if ((rc = io_read_file(r->io, path, SNAPREC_LEN_MAX, &raw, &len)))
+		return rc;
+	out->file_bytes = len;
+	rc = open_record(r, sid, raw, len, out);
+	free(raw);
+	return err_context(rc, "%s", path);
+}
+
+void
+snapshots_item_clear(struct snapshots_item *it)
+{
+	free(it->mem);
+	*it = (struct snapshots_item){ 0 };
+}
+
+struct sid_list {
+	struct name_sid *sid;
+	size_t count, cap;
+};
+
+static int
+list_one(void *arg, const char *name)
+{
+	struct sid_list *l = arg;
+	struct name_sid sid;
+	int rc;
+
+	if (!name_sid_unhex(&sid, name))
+		return OK;
+	if ((rc = mem_grow((void **)&l->sid, &l->cap, l->count + 1, sizeof(*l->sid))))
+		return rc;
+	l->sid[l->count++] = sid;
+	return OK;
+}
+
+static int
+item_cmp(const void *a, const void *b)
+{
+	const struct snapshots_item *x = a, *y = b;
+
+	if (x->rec.begin_ns != y->rec.begin_ns)
+		return x->rec.begin_ns < y->rec.begin_ns ? -1 : 1;
+	return name_sid_cmp(&x->sid, &y->sid);
+}
+
+int
+snapshots_load(struct repo *r, bool forgotten, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+{
+	struct sid_list l = { 0 };
+	char hex[NAME_SID_HEX];
+	int rc;
+
+	*out = (struct snapshots){ 0 };
+	if ((rc = io_list(r->io, forgotten ? "forgotten" : "snapshots", list_one, &l)) ||
+	    (rc = mem_new((void **)&out->items, mem_array(l.count, sizeof(*out->items)))))
+		goto out;
+	for (size_t i = 0; i < l.count; i++) {
+		rc = snapshots_read(r, forgotten, &l.sid[i], &out->items[out->count]);
+		if (rc == OK) {
+			out->count++;
+		} else if (rc == ERR_NOMEM) {
+			goto out;
+		} else if (rc != ERR_ABSENT) {          /* absent: forgotten since it was listed */
+			name_sid_hex(&l.sid[i], hex);
+			out->damaged++;
+			if (bad)
+				bad(arg, hex, rc);
+		}
+	}
+	rc = OK;
+	if (out->count)
+		qsort(out->items, out->count, sizeof(*out->items), item_cmp);
+out:
+	free(l.sid);
+	if (rc)
+		snapshots_clear(out);
+	return rc;
+}
+
+void
+snapshots_clear(struct snapshots *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		snapshots_item_clear(&s->items[i]);
+	free(s->items);
+	*s = (struct snapshots){ 0 };
+}
+
+void
+snapshots_writer(const struct repo *r, const char *host, struct name_sid *writer)
+{
+	char text[512];
+	size_t n = strlen(host);
+	struct name h;
+
+	if (n > 255)
+		n = 255;
+	memcpy(text, host, n);
+	text[n++] = 0;
+	n += host_machine_id(text + n, sizeof(text) - n);
+	digest_keyed(&h, r->keys->writer, text, n);
+	memcpy(writer->b, h.b, sizeof(writer->b));
+}

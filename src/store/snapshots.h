@@ -1,0 +1,41 @@
+/* snapshots: snapshot records, snapshots/ and forgotten/ (SPEC §10). */
+#ifndef STORE_SNAPSHOTS_H
+#define STORE_SNAPSHOTS_H
+
+#include "format/snaprec.h"
+#include "store/repo.h"
+
+struct snapshots_item {
+	struct name_sid sid;
+	struct snaprec rec;             /* slices point into mem; lists as *_raw */
+	uint8_t *mem;                   /* owned */
+	uint64_t file_bytes;
+};
+
+struct snapshots {
+	struct snapshots_item *items;   /* sorted by (begin_ns, sid), oldest first */
+	size_t count;
+	size_t damaged;                 /* records that could not be used (each was reported to the callback) */
+};
+
+/* Called for a record that cannot be used; err_text() says why. */
+typedef void (*snapshots_bad_fn)(void *arg, const char *sid_hex, int rc);
+
+/* Read all records of snapshots/ (or forgotten/).  A bad record is reported and left out, not an error. */
+int snapshots_load(struct repo *r, bool forgotten, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+    __attribute__((warn_unused_result));
+void snapshots_clear(struct snapshots *s);
+
+/* One record. */
+int snapshots_read(struct repo *r, bool forgotten, const struct name_sid *sid, struct snapshots_item *out)
+    __attribute__((warn_unused_result));
+void snapshots_item_clear(struct snapshots_item *it);
+
+/* Seal a record into bytes.  Owns: *out: caller frees. */
+int snapshots_seal(struct repo *r, const struct name_sid *sid, const struct snaprec *rec, uint8_t **out, size_t *len)
+    __attribute__((warn_unused_result));
+
+/* SR-4 for this machine and host name. */
+void snapshots_writer(const struct repo *r, const char *host, struct name_sid *writer);
+
+#endif

@@ -1,0 +1,19 @@
+/* host: what this machine and user are called. */
+#ifndef SYS_HOST_H
+#define SYS_HOST_H
+
+#include <stddef.h>
+
+/* The host name; "localhost" when it has none.  Zero-terminated. */
+void host_name(char *buf, size_t cap);
+
+/* Name of the effective user, or its number. */
+void host_user(char *buf, size_t cap);
+
+/* Text of /etc/machine-id without the newline; its length, 0 when there is none.  Not zero-terminated. */
+size_t host_machine_id(char *buf, size_t cap);
+
+/* Processors this process may run on, at least 1. */
+unsigned host_cpus(void);
+
+#endif

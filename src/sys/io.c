@@ -1,0 +1,513 @@
+/*
+ * io: dispatch through the vtable, and the implementation for a directory of this machine.
+ *
+ * Every call is relative to the descriptor of the repository's directory, so a repository that is moved or whose parents are
+ * renamed while it is open stays the same repository.
+ */
+#include "sys/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+struct io_file {
+	int fd;
+	char path[120];
+};
+
+struct posix {
+	struct io io;
+	int root_fd, lock_fd;
+	mode_t file_mode, dir_mode;     /* GN-8 */
+};
+
+static struct posix *
+posix_of(struct io *io)
+{
+	return (struct posix *)io;
+}
+
+static int
+file_new(int fd, const char *path, struct io_file **out)
+{
+	struct io_file *f;
+	int rc = MEM_NEW(f);
+
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	f->fd = fd;
+	snprintf(f->path, sizeof(f->path), "%s", path);
+	*out = f;
+	return OK;
+}
+
+static int
+posix_open(struct io *io, const char *path, struct io_file **out)
+{
+	int fd;
+
+	do
+		fd = openat(posix_of(io)->root_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return fail_io("cannot open '%s'", path);
+	return file_new(fd, path, out);
+}
+
+static int
+posix_create(struct io *io, const char *path, struct io_file **out)
+{
+	struct posix *p = posix_of(io);
+	int fd;
+
+	do
+		fd = openat(p->root_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, p->file_mode);
+	while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return fail_io("cannot create '%s'", path);
+	return file_new(fd, path, out);
+}
+
+static int
+posix_size(struct io_file *f, uint64_t *size)
+{
+	struct stat st;
+
+	if (fstat(f->fd, &st) < 0)
+		return fail_io("cannot stat '%s'", f->path);
+	*size = (uint64_t)st.st_size;
+	return OK;
+}
+
+static int
+posix_read_at(struct io_file *f, uint64_t off, void *buf, size_t len)
+{
+	uint8_t *p = buf;
+	ssize_t n;
+
+	while (len) {
+		n = pread(f->fd, p, len, (off_t)off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_io("cannot read '%s'", f->path);
+		if (n == 0)
+			return fail(ERR_CORRUPT, "'%s' ends too early", f->path);
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return OK;
+}
+
+static int
+posix_append(struct io_file *f, const void *buf, size_t len)
+{
+	const uint8_t *p = buf;
+	ssize_t n;
+
+	while (len) {
+		n = write(f->fd, p, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_io("cannot write '%s'", f->path);
+		p += n;
+		len -= (size_t)n;
+	}
+	return OK;
+}
+
+static int
+posix_write_at(struct io_file *f, uint64_t off, const void *buf, size_t len)
+{
+	const uint8_t *p = buf;
+	ssize_t n;
+
+	while (len) {
+		n = pwrite(f->fd, p, len, (off_t)off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_io("cannot write '%s'", f->path);
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return OK;
+}
+
+static int
+posix_sync(struct io_file *f)
+{
+	if (fsync(f->fd) < 0)
+		return fail_io("cannot sync '%s'", f->path);
+	return OK;
+}
+
+static int
+posix_close(struct io_file *f)
+{
+	int rc = OK;
+
+	/* Linux closes the descriptor even when it reports EINTR. */
+	if (close(f->fd) < 0 && errno != EINTR)
+		rc = fail_io("cannot close '%s'", f->path);
+	free(f);
+	return rc;
+}
+
+static int
+posix_rename(struct io *io, const char *from, const char *to)
+{
+	int fd = posix_of(io)->root_fd;
+
+	if (renameat2(fd, from, fd, to, RENAME_NOREPLACE) == 0)
+		return OK;
+	if (errno != EINVAL && errno != ENOSYS)
+		return fail_io("cannot rename '%s' to '%s'", from, to);
+	/* The file system has no RENAME_NOREPLACE: a hard link refuses to replace as well. */
+	if (linkat(fd, from, fd, to, 0) < 0 || unlinkat(fd, from, 0) < 0)
+		return fail_io("cannot rename '%s' to '%s'", from, to);
+	return OK;
+}
+
+static int
+posix_unlink(struct io *io, const char *path)
+{
+	if (unlinkat(posix_of(io)->root_fd, path, 0) < 0)
+		return fail_io("cannot remove '%s'", path);
+	return OK;
+}
+
+static int
+posix_mkdir(struct io *io, const char *path)
+{
+	struct posix *p = posix_of(io);
+
+	if (mkdirat(p->root_fd, path, p->dir_mode) < 0)
+		return fail_io("cannot make directory '%s'", path);
+	return OK;
+}
+
+static int
+posix_sync_dir(struct io *io, const char *path)
+{
+	int fd = openat(posix_of(io)->root_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = OK;
+
+	if (fd < 0)
+		return fail_io("cannot open directory '%s'", path);
+	if (fsync(fd) < 0)
+		rc = fail_io("cannot sync directory '%s'", path);
+	close(fd);
+	return rc;
+}
+
+static int
+posix_list(struct io *io, const char *path, io_list_fn fn, void *arg)
+{
+	int fd = openat(posix_of(io)->root_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *e;
+	DIR *d;
+	int rc = OK;
+
+	if (fd < 0)
+		return fail_io("cannot open directory '%s'", path);
+	d = fdopendir(fd);
+	if (!d) {
+		rc = fail_io("cannot read directory '%s'", path);
+		close(fd);
+		return rc;
+	}
+	while (rc >= 0) {
+		errno = 0;
+		e = readdir(d);
+		if (!e) {
+			if (errno)
+				rc = fail_io("cannot read directory '%s'", path);
+			break;
+		}
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			rc = fn(arg, e->d_name);
+	}
+	closedir(d);
+	return rc;
+}
+
+static int
+posix_stat(struct io *io, const char *path, uint64_t *size)
+{
+	struct stat st;
+
+	if (fstatat(posix_of(io)->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return fail_io("cannot stat '%s'", path);
+	*size = (uint64_t)st.st_size;
+	return OK;
+}
+
+/* One lock on one byte of the open file description. */
+static int
+lock_byte(int fd, short type, off_t byte, bool wait)
+{
+	struct flock fl = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+	int r;
+
+	do
+		r = fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &fl);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return OK;
+	if (!wait && (errno == EAGAIN || errno == EACCES))
+		return fail(ERR_LOCKED, "the repository is locked by another process");
+	return fail_io("cannot lock the repository (does its file system support locks?)");
+}
+
+static int
+posix_lock(struct io *io, enum io_lock kind, bool wait)
+{
+	struct posix *p = posix_of(io);
+	short type = kind == IO_EXCLUSIVE ? F_WRLCK : F_RDLCK;
+	int rc;
+
+	if (kind == IO_UNLOCKED) {
+		if (p->lock_fd >= 0)
+			close(p->lock_fd);
+		p->lock_fd = -1;
+		return OK;
+	}
+	if (p->lock_fd < 0) {
+		p->lock_fd = openat(p->root_fd, "locks", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (p->lock_fd < 0 && kind == IO_SHARED && (errno == EROFS || errno == EACCES))
+			p->lock_fd = openat(p->root_fd, "locks", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (p->lock_fd < 0)
+			return fail_io("cannot open 'locks'");
+	}
+	/* Byte 1 is the turnstile: whoever waits for the lock stands in it, so later comers queue behind. */
+	rc = lock_byte(p->lock_fd, type, 1, wait);
+	if (rc == OK) {
+		rc = lock_byte(p->lock_fd, type, 0, wait);
+		(void)lock_byte(p->lock_fd, F_UNLCK, 1, false);
+	}
+	return rc;
+}
+
+static void
+posix_free(struct io *io)
+{
+	struct posix *p = posix_of(io);
+
+	if (p->lock_fd >= 0)
+		close(p->lock_fd);
+	if (p->root_fd >= 0)
+		close(p->root_fd);
+	free(p);
+}
+
+static const struct io_ops posix_ops = {
+	.open = posix_open, .create = posix_create, .size = posix_size, .read_at = posix_read_at, .append = posix_append,
+	.write_at = posix_write_at,
+	.sync = posix_sync, .close = posix_close, .rename = posix_rename, .unlink = posix_unlink, .mkdir = posix_mkdir,
+	.sync_dir = posix_sync_dir, .list = posix_list, .stat = posix_stat, .lock = posix_lock, .free = posix_free,
+};
+
+int
+io_posix_new(const char *dir, bool create, struct io **out)
+{
+	struct posix *p;
+	struct stat st;
+	int rc;
+
+	*out = NULL;
+	if ((rc = MEM_NEW(p)))
+		return rc;
+	p->io.ops = &posix_ops;
+	p->lock_fd = -1;
+	if (create && mkdir(dir, 0700) < 0 && errno != EEXIST) {
+		p->root_fd = -1;
+		rc = fail_io("cannot make directory '%s'", dir);
+		goto out;
+	}
+	p->root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p->root_fd < 0 || fstat(p->root_fd, &st) < 0) {
+		rc = fail_io("cannot open directory '%s'", dir);
+		goto out;
+	}
+	p->file_mode = 0600 | (st.st_mode & 0060);
+	p->dir_mode = 0700 | (st.st_mode & 0070);
+out:
+	if (rc)
+		posix_free(&p->io);
+	else
+		*out = &p->io;
+	return rc;
+}
+
+struct io *
+io_free(struct io *io)
+{
+	if (io)
+		io->ops->free(io);
+	return NULL;
+}
+
+int
+io_open(struct io *io, const char *path, struct io_file **out)
+{
+	*out = NULL;
+	return io->ops->open(io, path, out);
+}
+
+int
+io_create(struct io *io, const char *path, struct io_file **out)
+{
+	*out = NULL;
+	return io->ops->create(io, path, out);
+}
+
+int
+io_size(struct io *io, struct io_file *f, uint64_t *size)
+{
+	return io->ops->size(f, size);
+}
+
+int
+io_read_at(struct io *io, struct io_file *f, uint64_t off, void *buf, size_t len)
+{
+	return io->ops->read_at(f, off, buf, len);
+}
+
+int
+io_append(struct io *io, struct io_file *f, const void *buf, size_t len)
+{
+	return io->ops->append(f, buf, len);
+}
+
+int
+io_write_at(struct io *io, struct io_file *f, uint64_t off, const void *buf, size_t len)
+{
+	return io->ops->write_at(f, off, buf, len);
+}
+
+int
+io_sync(struct io *io, struct io_file *f)
+{
+	return io->ops->sync(f);
+}
+
+int
+io_close(struct io *io, struct io_file *f)
+{
+	return f ? io->ops->close(f) : OK;
+}
+
+int
+io_rename(struct io *io, const char *from, const char *to)
+{
+	return io->ops->rename(io, from, to);
+}
+
+int
+io_unlink(struct io *io, const char *path)
+{
+	return io->ops->unlink(io, path);
+}
+
+int
+io_mkdir(struct io *io, const char *path)
+{
+	return io->ops->mkdir(io, path);
+}
+
+int
+io_sync_dir(struct io *io, const char *path)
+{
+	return io->ops->sync_dir(io, path);
+}
+
+int
+io_list(struct io *io, const char *path, io_list_fn fn, void *arg)
+{
+	return io->ops->list(io, path, fn, arg);
+}
+
+int
+io_stat(struct io *io, const char *path, uint64_t *size)
+{
+	return io->ops->stat(io, path, size);
+}
+
+int
+io_lock(struct io *io, enum io_lock kind, bool wait)
+{
+	return io->ops->lock(io, kind, wait);
+}
+
+int
+io_read_file(struct io *io, const char *path, size_t max, uint8_t **out, size_t *len)
+{
+	struct io_file *f;
+	uint64_t size;
+	int rc;
+
+	*out = NULL;
+	*len = 0;
+	if ((rc = io_open(io, path, &f)))
+		return rc;
+	if ((rc = io_size(io, f, &size)))
+		goto out;
+	if (size > max) {
+		rc = fail(ERR_CORRUPT, "'%s' is too large", path);
+		goto out;
+	}
+	if ((rc = mem_new((void **)out, (size_t)size + 1)) == OK)
+		rc = io_read_at(io, f, 0, *out, (size_t)size);
+	*len = (size_t)size;
+out:
+	(void)io_close(io, f);
+	if (rc) {
+		free(*out);
+		*out = NULL;
+		*len = 0;
+	}
+	return rc;
+}
+
+int
+io_write_file(struct io *io, const char *tmp, const void *buf, size_t len)
+{
+	struct io_file *f;
+	int rc, rc2;
+
+	if ((rc = io_create(io, tmp, &f)))
+		return rc;
+	if ((rc = io_append(io, f, buf, len)) == OK)
+		rc = io_sync(io, f);
+	rc2 = io_close(io, f);
+	if (rc == OK)
+		rc = rc2;
+	if (rc)
+		io_discard(io, tmp);
+	return rc;
+}
+
+void
+io_discard(struct io *io, const char *path)
+{
+	char text[1024];
+	int rc;
+
+	snprintf(text, sizeof(text), "%s", err_text());
+	rc = io_unlink(io, path);
+	err_set(rc, text);
+}

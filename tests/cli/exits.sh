@@ -1,0 +1,70 @@
+#!/bin/bash
+# Exit statuses are an interface: scripts decide by them whether a backup was made.
+. "$(dirname "$0")/lib.sh"
+
+mkdir "$T/src"
+echo hello >"$T/src/file"
+
+v; exits 2 "no command"
+v frobnicate; exits 2 "unknown command"
+v snapshot --frobnicate "$T/src"; exits 2 "unknown option"
+v snapshot "$T/src"; exits 10 "no repository"
+isnt "nothing was made there" test -e "$T/repo"
+run env -u VARVE_REPOSITORY "$VARVE" list; exits 2 "no repository named"
+
+export VARVE_PASSWORD='correct horse'
+unset VARVE_KEY_FILE
+v init --kdf-memory 8M --kdf-passes 1; exits 0 "init with a passphrase"
+v init; exits 1 "init on a repository"
+v snapshot "$T/src"; exits 0 "right passphrase"
+(cd "$T/repo" && find . -type f -printf '%p %s %T@\n' | sort) >"$T/before"
+VARVE_PASSWORD='wrong horse' v snapshot "$T/src"; exits 12 "wrong passphrase"
+VARVE_PASSWORD='' v snapshot "$T/src"; exits 12 "empty passphrase"
+(cd "$T/repo" && find . -type f -printf '%p %s %T@\n' | sort) >"$T/after"
+is "nothing was written with a wrong one" cmp "$T/before" "$T/after"
+head -c 32 /dev/urandom >"$T/other-key"
+run env -u VARVE_PASSWORD "$VARVE" list --key-file "$T/other-key"; exits 12 "wrong key file"
+run env -u VARVE_PASSWORD "$VARVE" list --key-file "$T/no-such-key"; exits 1 "no such key file"
+printf 'correct horse\n' >"$T/pw"
+run env -u VARVE_PASSWORD "$VARVE" list --password-file "$T/pw"; exits 0 "passphrase from a file"
+run env -u VARVE_PASSWORD "$VARVE" list --password-command "cat $T/pw"; exits 0 "passphrase from a command"
+run env -u VARVE_PASSWORD "$VARVE" list --password-command "exit 3"; isnt "a failing password command is no success" [ "$status" = 0 ]
+run env -u VARVE_PASSWORD "$VARVE" list --insecure-no-encryption; exits 12 "no public slot"
+
+v snapshot; exits 2 "snapshot of nothing"
+v snapshot "$T/not-there"; isnt "snapshot of a missing path is no success" [ "$status" = 0 ]
+v snapshot "$T/src" "$T/not-there"; exits 3 "one of two paths is missing"
+v restore latest; exits 2 "restore without target"
+v restore ffffffff --target "$T/x"; exits 1 "no such snapshot"
+v cat latest /no/such/path; exits 1 "no such path"
+v ls latest /no/such/path; exits 1 "no such path for ls"
+v list --json=yes; exits 2 "value for a flag"
+
+# Unreadable files as an ordinary user.
+if is_root; then
+	key=$T/userkey
+	mkdir "$T/user" "$T/user/locked"
+	echo a >"$T/user/readable" && echo b >"$T/user/unreadable" && echo c >"$T/user/locked/inside"
+	chmod 0 "$T/user/unreadable" "$T/user/locked"
+	chmod 755 "$T"
+	prog=$T/varve-copy
+	cp "$VARVE" "$prog" && chmod 755 "$prog"
+	mkdir "$T/home" && chown -R nobody "$T/home"
+	chmod o+x "$(dirname "$T")" 2>/dev/null || true
+	as() { setpriv --reuid=65534 --regid=65534 --clear-groups env -u VARVE_PASSWORD HOME="$T/home" VARVE_REPOSITORY="$T/home/repo" VARVE_KEY_FILE="$T/home/key" "$prog" "$@"; }
+	run as init --key-file "$T/home/key"; exits 0 "init as nobody"
+	run as snapshot --json "$T/user"; exits 3 "snapshot with unreadable parts"
+	equal "errors counted" "$(field errors)" 2
+	is "the unreadable file is named" grep -q unreadable "$T/err"
+	run as restore "latest:$T/user" --target "$T/home/back"
+	is "the rest was stored" cmp "$T/user/readable" "$T/home/back/readable"
+	chmod 755 "$T/user/locked"
+	: "$key"
+else
+	mkdir "$T/user"
+	echo a >"$T/user/readable" && echo b >"$T/user/unreadable" && chmod 0 "$T/user/unreadable"
+	v snapshot --json "$T/user"; exits 3 "snapshot with an unreadable file"
+	v restore "latest:$T/user" --target "$T/back"
+	is "the rest was stored" cmp "$T/user/readable" "$T/back/readable"
+fi
+finish

@@ -1,0 +1,83 @@
+#!/bin/bash
+# Restore onto a populated directory: what is right stays untouched, what is extra stays without --delete.
+. "$(dirname "$0")/lib.sh"
+
+mkdir -p "$T/src/dir/sub"
+noise "$T/src/large" 2000000 inplace
+for n in a b c; do echo "content of $n" >"$T/src/dir/$n"; done
+ln -s a "$T/src/dir/link"
+touch -d '2020-01-01 00:00:00.5' "$T/src/dir/a" "$T/src/large" "$T/src/dir/b" "$T/src/dir/c"
+init_repo
+snap "$T/src"
+restore() { v restore "latest:$T/src" --target "$T/dst" "$@"; }
+restore; exits 0 "into a new directory"
+is "same tree" same_tree "$T/src" "$T/dst"
+
+ids() { (cd "$T/dst" && find . ! -type d -printf '%p %i %T@ %C@\n' | sort); }
+ids >"$T/ids"
+restore; exits 0 "again"
+ids >"$T/ids2"
+is "unchanged files keep inode, mtime and ctime" cmp "$T/ids" "$T/ids2"
+
+# What differs is rewritten, what is extra stays.
+echo "changed" >"$T/dst/dir/b"
+echo "extra" >"$T/dst/extra"
+mkdir "$T/dst/extradir" && echo x >"$T/dst/extradir/x"
+rm "$T/dst/dir/c"
+inode=$(stat -c %i "$T/dst/large")
+printf 'X' | dd of="$T/dst/large" bs=1 seek=1000000 conv=notrunc status=none
+cp -a "$T/dst" "$T/dst.copy"
+
+restore --dry-run; exits 0 "dry run"
+is "a dry run changes nothing" same_tree "$T/dst" "$T/dst.copy"
+is "a dry run names what would change" grep -q 'dir/b' "$T/out" "$T/err"
+restore --dry-run --delete; exits 0 "dry run with --delete"
+is "it changes nothing either" same_tree "$T/dst" "$T/dst.copy"
+is "and names what would go" grep -q 'extra' "$T/out" "$T/err"
+
+restore --overwrite never; exits 0 "--overwrite never"
+equal "an existing file stays" "$(cat "$T/dst/dir/b")" changed
+is "a missing file comes" cmp "$T/src/dir/c" "$T/dst/dir/c"
+
+touch -d '2030-01-01' "$T/dst/dir/b"
+restore --overwrite if-newer; exits 0 "--overwrite if-newer"
+equal "a newer file stays" "$(cat "$T/dst/dir/b")" changed
+
+# The same size and time: proof enough for if-changed, not for always.
+touch -r "$T/src/large" "$T/dst/large"
+restore --overwrite if-changed; exits 0 "--overwrite if-changed"
+isnt "if-changed takes size and time as proof" cmp "$T/src/large" "$T/dst/large"
+equal "if-changed rewrites what differs" "$(cat "$T/dst/dir/b")" "content of b"
+
+restore --verify --json; exits 0 "--overwrite always, --verify"
+is "always compares the content" cmp "$T/src/large" "$T/dst/large"
+is "extra files stay" test -e "$T/dst/extra" -a -e "$T/dst/extradir/x"
+touch -r "$T/src" "$T/dst"
+
+restore --delete; exits 0 "--delete"
+is "the trees are the same again" same_tree "$T/src" "$T/dst"
+: "$inode"
+
+# Another kind of thing is in the way.
+rm -r "$T/dst/dir/a" "$T/dst/dir/sub" "$T/dst/dir/link"
+mkdir "$T/dst/dir/a" && echo in >"$T/dst/dir/a/in"
+echo file >"$T/dst/dir/sub"
+ln -s /etc "$T/dst/dir/link"
+restore --delete; exits 0 "over other kinds of files"
+is "the trees are the same once more" same_tree "$T/src" "$T/dst"
+
+# A link in place of a directory is not followed.
+mkdir "$T/outside"
+rm -r "$T/dst/dir" && ln -s "$T/outside" "$T/dst/dir"
+restore
+isnt "nothing was written through the link" test -e "$T/outside/a"
+is "the directory is a directory again" test -d "$T/dst/dir" -a ! -L "$T/dst/dir"
+
+# Chosen paths.
+v restore latest "$T/src/dir/a" --target "$T/one"; exits 0 "one path"
+is "it has its full path" cmp "$T/src/dir/a" "$T/one$T/src/dir/a"
+isnt "others did not come" test -e "$T/one$T/src/large"
+v restore "latest:$T/src/dir" --target "$T/two" --exclude b; exits 0 "a directory without a pattern"
+is "a is there" test -e "$T/two/a"
+isnt "b is not" test -e "$T/two/b"
+finish

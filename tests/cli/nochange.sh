@@ -1,0 +1,41 @@
+#!/bin/bash
+# Nothing changed: no regular file is opened and the repository hardly grows.  Files written to less than 60 s before a snapshot are
+# read again by the next one, so this script waits that long once.
+. "$(dirname "$0")/lib.sh"
+
+mkdir -p "$T/src/sub"
+for i in $(seq 1 400); do echo "file $i" >"$T/src/sub/f$i"; done
+noise "$T/src/large" 3000000 nochange
+init_repo
+snap "$T/src"
+equal "all files are new" "$(field files_new)" 401
+snap "$T/src"
+equal "young files are read again" "$(field bytes_new)" 0
+
+sleep 61
+snap "$T/src"
+before=$(repo_bytes)
+if ! command -v strace >/dev/null || ! strace -o /dev/null true 2>/dev/null; then
+	skip "no regular file is opened" "strace cannot be used here"
+	must snapshot --json "$T/src"
+else
+	run strace -f -qq -e trace=open,openat,openat2,read,pread64,statx,newfstatat -o "$T/trace" "$VARVE" snapshot --json "$T/src"
+	exits 0 "snapshot of nothing new"
+	isnt "no regular file is opened" grep -E 'open(at2?)?\(.*("|/)(f[0-9]+|large)"' "$T/trace"
+fi
+equal "no file counts as changed" "$(field files_changed)+$(field files_new)" 0+0
+equal "all count as unmodified" "$(field files_unmodified)" 401
+atmost "growth in bytes" $(($(repo_bytes) - before)) 16384
+
+# A changed file is seen, with its old time put back as well: the ctime gives it away.
+touch -r "$T/src/sub/f7" "$T/stamp"
+echo "FILE 7" >"$T/src/sub/f7"
+touch -r "$T/stamp" "$T/src/sub/f7"
+snap "$T/src"
+equal "one file changed" "$(field files_changed)" 1
+must cat latest "$T/src/sub/f7"
+equal "its new content is kept" "$(cat "$T/out")" "FILE 7"
+snap --skip-if-unchanged "$T/src"
+must list --json
+equal "--skip-if-unchanged makes no snapshot" "$("$PYTHON" -c 'import json,sys; print(len(json.load(open(sys.argv[1]))))' "$T/out")" 5
+finish

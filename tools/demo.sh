@@ -1,0 +1,116 @@
+#!/bin/bash
+# make demo: varve at work on files and a database that is being written to, or on a directory of yours (make demo DIR=/path).
+# Everything happens in a temporary directory, which is removed at the end; DIR is only read.
+set -eu -o pipefail
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+VARVE=${VARVE:-$TOP/varve}
+PYTHON=${PYTHON:-/usr/bin/python3}
+for name in $(compgen -e | grep '^VARVE_' || true); do unset "$name"; done
+T=$(mktemp -d "${TMPDIR:-/tmp}/varve-demo-XXXXXX")
+writer=
+tidy() {
+	[ -z "$writer" ] || kill "$writer" 2>/dev/null || true
+	cd /
+	chmod -R u+rwX "$T" 2>/dev/null || true
+	rm -rf -- "$T"
+}
+trap tidy EXIT
+trap 'exit 130' INT TERM
+
+mkdir "$T/bin"
+ln -s "$VARVE" "$T/bin/varve"
+PATH=$T/bin:$PATH
+cd "$T"
+export VARVE_REPOSITORY=$T/repo VARVE_KEY_FILE=$T/key
+
+say() { printf '\n# %s\n' "$*"; }
+do_() { # Show a command as one would type it, then run it.
+	printf '$ %s\n' "$*"
+	eval "$*"
+}
+
+say "A repository and its key; without the key nobody reads it, you included."
+do_ varve init --key-file key
+
+if [ -n "${DIR:-}" ]; then
+	dir=$(cd "$DIR" && pwd)
+	say "Your directory, read and not changed: $dir"
+	do_ "varve snapshot '$dir'" || [ $? = 3 ]
+	say "Once more: what has not changed is not read."
+	do_ "varve snapshot '$dir'" || [ $? = 3 ]
+	do_ varve list
+	do_ varve stats
+	do_ "varve restore 'latest:$dir' --target back"
+	if [ "$(id -u)" = 0 ]; then
+		do_ "diff -r --no-dereference '$dir' back && echo 'the same'"
+	else
+		do_ "diff -r --no-dereference '$dir' back && echo 'the same'" || true
+	fi
+	exit 0
+fi
+
+say "An application's directory: notes, a configuration, logs, and a database."
+mkdir -p app/notes app/logs
+for i in $(seq 1 300); do printf 'note %d\n%s\n' "$i" "$(seq -s ' ' "$i" $((i + 200)))" >"app/notes/$i.md"; done
+seq -f 'line %g of a log that grows' 1 60000 >app/logs/app.log
+printf 'port = 8080\n' >app/app.conf
+"$PYTHON" - app/app.db <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("PRAGMA journal_mode=WAL")
+db.execute("CREATE TABLE event (id INTEGER PRIMARY KEY, at REAL, body TEXT)")
+db.executemany("INSERT INTO event (at, body) VALUES (?, ?)", ((i / 7, "event %d " % i * 20) for i in range(20000)))
+db.commit()
+db.close()
+PY
+do_ "du -sh app && find app -type f | wc -l"
+
+say "A writer keeps the database open and commits all the time."
+"$PYTHON" - app/app.db >writer.log 2>&1 <<'PY' &
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1])
+n = 0
+while True:
+    db.execute("INSERT INTO event (at, body) VALUES (?, ?)", (time.time(), "live event %d" % n))
+    db.commit()
+    n += 1
+    time.sleep(0.02)
+PY
+writer=$!
+sleep 0.5
+
+say "First snapshot, while it is being written to.  Databases are read like any other file in this version: one that changes"
+say "while it is read is stored as it was found, reported, and flagged (exit status 3)."
+do_ "varve snapshot app --tag first" || [ $? = 3 ]
+
+say "Work goes on: a note is edited, one is deleted, one is new."
+do_ "echo 'an afterthought' >>app/notes/7.md; rm app/notes/8.md; echo new >app/notes/new.md"
+do_ "varve snapshot app --tag second" || [ $? = 3 ]
+do_ varve list
+do_ varve stats
+
+say "What is different?  Which snapshots have it?  What did it say?"
+do_ varve diff latest~1 latest
+do_ "varve find '8.md'"
+do_ "varve cat latest~1 '$T/app/notes/8.md' | head -n 1"
+
+say "The writer stops; a third snapshot of the directory at rest, and all of it back."
+kill "$writer"
+wait "$writer" 2>/dev/null || true
+writer=
+do_ varve snapshot app --tag rest
+do_ "varve restore 'latest:$T/app' --target back"
+do_ "diff -r app back && echo 'the same, byte for byte'"
+do_ "sqlite3 back/app.db 'PRAGMA integrity_check; SELECT count(*) FROM event'"
+
+say "Restored over itself: what is right is not written again."
+do_ "echo broken >back/app.conf"
+do_ "varve restore 'latest:$T/app' --target back"
+do_ "diff -r app back && echo 'the same again'"
+
+say "A second program, written from SPEC.md alone, reads the same repository."
+do_ "$PYTHON '$TOP/tools/reader.py' repo --key-file key list"
+do_ "$PYTHON '$TOP/tools/reader.py' repo --key-file key restore latest other"
+do_ "diff -r app 'other$T/app' && echo 'the same'"
+
+say "Done; the temporary directory goes away."
