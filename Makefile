@@ -11,20 +11,24 @@ endif
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
 BASE = args err mem text
 SYS = child clock entropy fsys guard host io signals target
-CODEC = chunker digest keys seal squeeze
+CODEC = chunker digest keys lanes seal squeeze
 STORE = content counts fold index index_file indexbuild keyring packer paper reader repo session settle snapshots tree
 SOURCE = filter tags
-OPS = cat diff filebuild find links listing owners place refill restore scan select snapshot stats treebuild view
+OPS = cat diff entry filebuild find inodes links listing owners place readfile refill restore scan select snapshot stats \
+	treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_restore cmd_snapshot cmd_stats \
 	cmd_version record report secret
-TOOLS = mkvectors
+TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
-UNIT = chunker filter fsys keyring keys reader signals squeeze tree vectors
-SUPPORT = support_index support_open support_vec
+DUMP = dump dump_index dump_pack
+UNIT = args chunker filter format_base format_codecs format_nodes fsys index keyring keys lanes reader restore secret select \
+	signals squeeze text tree vectors
+SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
-CLI = nochange nasty hostile interrupt dedup commands damage exits filters inplace json keys lsfinddiff reader select stdin
-LINT = layers shape sources specids symbols
+CLI = nochange nasty hostile dedup interrupt crash commands damage exits filters inplace json keys locks lsfinddiff reader \
+	select settle stdin
+LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
 PKGS = libsodium libzstd libxxhash jansson
@@ -90,6 +94,7 @@ $(O)/varve: $(O)/src/main.o $(O)/libvarve.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(O)/tools/mkvectors: $(MKVEC:%=$(O)/tools/%.o)
+$(O)/tools/varve-dump: $(DUMP:%=$(O)/tools/%.o)
 $(TOOL_BIN): %: %.o $(TOOL_O)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
@@ -119,14 +124,14 @@ check: deps
 
 check-now: everything
 	@pkg-config --print-errors --exists '$(PKG_MIN)'
-	@$(RUN) $(CLI_SH) $(UNIT_BIN) $(PROP_BIN) tests/spec.sh $(LINT_PY) $(REGRESS_BIN:%=fuzz:%)
+	@$(RUN) $(CLI_SH) $(UNIT_BIN) $(PROP_BIN) $(LINT_PY) $(REGRESS_BIN:%=fuzz:%)
 
 demo: deps
 	+@$(MAKE) --no-print-directory all
 	@VARVE=$(CURDIR)/varve DIR='$(DIR)' tools/demo.sh
 
 spec: everything
-	@$(RUN) tests/spec.sh tests/lint/specids.py
+	@$(RUN) $(O)/tests/unit/test_vectors tests/lint/vectors.py tests/lint/specids.py
 
 lint: everything
 	@$(RUN) $(LINT_PY)
@@ -156,7 +161,7 @@ repro:
 
 # What tests/lint/sources.py compares.
 list:
-	@echo $(LIB_SRC) src/main.c $(TOOLS:%=tools/%.c) $(MKVEC:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
+	@echo $(LIB_SRC) src/main.c $(TOOLS:%=tools/%.c) $(MKVEC:%=tools/%.c) $(DUMP:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
 		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
 
 install: all

@@ -13,7 +13,7 @@
  *      src/cmd/     one command each: options in, text or JSON out
  *      src/main.c   this table, and the exit status
  */
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -24,13 +24,11 @@
 #include "sys/signals.h"
 
 extern const struct cmd cmd_init, cmd_snapshot, cmd_list, cmd_ls, cmd_restore, cmd_cat, cmd_diff,
-    cmd_find, cmd_stats, cmd_key,
-    cmd_version, cmd_help;
+    cmd_find, cmd_stats, cmd_key, cmd_version, cmd_help;
 
 static const struct cmd *const table[] = {
-	&cmd_init, &cmd_snapshot, &cmd_list, &cmd_ls, &cmd_restore, &cmd_cat, &cmd_diff, &cmd_find,
-	    &cmd_stats, &cmd_key,
-	&cmd_version, &cmd_help, NULL,
+	&cmd_init, &cmd_snapshot, &cmd_list, &cmd_ls, &cmd_restore, &cmd_cat, &cmd_diff,
+	&cmd_find, &cmd_stats, &cmd_key, &cmd_version, &cmd_help, NULL,
 };
 
 static int
@@ -78,6 +76,18 @@ finish(struct context *ctx, int rc)
 	return err_exit_status(rc);
 }
 
+/*
+ * A standard descriptor that is closed would be given to a file of the repository, and messages
+ * would be written into it. The wrong direction on purpose: who uses it gets an error.
+ */
+static void
+hold_standard_descriptors(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -85,6 +95,7 @@ main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
 		argv[1] += 2;
+	hold_standard_descriptors();
 	secret_protect();
 	signals_init();
 	fsys_raise_limits();

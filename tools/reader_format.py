@@ -527,7 +527,7 @@ class Index:
         else:
             need(self.keeps == self.removes == 0 and self.flags <= 1
                  and (self.flags == 1 or self.root == ZERO), "segment: reserved bytes not zero")
-        need(self.bits == max(0, (-(-self.rows // 64) - 1).bit_length()),
+        need(self.bits == max(0, -(-self.rows // 64) - 1).bit_length(),
              "index: wrong fanout bits")  # IX-5
         at, sizes = 0, (8 * self.keeps, 40 * self.removes, 64 * self.packs, 24 * self.frames,
                         48 * self.rows, 4 << self.bits, extra)

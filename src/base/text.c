@@ -161,10 +161,14 @@ text_parse_number(const char *text, uint64_t *n)
 static time_t
 split_time(int64_t ns, long *rest)
 {
+	int64_t t = ns / NS;
+
 	*rest = (long)(ns % NS);
-	if (*rest < 0)
+	if (*rest < 0) {
 		*rest += NS;
-	return (time_t)((ns - *rest) / NS);
+		t--;
+	}
+	return (time_t)t;
 }
 
 const char *

@@ -25,7 +25,7 @@ struct sub {
 	const char *name;
 	int least, most;                /* operands */
 	const char *missing;
-	bool fresh;                     /* makes a slot: takes --new-... and the like */
+	bool fresh;                     /* makes a slot: takes --new-... */
 	int (*run)(struct context *ctx, struct key *k, char **argv);
 };
 
@@ -88,13 +88,13 @@ entry_text(struct report *rp, const struct keyring_entry *e)
 		report_out(rp, "  %s\n", state_of(e));
 		return;
 	}
-	report_out(rp, "  %-10s", secret_kind(e->slot.kind));
+	report_out(rp, "  %s", secret_kind(e->slot.kind));
 	if (e->slot.kind == KEYSLOT_PASSPHRASE)
-		report_out(rp, "  %u x %s", e->slot.passes, text_size(memory,
+		report_out(rp, " (%u x %s)", e->slot.passes, text_size(memory,
 		    (uint64_t)e->slot.memory_kib * 1024));
 	if (e->current) {
 		report_out(rp, "  %s", text_time(when, e->created_ns));
-		report_out(rp, e->label[0] ? "  " : "");
+		report_out(rp, "%s", e->label[0] ? "  " : "");
 		report_out_name(rp, e->label, strlen(e->label));
 	}
 	report_out(rp, "\n");

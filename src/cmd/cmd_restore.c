@@ -129,9 +129,9 @@ summary_text(struct report *rp, const struct restore_cmd *c, const struct snapsh
 	    (uintmax_t)r->deleted);
 	if (r->verified)
 		report_out(rp, "verified: %ju files\n", (uintmax_t)r->verified);
-	report_out(rp, "%s %s of %s in %s\n", c->dry_run ? "would write" : "wrote",
-	    text_size(written, r->bytes_written),
-	    text_size(total, r->bytes_total), text_duration(took, r->elapsed_ns));
+	if (!c->dry_run)
+		report_out(rp, "wrote %s of %s in %s\n", text_size(written, r->bytes_written),
+		    text_size(total, r->bytes_total), text_duration(took, r->elapsed_ns));
 }
 
 /* Exit 3 says that a snapshot was made; a target that refused something is a failure. */

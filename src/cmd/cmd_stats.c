@@ -105,7 +105,8 @@ show_text(struct report *rp, const struct stats_result *s)
 	line(rp, "  packs", s->pack_bytes, remark);
 	line(rp, "    of them file content", s->data_bytes, "");
 	line(rp, "    of them directories and lists", s->meta_bytes, "");
-	if (s->live_bytes < s->pack_bytes)
+	/* Below that it is not only headers and footers that are in no use. */
+	if (s->live_bytes < s->pack_bytes / 10 * 9)
 		line(rp, "    of them in use", s->live_bytes, "");
 	line(rp, "  index", s->index_bytes, "");
 	line(rp, "  snapshot records", s->record_bytes, "");

@@ -123,7 +123,7 @@ put_json_text(const char *text)
 void
 report_json(struct report *rp, json_t *obj)
 {
-	char *text = obj ? json_dumps(obj, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	char *text = obj ? json_dumps(obj, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
 
 	report_clear(rp);
 	if (text) {

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "store/keyring.h"
 #include "store/repo.h"
 #include "sys/entropy.h"
 
@@ -157,9 +158,8 @@ ask(const char *prompt, struct secret *s)
 	return OK;
 }
 
-/* All sources but the prompt: FOUND if one gave something. */
-static int
-obtain(const struct secret_source *src, struct secret *out)
+int
+secret_get(const struct secret_source *src, struct secret *out)
 {
 	bool other = src->insecure || src->key_file || src->password_file ||
 	    src->password_command;
@@ -176,16 +176,6 @@ obtain(const struct secret_source *src, struct secret *out)
 		return read_passphrase(src, out);
 	rc = read_key_file(src->key_file, out);
 	return rc ? rc : FOUND;
-}
-
-int
-secret_get(const struct secret_source *src, struct secret *out)
-{
-	int rc = obtain(src, out);
-
-	if (rc < 0)
-		return rc;
-	return rc == FOUND ? OK : ask("passphrase: ", out);
 }
 
 static int
@@ -218,7 +208,7 @@ secret_new(const struct secret_source *src, struct secret *out, bool *made)
 	    guard_is_beneath(src->key_file, src->outside))
 		return fail(ERR_USAGE, "'%s' lies in the repository: whoever has"
 		    " the repository would have the key", src->key_file);
-	rc = obtain(src, out);
+	rc = secret_get(src, out);
 	if (rc == ERR_ABSENT && src->key_file) {
 		rc = make_key_file(src->key_file, out);
 		if (made)
@@ -268,23 +258,55 @@ secret_kind(uint32_t kind)
 	    kind == KEYSLOT_KEYFILE ? "key-file" : "public";
 }
 
+/* Nobody is asked for a passphrase that no slot takes: FOUND if one does. */
+static int
+takes_passphrase(struct repo *r)
+{
+	struct keyring_entry *all;
+	size_t count;
+	int rc = keyring_list(r, &all, &count);
+
+	for (size_t i = 0; rc == OK && i < count; i++)
+		if (!all[i].verdict && all[i].slot.kind == KEYSLOT_PASSPHRASE)
+			rc = FOUND;
+	free(all);
+	return rc;
+}
+
+/* Somebody who types may mistype. */
+static int
+unlock_asking(struct context *ctx, struct repo *r)
+{
+	struct secret s;
+	int rc = ERR_KEY;
+
+	for (int left = TRIES; left > 0 && rc == ERR_KEY; left--) {
+		s = (struct secret){ 0 };
+		if ((rc = ask("passphrase: ", &s)) == OK)
+			rc = repo_unlock(r, &s.given);
+		if (rc == ERR_KEY && left > 1)
+			report_talk(&ctx->report, "%s", err_text());
+		secret_clear(&s);
+	}
+	return rc;
+}
+
 int
 secret_unlock(struct context *ctx, struct repo *r)
 {
+	static const struct keys_secret nothing = { KEYSLOT_PASSPHRASE, NULL, 0 };
 	struct secret_source src;
 	struct secret s;
 	int rc;
 
 	secret_source_of(ctx, &src);
-	for (int left = TRIES; left > 0; left--) {
-		rc = secret_get(&src, &s);
-		if (rc == OK)
-			rc = repo_unlock(r, &s.given);
-		if (rc != ERR_KEY || !s.prompted)
-			left = 1;
-		else if (left > 1)
-			report_talk(&ctx->report, "%s", err_text());
-		secret_clear(&s);
-	}
+	rc = secret_get(&src, &s);
+	if (rc == FOUND)
+		rc = repo_unlock(r, &s.given);
+	else if (rc == OK && (rc = takes_passphrase(r)) == FOUND)
+		rc = unlock_asking(ctx, r);
+	else if (rc == OK)
+		rc = repo_unlock(r, &nothing);  /* it knows what to say */
+	secret_clear(&s);
 	return rc;
 }

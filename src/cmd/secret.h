@@ -35,15 +35,16 @@ void secret_protect(void);
 void secret_source_of(const struct context *ctx, struct secret_source *src);
 
 /*
- * The secret of an existing slot.
+ * The secret of an existing slot from every source but the prompt: FOUND, or OK when none is given.
  * Owns:   *out: caller clears with secret_clear, also after a failure.
- * Errors: ERR_USAGE  no source is given and there is no terminal to ask on;  ERR_KEY  not a key file
+ * Errors: ERR_KEY  not a key file, an empty passphrase;  ERR_FAILED  the command;  others as reading files
  */
 int secret_get(const struct secret_source *src, struct secret *out) __attribute__((warn_unused_result));
 
 /*
  * A secret for a new slot: a prompt asks twice; an empty passphrase is refused; a key file that is not there is made and
  * durable before this returns.  *made (may be NULL): it was made.
+ * Errors: ERR_USAGE  no source is given and there is no terminal to ask on; empty; the two differ; the key file would lie inside
  */
 int secret_new(const struct secret_source *src, struct secret *out, bool *made) __attribute__((warn_unused_result));
 
@@ -58,7 +59,8 @@ int secret_check_label(const char *label) __attribute__((warn_unused_result));
 /* "passphrase", "key-file", "public". */
 const char *secret_kind(uint32_t kind);
 
-/* Unlock an open repository with the context's secret; somebody who types may try three times. */
+/* Unlock an open repository with the context's secret; somebody who types may try three times, and is asked only if some slot takes
+ * a passphrase. */
 int secret_unlock(struct context *ctx, struct repo *r) __attribute__((warn_unused_result));
 
 #endif

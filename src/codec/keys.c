@@ -7,9 +7,10 @@
  *                               box --opens--> master     compared first
  *
  * The slot is always encoded before anything is stretched: the encoder applies
- * the bounds of KS-2, and H512 and the AAD cover the encoded bytes.  Whatever is
- * secret lies in sodium_malloc memory, which is locked, guarded and wiped; the
- * format's encoders leave copies on the stack, which sodium_stackzero removes.
+ * the bounds of KS-2, and H512 and the AAD cover the encoded bytes.  Whatever
+ * is secret lies in sodium_malloc memory, which is locked, guarded and wiped;
+ * the format's encoders leave copies on the stack, which sodium_stackzero
+ * removes.
  */
 #include "codec/keys.h"
 

@@ -6,10 +6,12 @@
  */
 #include "ops/filebuild.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "codec/digest.h"
+#include "codec/lanes.h"
 #include "format/frame.h"
 
 #define CUT_MIN 64
@@ -114,34 +116,84 @@ follow(struct filebuild *b)
 	return OK;
 }
 
-int
-filebuild_chunk(struct filebuild *b, const uint8_t *p, size_t len)
+/* A chunk on its way into the list. */
+struct pending {
+	struct listnode_row row;
+	struct name base;               /* zero: none */
+	struct lanes_job *job;          /* NULL: the id is known */
+};
+
+/* The chunk's fingerprint, and from the parent's piece its id or a base. */
+static int
+look_back(struct filebuild *b, const uint8_t *p, struct pending *k, bool *known)
 {
-	struct listnode_row row = { .len = len };
-	const struct name *base = NULL;
-	bool was_new = false;
 	int rc;
 
+	*known = false;
 	if ((rc = follow(b)))
 		return rc;
-	digest_poly1305(row.fingerprint, b->repo->keys->fingerprint, p, len);
-	if (b->have_piece && b->old && !b->piece.hole) {
-		base = &b->piece.id;
-		if (b->fingerprints && b->piece.off == b->off && b->piece.len == len &&
-		    memcmp(b->piece.fingerprint, row.fingerprint, sizeof(row.fingerprint)) == 0) {
-			if ((rc = session_has(b->s, &b->piece.id)) < 0)
-				return rc;
-			if (rc == FOUND) {
-				row.id = b->piece.id;
-				goto out;
-			}
+	digest_poly1305(k->row.fingerprint, b->repo->keys->fingerprint, p, (size_t)k->row.len);
+	if (!b->have_piece || !b->old || b->piece.hole)
+		return OK;
+	k->base = b->piece.id;
+	if (!b->fingerprints || b->piece.off != b->off || b->piece.len != k->row.len ||
+	    memcmp(b->piece.fingerprint, k->row.fingerprint, sizeof(k->row.fingerprint)) != 0)
+		return OK;
+	k->row.id = b->piece.id;
+	rc = session_has(b->s, &b->piece.id);
+	*known = rc == FOUND;
+	return rc < 0 ? rc : OK;
+}
+
+int
+filebuild_chunks(struct filebuild *b, const uint8_t *p, const size_t *lens, size_t count)
+{
+	struct lanes_job jobs[FILEBUILD_BATCH];
+	struct pending k[FILEBUILD_BATCH];
+	size_t job_count = 0, at = 0;
+	bool known, was_new;
+	int rc;
+
+	assert(count <= FILEBUILD_BATCH);
+	for (size_t i = 0; i < count; at += lens[i++]) {
+		k[i] = (struct pending){ .row = { .len = lens[i] } };
+		if ((rc = look_back(b, p + at, &k[i], &known)))
+			return rc;
+		if (!known) {
+			k[i].job = &jobs[job_count++];
+			*k[i].job = (struct lanes_job){ .p = p + at, .len = lens[i], .type = FRAME_DATA };
 		}
+		b->off += lens[i];
 	}
-	if ((rc = session_put(b->s, FRAME_DATA, p, len, base, &row.id, &was_new)))
+	lanes_chunk_ids(b->repo->keys->id, jobs, job_count);
+	for (size_t i = 0; i < count; i++) {
+		if (k[i].job) {
+			k[i].row.id = k[i].job->id;
+			if ((rc = session_put_named(b->s, FRAME_DATA, k[i].job->p, k[i].job->len,
+			    name_is_zero(&k[i].base) ? NULL : &k[i].base, &k[i].row.id, &was_new)))
+				return rc;
+			if (was_new)
+				b->bytes_new += k[i].job->len;
+		}
+		if ((rc = level_row(b, 0, &k[i].row)))
+			return rc;
+	}
+	return OK;
+}
+
+int
+filebuild_named(struct filebuild *b, const uint8_t *p, size_t len, const struct name *id, const uint8_t fingerprint[static 16],
+    const struct name *base)
+{
+	struct listnode_row row = { .id = *id, .len = len };
+	bool was_new;
+	int rc;
+
+	memcpy(row.fingerprint, fingerprint, sizeof(row.fingerprint));
+	if ((rc = session_put_named(b->s, FRAME_DATA, p, len, base, id, &was_new)))
 		return rc;
 	if (was_new)
 		b->bytes_new += len;
-out:
 	b->off += len;
 	return level_row(b, 0, &row);
 }

@@ -8,6 +8,8 @@
 #include "store/session.h"
 #include "store/tree.h"
 
+#define FILEBUILD_BATCH 64
+
 struct filebuild_level {
 	struct mem_buf buf;
 	uint32_t rows, closed;
@@ -36,8 +38,12 @@ void filebuild_clear(struct filebuild *b);
 /* Begin a file; old: the parent's content of the same path (borrowed until filebuild_end), or NULL. */
 void filebuild_begin(struct filebuild *b, struct tree_content *old);
 
-/* One chunk of data; or a hole. */
-int filebuild_chunk(struct filebuild *b, const uint8_t *p, size_t len) __attribute__((warn_unused_result));
+/* The next chunks, one after the other at p, at most FILEBUILD_BATCH; or a hole. */
+int filebuild_chunks(struct filebuild *b, const uint8_t *p, const size_t *lens, size_t count) __attribute__((warn_unused_result));
+/* One chunk whose id and fingerprint are known already; base may be NULL. */
+int filebuild_named(struct filebuild *b, const uint8_t *p, size_t len, const struct name *id, const uint8_t fingerprint[static 16],
+    const struct name *base) __attribute__((warn_unused_result));
+
 int filebuild_hole(struct filebuild *b, uint64_t len) __attribute__((warn_unused_result));
 
 /* The file's content: id, whether it is a list, and a single chunk's fingerprint.  Of an empty file: a zero id. */

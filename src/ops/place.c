@@ -6,16 +6,17 @@
  *      something else          make it under a temporary name, rename it over
  *      a directory             only --delete removes it
  *
- * A regular file never has its own name before it is complete.  The other names of a hard-linked file are linked to the first one
- * restored, which is found again component by component beneath the target.
+ * A regular file never has its own name before it is complete.  The other
+ * names of a hard-linked file are linked to the first one restored, which is
+ * found again component by component beneath the target.
  */
 #include "ops/place.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "format/treenode.h"
@@ -112,15 +113,13 @@ place_problem(struct place *p, int rc)
 {
 	const char *path = place_path(p);
 	size_t len = strlen(path);
-	bool final = is_final(rc);
 
 	if (rc == ERR_INTERRUPTED)
 		return rc;
-	rc = err_context(rc, "cannot restore '%s%s'",
-	    len > PATH_SHOWN ? "..." : "",
-	    len > PATH_SHOWN ? path + len - PATH_SHOWN : path);
-	if (final)
-		return rc;
+	if (is_final(rc))
+		return err_context(rc, "cannot restore '%s%s'",
+		    len > PATH_SHOWN ? "..." : "",
+		    len > PATH_SHOWN ? path + len - PATH_SHOWN : path);
 	p->res->errors++;
 	if (rc == ERR_CORRUPT)
 		p->res->damaged++;
@@ -166,7 +165,10 @@ place_meta(const struct place *p, const struct treenode_entry *e,
 	}
 }
 
-/* What is there is right except perhaps for its metadata; fd: it is open, or -1. */
+/*
+ * What is there is right except perhaps for its metadata; fd: it is open, or
+ * -1.
+ */
 static int
 keep(struct place *p, const struct spot *s, int fd)
 {
@@ -184,6 +186,25 @@ keep(struct place *p, const struct spot *s, int fd)
 	return rc;
 }
 
+/*
+ * An immutable file can neither be renamed nor linked, so that waits until
+ * all is in place.
+ */
+static int
+lock_later(struct place *p, struct target_meta *want)
+{
+	uint32_t flags = want->flags & TARGET_FLAGS_LOCKING;
+	const char *path = place_path(p) + p->base_len;
+	int rc;
+
+	want->flags &= ~(uint32_t)TARGET_FLAGS_LOCKING;
+	if (!flags || !p->root)
+		return OK;
+	if ((rc = mem_buf_add(&p->locked, &flags, sizeof(flags))))
+		return rc;
+	return mem_buf_add(&p->locked, path, strlen(path) + 1);
+}
+
 /* Give a new file at dir/name (open as fd, or -1) its metadata. */
 static int
 dress(struct place *p, const struct spot *s, const char *name, int fd)
@@ -197,7 +218,9 @@ dress(struct place *p, const struct spot *s, const char *name, int fd)
 	    fsys_stat(s->dir->fd, name, &st);
 
 	place_meta(p, s->e, &want);
-	return rc ? rc : target_fix(&at, &st, &want, &changed);
+	if (rc || (rc = lock_later(p, &want)))
+		return rc;
+	return target_fix(&at, &st, &want, &changed);
 }
 
 /* A directory in the way is removed only if the user allows it. */
@@ -215,8 +238,8 @@ clear_way(struct place *p, struct spot *s)
 }
 
 /*
- * Permissions to create a file with: the final ones where that saves setting them, else none for others as long as it is not
- * complete.
+ * Permissions to create a file with: the final ones where that saves setting
+ * them, else none for others as long as it is not complete.
  */
 static uint32_t
 first_mode(const struct place *p, const struct treenode_entry *e)
@@ -227,11 +250,24 @@ first_mode(const struct place *p, const struct treenode_entry *e)
 	return e->ext_len || !ours ? 0600 : e->mode & 0777u;
 }
 
+/* The complete file gets its name, even if what is there is locked. */
+static int
+take_name(const struct place *p, const struct spot *s, const char *temp)
+{
+	int rc = target_rename(s->dir->fd, temp, s->name);
+
+	if (rc == OK || err_errno() != EPERM || !p->root || !s->there)
+		return rc;
+	if (target_unlock(s->dir->fd, s->name))
+		return fail(ERR_IO, "what is there cannot be replaced");
+	return target_rename(s->dir->fd, temp, s->name);
+}
+
 static int
 file_write(struct place *p, struct spot *s, int old)
 {
 	char temp[TARGET_TEMP_MAX];
-	int fd = -1, rc, worn;
+	int fd = -1, rc, shut, worn;
 
 	if ((rc = clear_way(p, s)))
 		return rc;
@@ -247,13 +283,12 @@ file_write(struct place *p, struct spot *s, int old)
 		worn = dress(p, s, temp, fd);
 		rc = worn ? place_problem(p, worn) : OK;
 	}
-	/* Some file systems tell only now what could not be written. */
-	if (close(fd) && rc == OK)
-		rc = fail_io("cannot write");
+	shut = target_close(fd);
+	rc = rc ? rc : shut;
 	if (rc == OK)
-		rc = target_rename(s->dir->fd, temp, s->name);
+		rc = take_name(p, s, temp);
 	if (rc) {
-		unlinkat(s->dir->fd, temp, 0);
+		target_drop(s->dir->fd, temp);
 		return rc;
 	}
 done:
@@ -274,7 +309,10 @@ meta_differs(struct place *p, const struct spot *s, int fd)
 	return target_fix(&at, &s->st, &want, &changed) || changed;
 }
 
-/* FOUND: what is there has the right content; OK: not.  *fd: it is open, else -1. */
+/*
+ * FOUND: what is there has the right content; OK: not.  *fd: it is open, else
+ * -1.
+ */
 static int
 file_same(struct place *p, struct spot *s, int *fd)
 {
@@ -373,7 +411,10 @@ special_make(int dirfd, const char *name, const struct treenode_entry *e)
 	return target_symlink(dirfd, name, text);
 }
 
-/* Symbolic links, fifos, sockets, devices: they are whole from the start, so a free name needs no temporary one. */
+/*
+ * Symbolic links, fifos, sockets, devices: they are whole from the start, so a
+ * free name needs no temporary one.
+ */
 static int
 place_special(struct place *p, struct spot *s)
 {
@@ -403,7 +444,7 @@ place_special(struct place *p, struct spot *s)
 	if (s->there && rc == OK)
 		rc = target_rename(s->dir->fd, temp, s->name);
 	if (s->there && rc)
-		unlinkat(s->dir->fd, temp, 0);
+		target_drop(s->dir->fd, temp);
 	if (rc)
 		return rc;
 done:
@@ -412,7 +453,10 @@ done:
 	return OK;
 }
 
-/* Open the directory that holds the last component of path, beneath the target. */
+/*
+ * Open the directory that holds the last component of path, beneath the
+ * target.
+ */
 static int
 open_above(const struct place *p, const char *path, int *dirfd,
     const char **last)
@@ -457,7 +501,7 @@ link_make(struct place *p, const struct spot *s, int from, const char *old)
 	if ((rc = target_link(from, old, s->dir->fd, temp)))
 		return rc;
 	if ((rc = target_rename(s->dir->fd, temp, s->name)))
-		unlinkat(s->dir->fd, temp, 0);
+		target_drop(s->dir->fd, temp);
 	return rc;
 }
 
@@ -574,5 +618,31 @@ place_entry(struct place *p, const struct place_dir *dir,
 	}
 	p->progress.bytes = p->res->bytes_total;
 	place_tick(p);
+	return rc;
+}
+
+int
+place_lock(struct place *p)
+{
+	size_t at = 0, old;
+	const char *path, *last;
+	uint32_t flags;
+	int fd, rc = OK;
+
+	while (rc == OK && at < p->locked.len) {
+		memcpy(&flags, p->locked.p + at, sizeof(flags));
+		path = (const char *)p->locked.p + at + sizeof(flags);
+		at += sizeof(flags) + strlen(path) + 1;
+		if ((rc = place_push(p, path + 1, strlen(path + 1), &old)))
+			return rc;
+		rc = open_above(p, path, &fd, &last);
+		if (rc == OK)
+			rc = target_add_flags(fd, last, flags);
+		if (rc)
+			rc = place_problem(p, rc);
+		if (fd != p->root_fd)
+			fsys_close(fd);
+		place_pop(p, old);
+	}
 	return rc;
 }

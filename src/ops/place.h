@@ -32,6 +32,7 @@ struct place {
 	uint64_t temp;                  /* of target_temp_name */
 	struct mem_buf path;            /* of the entry at hand, in the snapshot, "/a/b"; zero-terminated */
 	size_t base_len;                /* the part of it above the target */
+	struct mem_buf locked;          /* files to be locked at the end: flags (u32), path beneath the target, zero */
 	struct mem_buf unproved;        /* paths skipped or failed, zero-terminated, in the order met */
 	struct restore_progress progress;
 	int64_t next_tick_ns;
@@ -44,6 +45,9 @@ struct place {
  */
 int place_entry(struct place *p, const struct place_dir *dir, const struct treenode_entry *e)
     __attribute__((warn_unused_result));
+
+/* After all entries: make immutable what is to be.  Errors as place_entry. */
+int place_lock(struct place *p) __attribute__((warn_unused_result));
 
 /* May what is there (st) be changed, as o->overwrite says? */
 bool place_may_replace(const struct place *p, const struct treenode_entry *e, const struct fsys_stat *st);

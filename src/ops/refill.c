@@ -28,7 +28,10 @@ refill_clear(struct refill *f)
 	f->buf = NULL;
 }
 
-/* Whatever the repository cannot give is damage: it costs this file, not the restore. */
+/*
+ * Whatever the repository cannot give is damage: it costs this file, not the
+ * restore.
+ */
 static int
 damage(int rc)
 {
@@ -79,8 +82,9 @@ hole_same(struct refill *f, int fd, uint64_t off, uint64_t end)
 }
 
 /*
- * FOUND when the file has this piece; its bytes are in f->buf then.  In a repository whose keys everybody knows fingerprints
- * prove nothing against the author of a file, so the id is computed instead.
+ * FOUND when the file has this piece; its bytes are in f->buf then.  In a
+ * repository whose keys everybody knows fingerprints prove nothing against the
+ * author of a file, so the id is computed instead.
  */
 static int
 data_same(struct refill *f, const struct tree_piece *p, int fd)

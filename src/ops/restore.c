@@ -1,25 +1,29 @@
 /*
- * The walk of a restore: down the snapshot's tree and the target at once, with a stack of open directories, one for each level.
+ * The walk of a restore: down the snapshot's tree and the target at once, with
+ * a stack of open directories, one for each level.
  *
  *      level[0]  target            <->  root of the snapshot, or SNAP:PATH
  *      level[1]  target/home       <->  "home"
- *      level[2]  target/home/x     <->  "x"            <- its entries are being restored
+ *      level[2]  target/home/x     <->  "x"   <- being restored
  *
- * 1. A directory is reached only through its parent's descriptor, by one name, never through a link.
- * 2. A directory made here has mode 0700 until everything in it is done; then it gets its own metadata (leave_dir).
- * 3. Entries and names of the target are both sorted: what --delete removes falls out of walking them side by side, and a
- *    damaged tree ends the removing, since what follows is unknown.
- * 4. Of directories that are only passed through (implied ones, and those above chosen paths) nothing is removed and no
- *    metadata changed.
+ * 1. A directory is reached only through its parent's descriptor, by one name,
+ *    never through a link.
+ * 2. A directory made here has mode 0700 until everything in it is done; then
+ *    it gets its own metadata (leave_dir).
+ * 3. Entries and names of the target are both sorted: what --delete removes
+ *    falls out of walking them side by side, and a damaged tree ends the
+ *    removing, since what follows is unknown.
+ * 4. Of directories that are only passed through (implied ones, and those
+ *    above chosen paths) nothing is removed and no metadata changed.
  *
- * With --verify the same walk is done a second time, opening and comparing only.
+ * With --verify the same walk is done a second time, opening and comparing
+ * only.
  */
 #include "ops/restore.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "ops/place.h"
@@ -34,14 +38,14 @@
 
 struct level {
 	struct place_dir dir;
-	struct tree_dir *entries;       /* NULL: it has none that could be read */
+	struct tree_dir *entries;       /* NULL: none can be read */
 	struct treenode_entry e;        /* borrowed from the level above */
 	struct fsys_stat st;            /* as it was found, unless dir.fresh */
 	struct fsys_names names;        /* found in it; only if `deletes` */
 	size_t next_name;
 	size_t old_path;                /* p.path before this level */
 	bool implied;
-	bool all;                       /* everything beneath is wanted, not only chosen paths */
+	bool all;                       /* wanted as a whole */
 	bool bare;                      /* made without inherited attributes */
 	bool deletes;
 };
@@ -52,9 +56,9 @@ struct walk {
 	struct reader *rd;
 	struct level *levels;
 	size_t depth, cap;
-	char **chosen;                  /* paths relative to the target's root, no leading slash */
+	char **chosen;                  /* relative to the target: "a/b" */
 	size_t chosen_count;
-	char *base;                     /* o->subpath as "/a/b", "" for the root */
+	char *base;                     /* o->subpath as "/a/b"; root: "" */
 	struct tree_entry root;
 	bool whole;                     /* no path was chosen, or the root */
 	bool verifying;
@@ -147,7 +151,10 @@ open_entries(struct walk *w, struct level *l)
 	return place_problem(&w->p, rc);
 }
 
-/* Its owner must be able to work in a directory; leave_dir() sets the mode right. */
+/*
+ * Its owner must be able to work in a directory; leave_dir() sets the mode
+ * right.
+ */
 static int
 loosen(struct walk *w, int dirfd, const char *name, const struct fsys_stat *st)
 {
@@ -199,7 +206,10 @@ dir_open(struct walk *w, const struct level *up, const char *name,
 	return rc;
 }
 
-/* The path is that of the directory e; on OK it is left again, or a level deeper in. */
+/*
+ * The path is that of the directory e; on OK it is left again, or a level
+ * deeper in.
+ */
 static int
 enter_dir(struct walk *w, const struct treenode_entry *e, bool all,
     size_t old_path)
@@ -265,7 +275,10 @@ out:
 	return rc;
 }
 
-/* Remove what comes before `name` in the directory (everything left when NULL). */
+/*
+ * Remove what comes before `name` in the directory (everything left when
+ * NULL).
+ */
 static int
 delete_until(struct walk *w, const uint8_t *name, size_t len)
 {
@@ -287,7 +300,10 @@ delete_until(struct walk *w, const uint8_t *name, size_t len)
 	return rc;
 }
 
-/* What the metadata of a directory that was there should be, or false: it is not ours to change. */
+/*
+ * What the metadata of a directory that was there should be, or false: it is
+ * not ours to change.
+ */
 static bool
 dir_wanted(struct walk *w, const struct level *l, struct target_meta *want)
 {
@@ -491,7 +507,9 @@ look_up(struct walk *w, const struct name *root, const char *path,
 	return rc == FOUND ? OK : rc;
 }
 
-/* One chosen path, which must be there; the root itself stands for everything. */
+/*
+ * One chosen path, which must be there; the root itself stands for everything.
+ */
 static int
 add_chosen(struct walk *w, const struct name *root, const char *path)
 {
@@ -563,7 +581,7 @@ prepare(struct walk *w, struct repo *r, const struct snapshots_item *snap)
 
 	w->p.o = o;
 	w->p.root_fd = -1;
-	w->p.uid = geteuid();
+	w->p.uid = target_user();
 	w->p.root = w->p.uid == 0;
 	entropy_fill(&w->p.temp, sizeof(w->p.temp));
 	w->p.content.rd = w->rd;
@@ -599,7 +617,8 @@ run(struct walk *w)
 	    &w->p.root_fd, &made);
 	if (rc)
 		return rc;
-	if ((rc = walk_all(w, made)) || !o->verify || o->dry_run)
+	if ((rc = walk_all(w, made)) || (rc = place_lock(&w->p)) ||
+	    !o->verify || o->dry_run)
 		return rc;
 	w->verifying = true;
 	w->p.progress.files = 0;
@@ -621,6 +640,7 @@ finish(struct walk *w)
 	owners_clear(&w->p.owners);
 	links_clear(&w->p.links);
 	mem_buf_clear(&w->p.path);
+	mem_buf_clear(&w->p.locked);
 	mem_buf_clear(&w->p.unproved);
 	fsys_close(w->p.root_fd);
 }

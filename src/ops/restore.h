@@ -23,17 +23,20 @@ struct restore_progress {
 struct restore_options {
 	const char *target;             /* made if it is not there */
 	const char *subpath;            /* SNAP:PATH: this directory (or file) becomes the root; NULL: all */
-	const char *const *paths;       /* restore only these (below subpath); none: all */
+	const char *const *paths;       /* restore only these (below subpath), each must be there; none: all */
 	size_t path_count;
 	const struct filter *filter;    /* --exclude/--include applied to snapshot paths; or NULL */
 	enum restore_overwrite overwrite;
-	bool delete_extra;              /* remove what the snapshot does not have, in the directories restored */
+	/* Remove what the snapshot does not have, in the directories restored: not in those only passed through (implied, or above a
+	 * chosen path), not what the filter excludes, no mount point and no directory that is a repository. */
+	bool delete_extra;
 	bool dry_run;                   /* report through item(), change nothing */
 	bool verify;                    /* read back and compare every restored file */
 	bool devices;                   /* make device nodes (root) */
 	bool numeric_owner;             /* do not map owners by name */
 	bool sparse;                    /* also make holes of zero chunks; recorded holes always are */
 	void (*progress)(void *arg, const struct restore_progress *p);
+	/* What could not be restored, and the reason alone.  Paths here and below are those in the snapshot, "/a/b"; any bytes. */
 	void (*problem)(void *arg, const char *path, const char *text);
 	/* '+' created, 'M' content rewritten, 'm' metadata only, 'U' unchanged, '-' deleted, 's' skipped (overwrite rule, device without --devices) */
 	void (*item)(void *arg, char what, const char *path, uint64_t size);

@@ -3,6 +3,8 @@
  * entry's predecessor costs nothing; an entry whose size, times and inode are those of its predecessor is reused without opening
  * the file, unless it is racy (scan.racy_ns).
  *
+ * The entries of a directory wait in a queue until the contents staged by readfile are stored; then they go into the tree in order.
+ *
  * What the source does wrong is reported and counted, never returned; what is returned is the store's or a signal.
  */
 #include "ops/scan.h"
@@ -13,51 +15,53 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "ops/entry.h"
+#include "ops/treebuild.h"
+#include "ops/twin.h"
 #include "source/filter.h"
 #include "source/tags.h"
+#include "store/tree.h"
 #include "sys/clock.h"
 #include "sys/fsys.h"
 #include "sys/signals.h"
 
-#define READ_BUFFER (2u << 20)
 #define RACY_NS (60 * CLOCK_NS)
 #define PROGRESS_NS (CLOCK_NS / 5)
-#define XATTR_MAX (TREENODE_EXT_MAX - 64)
+#define QUEUE_MAX 256
+#define READER_CACHE (24u << 20)
 
-struct scan_link {
-	uint64_t dev, inode;            /* inode 0: free */
-	int64_t mtime, ctime;
-	uint32_t mtime_ns, ctime_ns;
-	struct filebuild_content content;
+/* An entry that waits for its content. */
+struct queued {
+	struct treenode_entry e;
+	uint8_t *mem, *target;          /* owned: extensions; text of a link */
+	struct name hint;               /* the parent's tree node around here */
+	struct name old_content;        /* of the parent's file of this name */
+	uint64_t old_size;
+	bool old_file;                  /* there was one */
+	bool reused;
 };
 
-/* A directory being listed: its parent snapshot's twin, if any, one entry ahead. */
-struct twin {
-	struct tree_dir *dir;
-	struct treenode_entry e;
-	bool have;
+struct queue {
+	struct queued *item;
+	size_t count, cap;
 };
 
 int
 scan_init(struct scan *sc, struct repo *r, struct session *s, const struct snapshot_options *o)
 {
 	*sc = (struct scan){ .repo = r, .s = s, .o = o };
-	chunker_init(&sc->chunker, r->keys->gear, r->hdr.chunk_min, r->hdr.chunk_avg, r->hdr.chunk_max);
-	filebuild_init(&sc->file, s, r, &sc->chunker, !o->paranoid && !r->keys->public_slot);
-	return mem_new((void **)&sc->buf, READ_BUFFER);
+	return readfile_init(&sc->file, r, s, !o->paranoid && !r->keys->public_slot);
 }
 
 void
 scan_clear(struct scan *sc)
 {
-	filebuild_clear(&sc->file);
+	readfile_clear(&sc->file);
 	reader_free(sc->parent_reader);
 	mem_buf_clear(&sc->path);
-	free(sc->buf);
-	free(sc->links);
-	free(sc->uids);
-	free(sc->gids);
-	explicit_bzero(&sc->chunker, sizeof(sc->chunker));
+	inodes_clear(&sc->links);
+	free(sc->uids.v);
+	free(sc->gids.v);
 }
 
 void
@@ -94,23 +98,18 @@ source_error(struct scan *sc, int rc)
 	return OK;
 }
 
-static void
-item(struct scan *sc, char what, uint64_t size)
-{
-	if (sc->o->item)
-		sc->o->item(sc->o->arg, what, path_text(sc), size);
-}
-
+/* Progress, and a look at the signals. */
 static int
-tick(struct scan *sc)
+scan_tick(void *arg)
 {
+	struct scan *sc = arg;
 	struct snapshot_progress p;
 	int64_t now;
 
 	if (sc->o->progress && (now = clock_steady_ns()) >= sc->next_progress_ns) {
 		sc->next_progress_ns = now + PROGRESS_NS;
 		p = (struct snapshot_progress){ .files = sc->stats[SNAPREC_FILES], .dirs = sc->stats[SNAPREC_DIRS],
-			.bytes_total = sc->stats[SNAPREC_BYTES_TOTAL], .bytes_read = sc->stats[SNAPREC_BYTES_READ],
+			.bytes_total = sc->stats[SNAPREC_BYTES_TOTAL], .bytes_read = sc->file.bytes_read,
 			.bytes_new = session_stats(sc->s)->bytes_new, .errors = sc->stats[SNAPREC_ERRORS], .path = path_text(sc) };
 		sc->o->progress(sc->o->arg, &p);
 	}
@@ -140,160 +139,7 @@ path_pop(struct scan *sc, size_t old)
 		sc->path.p[old] = 0;
 }
 
-/* --------------------------------------------------------------------------------------------------- small sets */
-
-static int
-set_add(uint32_t **set, size_t *count, size_t *cap, uint32_t v)
-{
-	size_t lo = 0, hi = *count, mid;
-	int rc;
-
-	while (lo < hi) {
-		mid = (lo + hi) / 2;
-		if ((*set)[mid] == v)
-			return OK;
-		if ((*set)[mid] < v)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if ((rc = mem_grow((void **)set, cap, *count + 1, sizeof(uint32_t))))
-		return rc;
-	memmove(*set + lo + 1, *set + lo, (*count - lo) * sizeof(uint32_t));
-	(*set)[lo] = v;
-	(*count)++;
-	return OK;
-}
-
-static struct scan_link *
-link_slot(struct scan_link *links, size_t cap, uint64_t dev, uint64_t inode)
-{
-	size_t h = (size_t)((inode ^ dev << 32) * 0x9e3779b97f4a7c15ull >> 20) & (cap - 1);
-
-	while (links[h].inode && (links[h].inode != inode || links[h].dev != dev))
-		h = (h + 1) & (cap - 1);
-	return &links[h];
-}
-
-static struct scan_link *
-link_find(struct scan *sc, const struct treenode_entry *e)
-{
-	struct scan_link *l = sc->link_cap ? link_slot(sc->links, sc->link_cap, e->dev, e->inode) : NULL;
-
-	return l && l->inode && l->mtime == e->mtime && l->mtime_ns == e->mtime_ns && l->content.size == e->size ? l : NULL;
-}
-
-static int
-link_add(struct scan *sc, const struct treenode_entry *e, const struct filebuild_content *content)
-{
-	size_t cap = sc->link_cap ? sc->link_cap * 2 : 256;
-	struct scan_link *links;
-	int rc;
-
-	if (e->inode == 0)
-		return OK;
-	if (sc->link_count * 2 >= sc->link_cap) {
-		if ((rc = mem_new((void **)&links, mem_array(cap, sizeof(*links)))))
-			return rc;
-		for (size_t i = 0; i < sc->link_cap; i++)
-			if (sc->links[i].inode)
-				*link_slot(links, cap, sc->links[i].dev, sc->links[i].inode) = sc->links[i];
-		free(sc->links);
-		sc->links = links;
-		sc->link_cap = cap;
-	}
-	links = link_slot(sc->links, sc->link_cap, e->dev, e->inode);
-	sc->link_count += links->inode == 0;
-	*links = (struct scan_link){ .dev = e->dev, .inode = e->inode, .mtime = e->mtime, .mtime_ns = e->mtime_ns,
-		.ctime = e->ctime, .ctime_ns = e->ctime_ns, .content = *content };
-	return OK;
-}
-
-/* ---------------------------------------------------------------------------------------------- the parent's twin */
-
-static bool
-is_damage(int rc)
-{
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT;
-}
-
-/* A parent that cannot be read only costs the shortcut. */
-static int
-twin_open(struct scan *sc, const struct name *id, struct twin *t)
-{
-	int rc;
-
-	*t = (struct twin){ 0 };
-	if (!id || name_is_zero(id))
-		return OK;
-	if ((rc = tree_open(sc->parent_reader, id, &t->dir)))
-		return is_damage(rc) ? OK : rc;
-	rc = tree_next(t->dir, &t->e);
-	t->have = rc == FOUND;
-	return rc < 0 && !is_damage(rc) ? rc : OK;
-}
-
-/* The twin's entry of this name, or NULL. */
-static int
-twin_find(struct twin *t, const char *name, size_t len, const struct treenode_entry **out)
-{
-	int cmp, rc;
-
-	*out = NULL;
-	while (t->have) {
-		cmp = treenode_name_cmp(t->e.name, t->e.name_len, (const uint8_t *)name, len);
-		if (cmp == 0)
-			*out = &t->e;
-		if (cmp >= 0)
-			return OK;
-		rc = tree_next(t->dir, &t->e);
-		t->have = rc == FOUND;
-		if (rc < 0 && !is_damage(rc))
-			return rc;
-	}
-	return OK;
-}
-
 /* ------------------------------------------------------------------------------------------------------ entries */
-
-static void
-entry_stat(struct treenode_entry *e, const struct fsys_stat *st)
-{
-	e->mode = st->mode & 07777;
-	e->uid = st->uid;
-	e->gid = st->gid;
-	e->mtime = st->mtime;
-	e->mtime_ns = st->mtime_ns;
-	e->ctime = st->ctime;
-	e->ctime_ns = st->ctime_ns;
-	e->inode = st->inode;
-	switch (st->mode & S_IFMT) {
-	case S_IFREG:
-		e->kind = TREENODE_FILE;
-		e->size = st->size;
-		break;
-	case S_IFDIR:
-		e->kind = TREENODE_DIR;
-		break;
-	case S_IFLNK:
-		e->kind = TREENODE_LINK;
-		break;
-	case S_IFIFO:
-		e->kind = TREENODE_FIFO;
-		break;
-	case S_IFCHR:
-	case S_IFBLK:
-		e->kind = (st->mode & S_IFMT) == S_IFCHR ? TREENODE_CHAR : TREENODE_BLOCK;
-		e->size = st->rdev_major << 32 | st->rdev_minor;
-		break;
-	default:
-		e->kind = TREENODE_SOCKET;
-	}
-	if (st->nlink > 1 && e->kind != TREENODE_DIR) {
-		e->flags |= TREENODE_HARDLINK;
-		e->dev = st->dev;
-	}
-}
 
 /* Does the old entry tell all about the new one's inode? */
 static bool
@@ -306,410 +152,301 @@ same_inode(const struct scan *sc, const struct treenode_entry *e, const struct t
 	    e->mtime < racy_s && e->ctime < racy_s;
 }
 
-/* Extended attributes and file flags as extensions of the entry; *ext is owned by the caller. */
 static int
-entry_ext(struct scan *sc, struct treenode_entry *e, int dirfd, const char *name, uint32_t mode, int fd, uint8_t **ext)
+copy_ext(struct queued *q, const struct treenode_entry *old)
 {
-	uint32_t flags = fd >= 0 ? fsys_flags(fd) : 0;
-	uint8_t *xattrs, raw[4];
-	size_t len, n = 0, cap;
 	int rc;
 
-	*ext = NULL;
-	if ((rc = fsys_xattrs(dirfd, name, mode, XATTR_MAX, &xattrs, &len))) {
-		if ((rc = source_error(sc, rc)))
-			return rc;
-		xattrs = NULL;
-		len = 0;
-	}
-	if (len == 0 && flags == 0) {
-		free(xattrs);
+	if (old->ext_len == 0)
 		return OK;
-	}
-	cap = len + 64;
-	if ((rc = mem_new((void **)ext, cap)) == OK) {
-		if (len)
-			n += treenode_ext_encode(*ext, cap, TREENODE_EXT_XATTR, xattrs, len);
-		for (int i = 0; i < 4; i++)
-			raw[i] = (uint8_t)(flags >> (8 * i));
-		if (flags)
-			n += treenode_ext_encode(*ext + n, cap - n, TREENODE_EXT_FLAGS, raw, sizeof(raw));
-		e->ext = *ext;
-		e->ext_len = (uint32_t)n;
-	}
-	free(xattrs);
-	return rc;
-}
-
-static int
-note_owner(struct scan *sc, const struct treenode_entry *e)
-{
-	int rc = set_add(&sc->uids, &sc->uid_count, &sc->uid_cap, e->uid);
-
-	return rc ? rc : set_add(&sc->gids, &sc->gid_count, &sc->gid_cap, e->gid);
-}
-
-/* --------------------------------------------------------------------------------------------------- file content */
-
-/* A run of data [off, end) of fd; *got_end: where the file really ended, if sooner. */
-static int
-read_run(struct scan *sc, int fd, uint64_t off, uint64_t end, uint64_t *got_end, int *source_rc)
-{
-	size_t fill = 0, got, want, cut;
-	bool eof = false;
-	int rc;
-
-	while (!eof || fill) {
-		while (!eof && fill < READ_BUFFER) {
-			want = READ_BUFFER - fill;
-			if (want > end - off)
-				want = (size_t)(end - off);
-			if (want == 0) {
-				eof = true;
-				break;
-			}
-			if ((*source_rc = fsys_read_at(fd, off, sc->buf + fill, want, &got)))
-				return OK;
-			if (got == 0)
-				eof = true;
-			fill += got;
-			off += got;
-			sc->stats[SNAPREC_BYTES_READ] += got;
-		}
-		want = 0;
-		while (want < fill && (cut = chunker_cut(&sc->chunker, sc->buf + want, fill - want, eof)) > 0) {
-			if ((rc = filebuild_chunk(&sc->file, sc->buf + want, cut)))
-				return rc;
-			want += cut;
-		}
-		memmove(sc->buf, sc->buf + want, fill - want);
-		fill -= want;
-		if ((rc = tick(sc)))
-			return rc;
-	}
-	*got_end = off;
+	if ((rc = mem_dup_bytes(&q->mem, old->ext, old->ext_len)))
+		return rc;
+	q->e.ext = q->mem;
+	q->e.ext_len = old->ext_len;
 	return OK;
 }
 
-/* All of fd; source errors go to *source_rc. */
+/* Extended attributes and file flags; what cannot be read is a problem, not a failure. */
 static int
-read_content(struct scan *sc, int fd, const struct fsys_stat *st, struct tree_content *old, struct filebuild_content *out,
-    int *source_rc)
+queued_ext(struct scan *sc, struct queued *q, int dirfd, const char *name, uint32_t mode, int fd)
 {
-	bool sparse = st->blocks * 512 < st->size;
-	uint64_t off = 0, start = 0, end = st->size, got;
-	int rc;
+	int rc = entry_ext(&q->e, dirfd, name, mode, fd, &q->mem);
 
-	*source_rc = OK;
-	filebuild_begin(&sc->file, old);
-	while (off < st->size) {
-		if (sparse && (*source_rc = fsys_next_data(fd, off, st->size, &start, &end)))
-			return OK;
-		if (start > off && (rc = filebuild_hole(&sc->file, start - off)))
-			return rc;
-		if (start >= st->size)
-			break;
-		if ((rc = read_run(sc, fd, start, end, &got, source_rc)) || *source_rc)
-			return rc;
-		if (got < end)
-			break;          /* it shrank: the caller's second stat sees it */
-		off = start = end;
-		end = st->size;
-	}
-	return filebuild_end(&sc->file, out);
-}
-
-static bool
-stat_equal(const struct fsys_stat *a, const struct fsys_stat *b)
-{
-	return a->size == b->size && a->mtime == b->mtime && a->mtime_ns == b->mtime_ns && a->ctime == b->ctime &&
-	    a->ctime_ns == b->ctime_ns;
-}
-
-static void
-entry_content(struct treenode_entry *e, const struct filebuild_content *c)
-{
-	e->content = c->id;
-	memcpy(e->fingerprint, c->fingerprint, sizeof(e->fingerprint));
-	e->size = c->size;
-	if (c->list)
-		e->flags |= TREENODE_LIST;
+	return rc ? source_error(sc, rc) : OK;
 }
 
 static int
-old_content(struct scan *sc, const struct treenode_entry *old, struct tree_content **out)
-{
-	int rc;
-
-	*out = NULL;
-	if (!old || old->kind != TREENODE_FILE || name_is_zero(&old->content))
-		return OK;
-	rc = tree_content_open(sc->parent_reader, old, out);
-	return rc && !is_damage(rc) ? rc : OK;
-}
-
-/* Read a file that may change under our hands: a change means one more try, then a flag. */
-static int
-read_file(struct scan *sc, struct treenode_entry *e, int fd, struct fsys_stat *st, const struct treenode_entry *old)
-{
-	struct filebuild_content content;
-	struct tree_content *oc;
-	struct fsys_stat after;
-	int rc, src = OK;
-
-	for (int attempt = 0;; attempt++) {
-		if ((rc = old_content(sc, old, &oc)))
-			return rc;
-		rc = read_content(sc, fd, st, oc, &content, &src);
-		tree_content_close(oc);
-		if (rc)
-			return rc;
-		if (src == OK)
-			src = fsys_stat(fd, "", &after);
-		if (src) {
-			e->flags |= TREENODE_UNREAD;
-			return source_error(sc, src);
-		}
-		if (stat_equal(st, &after) && content.size == st->size)
-			break;
-		if (attempt == 1) {
-			e->flags |= TREENODE_CHANGED;
-			problem(sc, "changed while it was read: stored as it was found");
-			break;
-		}
-		*st = after;
-		entry_stat(e, st);
-	}
-	entry_content(e, &content);
-	sc->stats[SNAPREC_BYTES_NEW] += sc->file.bytes_new;
-	return e->flags & TREENODE_HARDLINK && !(e->flags & TREENODE_CHANGED) ? link_add(sc, e, &content) : OK;
-}
-
-static int
-scan_file(struct scan *sc, struct treenode_entry *e, int dirfd, const char *name, struct fsys_stat *st,
-    const struct treenode_entry *old, uint8_t **ext)
-{
-	struct scan_link *l;
-	int rc, fd;
-
-	l = e->flags & TREENODE_HARDLINK ? link_find(sc, e) : NULL;
-	if ((rc = fsys_open_file(dirfd, name, &fd))) {
-		e->flags |= TREENODE_UNREAD;
-		if ((rc = source_error(sc, rc)))
-			return rc;
-		return entry_ext(sc, e, dirfd, name, st->mode, -1, ext);
-	}
-	/* What was opened must be what was listed. */
-	if ((rc = fsys_stat(fd, "", st)) || (st->mode & S_IFMT) != S_IFREG) {
-		fsys_close(fd);
-		e->flags |= TREENODE_UNREAD;
-		problem(sc, rc ? err_text() : "was replaced while the snapshot was made");
-		return OK;
-	}
-	entry_stat(e, st);
-	if (l && l->inode == e->inode && l->content.size == e->size)
-		entry_content(e, &l->content);
-	else
-		rc = read_file(sc, e, fd, st, old);
-	if (rc == OK)
-		rc = entry_ext(sc, e, dirfd, name, st->mode, fd, ext);
-	fsys_close(fd);
-	return rc;
-}
-
-static int
-scan_link_target(struct scan *sc, struct treenode_entry *e, int dirfd, const char *name, uint8_t **target)
+link_target(struct queued *q, int dirfd, const char *name)
 {
 	char text[TREENODE_TARGET_MAX + 2];
 	size_t len;
-	int rc = fsys_readlink(dirfd, name, text, sizeof(text), &len);
+	int rc;
 
-	if (rc)
+	if ((rc = fsys_readlink(dirfd, name, text, sizeof(text), &len)) || (rc = mem_dup_bytes(&q->target, text, len)))
 		return rc;
-	if ((rc = mem_dup_bytes(target, text, len)))
-		return rc;
-	e->target = *target;
-	e->size = len;
-	(void)sc;
+	q->e.target = q->target;
+	q->e.size = len;
 	return OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------- the queue */
+
+static int
+queue_init(struct queue *q, size_t cap)
+{
+	*q = (struct queue){ .cap = cap };
+	/* Not zeroed: most directories use little of it. */
+	q->item = malloc(mem_array(cap, sizeof(*q->item)));
+	return q->item ? OK : fail(ERR_NOMEM, "out of memory");
+}
+
+static void
+queued_clear(struct queued *q)
+{
+	free(q->mem);
+	free(q->target);
+}
+
+static void
+queue_clear(struct queue *q)
+{
+	for (size_t i = 0; i < q->count; i++)
+		queued_clear(&q->item[i]);
+	free(q->item);
+}
+
+static int
+count_file(struct scan *sc, const struct queued *q)
+{
+	bool same = q->reused || (q->old_file && q->old_size == q->e.size && name_cmp(&q->old_content, &q->e.content) == 0);
+	char name[TREENODE_NAME_MAX + 1];
+	size_t mark;
+	int rc;
+
+	sc->stats[SNAPREC_FILES]++;
+	sc->stats[SNAPREC_BYTES_TOTAL] += q->e.size;
+	sc->stats[same ? SNAPREC_FILES_UNMODIFIED : q->old_file ? SNAPREC_FILES_CHANGED : SNAPREC_FILES_NEW]++;
+	if (!sc->o->item)
+		return OK;
+	memcpy(name, q->e.name, q->e.name_len);
+	name[q->e.name_len] = 0;
+	if ((rc = path_push(sc, name, &mark)))
+		return rc;
+	sc->o->item(sc->o->arg, same ? 'U' : q->old_file ? 'M' : '+', path_text(sc), q->e.size);
+	path_pop(sc, mark);
+	return OK;
+}
+
+/* Everything queued goes into the tree; sc->path is the directory's. */
+static int
+queue_drain(struct scan *sc, struct queue *q, struct treebuild *b)
+{
+	size_t i;
+	int rc;
+
+	if ((rc = readfile_flush(&sc->file)))
+		return rc;
+	for (i = 0; rc == OK && i < q->count; i++) {
+		struct queued *k = &q->item[i];
+
+		if (k->e.kind == TREENODE_FILE) {
+			if ((rc = count_file(sc, k)))
+				break;
+			if (k->e.flags & TREENODE_HARDLINK && !(k->e.flags & (TREENODE_CHANGED | TREENODE_UNREAD)) &&
+			    (rc = inodes_add(&sc->links, &k->e)))
+				break;
+		}
+		if ((rc = inodes_set_add(&sc->uids, k->e.uid)) || (rc = inodes_set_add(&sc->gids, k->e.gid)))
+			break;
+		treebuild_hint(b, &k->hint);
+		rc = treebuild_add(b, &k->e);
+		if (rc == ERR_FAILED)
+			rc = source_error(sc, rc);
+	}
+	for (size_t n = 0; n < q->count; n++)
+		queued_clear(&q->item[n]);
+	q->count = 0;
+	return rc;
 }
 
 /* -------------------------------------------------------------------------------------------------- the walk */
 
-static int scan_entry(struct scan *sc, struct treebuild *b, int dirfd, const char *name, const char *as,
-    const struct treenode_entry *old, bool is_root);
+static int scan_entry(struct scan *sc, struct queue *q, int dirfd, const char *name, const char *as,
+    const struct treenode_entry *old, const struct name *hint, bool is_root);
 
-static bool
-marked_out(struct scan *sc, int fd, const char **keep)
+/* Queue what the directory holds. */
+static int
+scan_names(struct scan *sc, int fd, const struct fsys_names *names, struct twin *t, const struct name *first_hint,
+    struct queue *q, struct treebuild *b)
 {
-	if (sc->o->exclude_caches && tags_is_cache(fd)) {
-		*keep = "CACHEDIR.TAG";
-		return true;
+	const struct treenode_entry *old;
+	const struct name *hint = first_hint;
+	const char *keep = tags_marked(fd, sc->o->exclude_caches, sc->o->if_present, sc->o->if_present_count);
+	size_t mark;
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < names->count; i++) {
+		const char *name = names->name[i];
+
+		/* The tag itself is kept, so that a restored directory is still marked. */
+		if (keep && !tags_is_named(name, keep))
+			continue;
+		if ((rc = twin_find(t, name, strlen(name), &old)) || (rc = path_push(sc, name, &mark)))
+			break;
+		if (old)
+			hint = tree_node_id(t->dir);
+		rc = scan_entry(sc, q, fd, name, name, old, hint, false);
+		path_pop(sc, mark);
+		if (rc == OK && q->count == q->cap)
+			rc = queue_drain(sc, q, b);
 	}
-	for (size_t i = 0; i < sc->o->if_present_count; i++)
-		if (tags_is_present(fd, sc->o->if_present[i])) {
-			*keep = sc->o->if_present[i];
-			return true;
-		}
-	return false;
+	return rc;
 }
 
-/* Is `name` the tag ("NAME" or "NAME:TEXT") of a directory that was left out? */
-static bool
-is_tag(const char *name, const char *spec)
-{
-	size_t n = strcspn(spec, ":");
-
-	return strlen(name) == n && memcmp(name, spec, n) == 0;
-}
-
-/* The tree of a directory that is open; id of the old tree or zero. */
+/* The tree of a directory that is open; old_tree: its predecessor, or zero. */
 static int
 scan_children(struct scan *sc, int fd, const struct name *old_tree, struct name *id)
 {
-	const struct treenode_entry *old;
-	const char *keep = NULL;
-	struct fsys_names names;
+	struct fsys_names names = { 0 };
+	struct queue q = { 0 };
 	struct treebuild b;
-	struct twin t;
-	size_t mark;
+	struct twin t = { 0 };
 	int rc;
 
+	treebuild_init(&b, sc->s);
 	if ((rc = fsys_list(fd, &names))) {
 		if ((rc = source_error(sc, rc)))
 			return rc;
 		names = (struct fsys_names){ 0 };
 	}
-	treebuild_init(&b, sc->s);
-	if ((rc = twin_open(sc, sc->have_parent ? old_tree : NULL, &t)))
+	if ((rc = queue_init(&q, names.count < QUEUE_MAX ? names.count + 1 : QUEUE_MAX)) ||
+	    (rc = twin_open(&t, sc->parent_reader, sc->have_parent ? old_tree : NULL)))
 		goto out;
-	if (t.dir)
-		treebuild_hint(&b, old_tree);
-	(void)marked_out(sc, fd, &keep);
-	for (size_t i = 0; rc == OK && i < names.count; i++) {
-		const char *name = names.name[i];
-
-		if (keep && !is_tag(name, keep))
-			continue;
-		if ((rc = twin_find(&t, name, strlen(name), &old)) || (rc = path_push(sc, name, &mark)))
-			break;
-		if (old)
-			treebuild_hint(&b, tree_node_id(t.dir));
-		rc = scan_entry(sc, &b, fd, name, name, old, false);
-		path_pop(sc, mark);
-	}
-	if (rc == OK)
+	treebuild_hint(&b, t.dir ? old_tree : NULL);
+	if ((rc = scan_names(sc, fd, &names, &t, t.dir ? old_tree : &b.hint, &q, &b)) == OK &&
+	    (rc = queue_drain(sc, &q, &b)) == OK)
 		rc = treebuild_end(&b, id);
 out:
-	tree_close(t.dir);
+	twin_close(&t);
 	treebuild_clear(&b);
+	queue_clear(&q);
 	fsys_names_clear(&names);
 	return rc;
 }
 
-/* FOUND: take the entry; OK: leave it out. */
 static int
-scan_dir(struct scan *sc, struct treenode_entry *e, int dirfd, const char *name, const struct fsys_stat *st,
-    const struct treenode_entry *old, bool is_root, uint8_t **ext)
+empty_tree(struct scan *sc, struct name *id)
 {
-	const struct name none = { { 0 } };
-	const struct name *old_tree = old && old->kind == TREENODE_DIR ? &old->content : &none;
+	struct treebuild b;
+	int rc;
+
+	treebuild_init(&b, sc->s);
+	rc = treebuild_end(&b, id);
+	treebuild_clear(&b);
+	return rc;
+}
+
+static int
+scan_dir(struct scan *sc, struct queued *q, int dirfd, const char *name, const struct fsys_stat *st,
+    const struct treenode_entry *old, bool is_root)
+{
+	struct name old_tree = { { 0 } };
 	int rc, fd;
 
+	sc->stats[SNAPREC_DIRS]++;
+	if (old && old->kind == TREENODE_DIR)
+		old_tree = old->content;
 	if (sc->depth >= TREENODE_DEPTH_MAX) {
 		problem(sc, "directories are nested too deeply");
-		e->flags |= TREENODE_UNREAD;
+		q->e.flags |= TREENODE_UNREAD;
 		return OK;
 	}
 	if ((rc = fsys_open_dir(dirfd, name, &fd))) {
-		e->flags |= TREENODE_UNREAD;
+		q->e.flags |= TREENODE_UNREAD;
 		return source_error(sc, rc);
 	}
 	if (is_root)
 		sc->root_dev = st->dev;
-	if (old && same_inode(sc, e, old) && old->ext_len) {
-		rc = mem_dup_bytes(ext, old->ext, old->ext_len);
-		e->ext = *ext;
-		e->ext_len = old->ext_len;
-	} else if (!old || !same_inode(sc, e, old)) {
-		rc = entry_ext(sc, e, dirfd, name, st->mode, fd, ext);
-	}
+	rc = same_inode(sc, &q->e, old) ? copy_ext(q, old) : queued_ext(sc, q, dirfd, name, st->mode, fd);
 	sc->depth++;
-	if (rc == OK && sc->o->one_file_system && st->dev != sc->root_dev) {
-		struct treebuild b;
-
-		treebuild_init(&b, sc->s);
-		rc = treebuild_end(&b, &e->content);
-		treebuild_clear(&b);
-	} else if (rc == OK) {
-		rc = scan_children(sc, fd, old_tree, &e->content);
-	}
+	if (rc == OK && sc->o->one_file_system && st->dev != sc->root_dev)
+		rc = empty_tree(sc, &q->e.content);
+	else if (rc == OK)
+		rc = scan_children(sc, fd, &old_tree, &q->e.content);
 	sc->depth--;
 	fsys_close(fd);
 	return rc;
 }
 
+/* FOUND: the file is as it was in the parent, and its content is there. */
 static int
-reuse(struct scan *sc, struct treenode_entry *e, const struct treenode_entry *old, bool *reused)
+reuse(struct scan *sc, struct queued *q, const struct treenode_entry *old)
 {
+	struct treenode_entry *e = &q->e;
 	int rc;
 
-	*reused = false;
 	if (!same_inode(sc, e, old) || old->size != e->size || old->flags & (TREENODE_CHANGED | TREENODE_UNREAD) ||
 	    (old->flags & TREENODE_HARDLINK) != (e->flags & TREENODE_HARDLINK))
 		return OK;
-	if (!name_is_zero(&old->content)) {
-		if ((rc = session_has(sc->s, &old->content)) != FOUND)
-			return rc;
-	} else if (e->size > 0) {
+	if (name_is_zero(&old->content) && e->size > 0)
 		return OK;
-	}
+	if (!name_is_zero(&old->content) && (rc = session_has(sc->s, &old->content)) != FOUND)
+		return rc;
+	if ((rc = copy_ext(q, old)))
+		return rc;
 	e->content = old->content;
 	memcpy(e->fingerprint, old->fingerprint, sizeof(e->fingerprint));
 	e->flags |= old->flags & TREENODE_LIST;
-	e->ext = old->ext;
-	e->ext_len = old->ext_len;
-	*reused = true;
+	q->reused = true;
+	return FOUND;
+}
+
+static int
+read_open_file(struct scan *sc, struct queued *q, int fd, struct fsys_stat *st, const struct treenode_entry *old)
+{
+	enum readfile_outcome outcome;
+	int rc;
+
+	/* What was opened must be what was listed. */
+	if ((rc = fsys_stat(fd, "", st)) || !S_ISREG(st->mode)) {
+		q->e.flags |= TREENODE_UNREAD;
+		problem(sc, rc ? err_text() : "was replaced while the snapshot was made");
+		return OK;
+	}
+	entry_stat(&q->e, st);
+	if (q->e.flags & TREENODE_HARDLINK && inodes_find(&sc->links, &q->e))
+		return OK;
+	if ((rc = readfile_read(&sc->file, fd, st, old, &q->e, &outcome)))
+		return rc;
+	if (outcome == READFILE_FAILED)
+		problem(sc, err_text());
+	if (outcome == READFILE_CHANGED)
+		problem(sc, "changed while it was read: stored as it was found");
 	return OK;
 }
 
-static void
-count_file(struct scan *sc, const struct treenode_entry *e, const struct treenode_entry *old, bool reused)
-{
-	bool same = reused || (old && old->kind == TREENODE_FILE && name_cmp(&old->content, &e->content) == 0 &&
-	    old->size == e->size);
-
-	sc->stats[SNAPREC_FILES]++;
-	sc->stats[SNAPREC_BYTES_TOTAL] += e->size;
-	sc->stats[same ? SNAPREC_FILES_UNMODIFIED : old && old->kind == TREENODE_FILE ? SNAPREC_FILES_CHANGED : SNAPREC_FILES_NEW]++;
-	item(sc, same ? 'U' : old ? 'M' : '+', e->size);
-}
-
-/* Fill in what the kind needs; the entry is complete afterwards. */
 static int
-scan_kind(struct scan *sc, struct treenode_entry *e, int dirfd, const char *name, struct fsys_stat *st,
-    const struct treenode_entry *old, bool is_root, uint8_t **ext, uint8_t **target)
+scan_file(struct scan *sc, struct queued *q, int dirfd, const char *name, struct fsys_stat *st, const struct treenode_entry *old)
 {
-	bool reused = false;
-	int rc = OK;
+	int rc, fd;
 
-	if (e->kind == TREENODE_DIR) {
-		sc->stats[SNAPREC_DIRS]++;
-		return scan_dir(sc, e, dirfd, name, st, old, is_root, ext);
+	if (old && old->kind == TREENODE_FILE) {
+		q->old_file = true;
+		q->old_content = old->content;
+		q->old_size = old->size;
 	}
-	if (e->kind == TREENODE_FILE) {
-		if (old && (rc = reuse(sc, e, old, &reused)))
-			return rc;
-		if (!reused)
-			rc = scan_file(sc, e, dirfd, name, st, old, ext);
-		if (rc == OK)
-			count_file(sc, e, old, reused);
-		return rc;
+	if ((rc = reuse(sc, q, old)))
+		return rc == FOUND ? OK : rc;
+	if ((rc = fsys_open_file(dirfd, name, &fd))) {
+		q->e.flags |= TREENODE_UNREAD;
+		rc = source_error(sc, rc);
+		return rc ? rc : queued_ext(sc, q, dirfd, name, st->mode, -1);
 	}
-	sc->stats[SNAPREC_OTHERS]++;
-	if (e->kind == TREENODE_LINK && (rc = scan_link_target(sc, e, dirfd, name, target)))
-		return rc;
-	return entry_ext(sc, e, dirfd, name, st->mode, -1, ext);
+	rc = read_open_file(sc, q, fd, st, old);
+	if (rc == OK)
+		rc = queued_ext(sc, q, dirfd, name, st->mode, fd);
+	fsys_close(fd);
+	return rc;
 }
 
 static bool
@@ -722,37 +459,48 @@ left_out(struct scan *sc, const struct treenode_entry *e, bool is_root)
 	return e->kind == TREENODE_FILE && sc->o->larger_than && e->size > sc->o->larger_than;
 }
 
-/* dirfd/name as the entry `as`. */
 static int
-scan_entry(struct scan *sc, struct treebuild *b, int dirfd, const char *name, const char *as,
-    const struct treenode_entry *old, bool is_root)
+scan_other(struct scan *sc, struct queued *q, int dirfd, const char *name, const struct fsys_stat *st, bool *taken)
 {
-	struct treenode_entry e = { .name = (const uint8_t *)as, .name_len = (uint16_t)strlen(as) };
-	uint8_t *ext = NULL, *target = NULL;
-	struct name hint = b->hint;
-	struct fsys_stat st;
 	int rc;
 
-	if ((rc = tick(sc)))
+	if (q->e.kind == TREENODE_LINK && (rc = link_target(q, dirfd, name))) {
+		*taken = false;
+		return source_error(sc, rc);
+	}
+	sc->stats[SNAPREC_OTHERS]++;
+	return queued_ext(sc, q, dirfd, name, st->mode, -1);
+}
+
+/* Queue dirfd/name as the entry `as`, unless it is left out. */
+static int
+scan_entry(struct scan *sc, struct queue *queue, int dirfd, const char *name, const char *as,
+    const struct treenode_entry *old, const struct name *hint, bool is_root)
+{
+	struct queued *q = &queue->item[queue->count];
+	struct fsys_stat st;
+	bool taken = true;
+	int rc;
+
+	assert(queue->count < queue->cap);
+	if ((rc = scan_tick(sc)))
 		return rc;
 	if ((rc = fsys_stat(dirfd, name, &st)))
 		return source_error(sc, rc);
-	entry_stat(&e, &st);
-	if (left_out(sc, &e, is_root))
+	*q = (struct queued){ .e = { .name = (const uint8_t *)as, .name_len = (uint16_t)strlen(as) }, .hint = *hint };
+	entry_fill(&q->e, &st);
+	if (left_out(sc, &q->e, is_root))
 		return OK;
-	if ((rc = scan_kind(sc, &e, dirfd, name, &st, old, is_root, &ext, &target))) {
-		/* Only a link's text comes back as a source error here. */
-		rc = e.kind == TREENODE_LINK && (rc == ERR_IO || rc == ERR_ABSENT) ? source_error(sc, rc) : rc;
-		goto out;
-	}
-	b->hint = hint;
-	if ((rc = note_owner(sc, &e)) == OK)
-		rc = treebuild_add(b, &e);
-	if (rc == ERR_FAILED)
-		rc = source_error(sc, rc);
-out:
-	free(ext);
-	free(target);
+	if (q->e.kind == TREENODE_DIR)
+		rc = scan_dir(sc, q, dirfd, name, &st, old, is_root);
+	else if (q->e.kind == TREENODE_FILE)
+		rc = scan_file(sc, q, dirfd, name, &st, old);
+	else
+		rc = scan_other(sc, q, dirfd, name, &st, &taken);
+	if (rc == OK && taken)
+		queue->count++;
+	else
+		queued_clear(q);
 	return rc;
 }
 
@@ -770,17 +518,17 @@ old_entry(struct scan *sc, struct tree_entry *out, bool *have)
 		return OK;
 	rc = tree_lookup(sc->parent_reader, &sc->parent_root, path_text(sc), strlen(path_text(sc)), out);
 	*have = rc == FOUND;
-	return rc < 0 && !is_damage(rc) ? rc : OK;
+	return rc < 0 && !twin_lost(rc) ? rc : OK;
 }
 
 /* The entry of a snapshot path itself; sc->path is the path. */
 static int
-scan_root(struct scan *sc, struct treebuild *b, const char *as, size_t *found)
+scan_root(struct scan *sc, struct queue *q, const char *as, size_t *found)
 {
+	const struct name none = { { 0 } };
 	struct tree_entry old;
 	char *name, *store;
 	struct fsys_stat st;
-	uint64_t before = sc->stats[SNAPREC_ERRORS];
 	bool have;
 	int rc, dirfd;
 
@@ -795,11 +543,11 @@ scan_root(struct scan *sc, struct treebuild *b, const char *as, size_t *found)
 	}
 	sc->root_len = sc->path.len;
 	if ((rc = old_entry(sc, &old, &have)) == OK)
-		rc = scan_entry(sc, b, dirfd, name, as, have ? &old.e : NULL, true);
+		rc = scan_entry(sc, q, dirfd, name, as, have ? &old.e : NULL, &none, true);
 	tree_entry_clear(&old);
 	fsys_close(dirfd);
 	free(store);
-	*found += sc->stats[SNAPREC_ERRORS] == before || rc == OK;
+	*found += q->count;
 	return rc;
 }
 
@@ -828,45 +576,59 @@ implied(struct scan *sc, struct treenode_entry *e)
 	}
 	fsys_close(dirfd);
 	free(store);
-	return note_owner(sc, e);
+	return OK;
 }
 
-/* paths[0 .. count) share the prefix sc->path; off is where their next component begins. */
+static int scan_level(struct scan *sc, char *const *paths, size_t count, struct name *id, size_t *found);
+
+/* The component `name` (n bytes of paths[0]) of this level: a snapshot path itself, or a directory on the way to some. */
+static int
+scan_component(struct scan *sc, char *const *paths, size_t count, const char *name, bool leaf, struct queue *q, size_t *found)
+{
+	size_t before = *found, mark;
+	int rc;
+
+	if ((rc = path_push(sc, name, &mark)))
+		return rc;
+	if (leaf) {
+		rc = scan_root(sc, q, name, found);
+	} else {
+		q->item[0] = (struct queued){ .e = { .name = (const uint8_t *)name, .name_len = (uint16_t)strlen(name) } };
+		if ((rc = implied(sc, &q->item[0].e)) == OK &&
+		    (rc = scan_level(sc, paths, count, &q->item[0].e.content, found)) == OK)
+			q->count = *found > before;
+	}
+	path_pop(sc, mark);
+	return rc;
+}
+
+/* paths[0 .. count) share the prefix sc->path. */
 static int
 scan_level(struct scan *sc, char *const *paths, size_t count, struct name *id, size_t *found)
 {
-	size_t off = sc->path.len + 1, end, n, mark;
-	struct treenode_entry e;
+	size_t off = sc->path.len + 1, end, n;
+	struct queue q;
 	struct treebuild b;
-	char *component;
-	int rc = OK;
+	uint8_t *name;
+	int rc;
 
 	treebuild_init(&b, sc->s);
+	rc = queue_init(&q, 1);
 	for (size_t i = 0; rc == OK && i < count; i = end) {
 		n = strcspn(paths[i] + off, "/");
 		for (end = i + 1; end < count && strncmp(paths[end] + off, paths[i] + off, n) == 0 &&
 		    (paths[end][off + n] == '/' || paths[end][off + n] == 0); end++)
 			;
-		if ((rc = mem_dup_bytes((uint8_t **)&component, paths[i] + off, n)))
+		if ((rc = mem_dup_bytes(&name, paths[i] + off, n)))
 			break;
-		if ((rc = path_push(sc, component, &mark)) == OK) {
-			if (paths[i][off + n] == 0) {
-				rc = scan_root(sc, &b, component, found);
-			} else {
-				size_t before = *found;
-
-				e = (struct treenode_entry){ .name = (const uint8_t *)component, .name_len = (uint16_t)n };
-				if ((rc = implied(sc, &e)) == OK &&
-				    (rc = scan_level(sc, paths + i, end - i, &e.content, found)) == OK && *found > before)
-					rc = treebuild_add(&b, &e);
-			}
-			path_pop(sc, mark);
-		}
-		free(component);
+		if ((rc = scan_component(sc, paths + i, end - i, (char *)name, paths[i][off + n] == 0, &q, found)) == OK)
+			rc = queue_drain(sc, &q, &b);
+		free(name);
 	}
 	if (rc == OK)
 		rc = treebuild_end(&b, id);
 	treebuild_clear(&b);
+	queue_clear(&q);
 	return rc;
 }
 
@@ -893,11 +655,16 @@ scan_paths(struct scan *sc, char *const *paths, size_t count, struct name *root)
 	size_t found = 0;
 	int rc;
 
+	sc->file.tick = scan_tick;
+	sc->file.arg = sc;
 	if ((rc = mem_buf_reserve(&sc->path, 256)) ||
-	    (rc = reader_new(sc->repo, session_index(sc->s), 32u << 20, &sc->parent_reader)))
+	    (rc = reader_new(sc->repo, session_index(sc->s), READER_CACHE, &sc->parent_reader)))
 		return rc;
+	if (sc->have_parent)
+		sc->file.parent_reader = sc->parent_reader;
 	sc->path.p[0] = 0;
 	rc = count == 1 && strcmp(paths[0], "/") == 0 ? scan_slash(sc, root, &found) : scan_level(sc, paths, count, root, &found);
+	sc->stats[SNAPREC_BYTES_READ] = sc->file.bytes_read;
 	if (rc == OK && found == 0)
 		rc = fail(ERR_ABSENT, "none of the paths could be read: no snapshot was made");
 	return rc;
@@ -906,27 +673,28 @@ scan_paths(struct scan *sc, char *const *paths, size_t count, struct name *root)
 int
 scan_pipe(struct scan *sc, int fd, const char *name, struct name *root)
 {
-	struct treenode_entry e = { .name = (const uint8_t *)name, .name_len = (uint16_t)strlen(name), .kind = TREENODE_FILE,
-		.mode = 0600 };
-	struct filebuild_content content;
 	int64_t now = clock_wall_ns();
 	struct treebuild b;
-	uint64_t end;
-	int rc, src = OK;
+	struct queue q;
+	struct queued *k;
+	int rc;
 
-	if (!treenode_name_ok(e.name, strlen(name)))
+	if (!treenode_name_ok((const uint8_t *)name, strlen(name)))
 		return fail(ERR_USAGE, "'%s' cannot be the name of a file", name);
-	filebuild_begin(&sc->file, NULL);
-	if ((rc = read_run(sc, fd, 0, UINT64_MAX / 4, &end, &src)) || (rc = src) || (rc = filebuild_end(&sc->file, &content)))
+	sc->file.tick = scan_tick;
+	sc->file.arg = sc;
+	if ((rc = mem_buf_reserve(&sc->path, 256)) || (rc = queue_init(&q, 1)))
 		return rc;
-	e.mtime = now / CLOCK_NS;
-	e.mtime_ns = (uint32_t)(now % CLOCK_NS);
-	entry_content(&e, &content);
-	sc->stats[SNAPREC_BYTES_NEW] += sc->file.bytes_new;
-	count_file(sc, &e, NULL, false);
+	sc->path.p[0] = 0;
+	k = &q.item[0];
+	*k = (struct queued){ .e = { .name = (const uint8_t *)name, .name_len = (uint16_t)strlen(name), .kind = TREENODE_FILE,
+		.mode = 0600, .mtime = now / CLOCK_NS, .mtime_ns = (uint32_t)(now % CLOCK_NS) } };
+	q.count = 1;
 	treebuild_init(&b, sc->s);
-	if ((rc = note_owner(sc, &e)) == OK && (rc = treebuild_add(&b, &e)) == OK)
+	if ((rc = readfile_stream(&sc->file, fd, &k->e)) == OK && (rc = queue_drain(sc, &q, &b)) == OK)
 		rc = treebuild_end(&b, root);
+	sc->stats[SNAPREC_BYTES_READ] = sc->file.bytes_read;
 	treebuild_clear(&b);
+	queue_clear(&q);
 	return rc;
 }

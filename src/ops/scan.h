@@ -2,22 +2,18 @@
 #ifndef OPS_SCAN_H
 #define OPS_SCAN_H
 
-#include "ops/filebuild.h"
+#include "base/mem.h"
+#include "ops/inodes.h"
+#include "ops/readfile.h"
 #include "ops/snapshot.h"
-#include "ops/treebuild.h"
 #include "store/session.h"
-#include "store/tree.h"
-
-struct scan_link;
 
 struct scan {
 	struct repo *repo;
 	struct session *s;
 	const struct snapshot_options *o;
-	struct filebuild file;
-	struct chunker chunker;
-	uint8_t *buf;                   /* read buffer */
-	struct mem_buf path;            /* absolute path being worked on, zero-terminated */
+	struct readfile file;
+	struct mem_buf path;            /* absolute path being worked on, zero-terminated; empty for "/" */
 	size_t root_len;                /* of the snapshot path in it, for anchored patterns */
 	uint64_t root_dev;
 	int64_t racy_ns;                /* times later than this prove nothing */
@@ -25,10 +21,8 @@ struct scan {
 	struct name parent_root;
 	struct reader *parent_reader;
 	uint64_t stats[SNAPREC_STAT_COUNT];
-	struct scan_link *links;        /* hard links met: open addressing by (dev, inode) */
-	size_t link_count, link_cap;
-	uint32_t *uids, *gids;          /* met, sorted */
-	size_t uid_count, uid_cap, gid_count, gid_cap;
+	struct inodes links;
+	struct inodes_set uids, gids;
 	int64_t next_progress_ns;
 	unsigned depth;
 };

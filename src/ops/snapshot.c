@@ -267,8 +267,8 @@ record_owners(struct run *u)
 {
 	int rc;
 
-	if ((rc = owner_names(u, u->scan.uids, u->scan.uid_count, fsys_user_name, &u->users, &u->rec.user_count)) ||
-	    (rc = owner_names(u, u->scan.gids, u->scan.gid_count, fsys_group_name, &u->groups, &u->rec.group_count)))
+	if ((rc = owner_names(u, u->scan.uids.v, u->scan.uids.count, fsys_user_name, &u->users, &u->rec.user_count)) ||
+	    (rc = owner_names(u, u->scan.gids.v, u->scan.gids.count, fsys_group_name, &u->groups, &u->rec.group_count)))
 		return rc;
 	for (uint32_t i = 0; i < u->rec.user_count; i++)
 		u->users[i].name.p = u->owner_names.p + (uintptr_t)u->users[i].name.p;

@@ -1,11 +1,15 @@
 /*
- * Exclude patterns.  A pattern becomes a row of tokens, and a match runs all places in the row at once (a non-deterministic
- * automaton over the bytes of the path), so that no pattern costs more than tokens x bytes however many stars it has.
+ * Exclude patterns.  A pattern becomes a row of tokens, and a match runs all
+ * places in the row at once (a non-deterministic automaton over the bytes of
+ * the path), so that no pattern costs more than tokens x bytes however many
+ * stars it has.
  *
  *      x        itself                         ?  [..]  one byte, not "/"
  *      *        any bytes but "/"              **       any bytes
- *      **" + "/" at the start of a component: zero or more whole components.  It takes two tokens, DIRS at the border of
- *               components and INSIDE within one: DIRS -(byte)-> INSIDE -("/")-> DIRS.
+ *      ** and "/" at the start of a component: zero or more whole components
+ *
+ * The last takes two tokens, DIRS at the border of components and INSIDE
+ * within one: DIRS -(byte)-> INSIDE -("/")-> DIRS.
  */
 #include "source/filter.h"
 
@@ -19,9 +23,9 @@
 
 #define TEXT_MAX 4096
 
-enum {                                  /* below: a byte that stands for itself */
+enum {                                  /* below: a byte, for itself */
 	ANY = 256, STAR, GLOBSTAR, DIRS, INSIDE,
-	SET                             /* SET + i: the set that begins at text[i] */
+	SET                             /* SET + i: a set, at text[i] */
 };
 
 struct glob {
@@ -34,7 +38,7 @@ struct rule {
 	char *text;                     /* owned */
 	uint16_t *token;                /* owned */
 	size_t count;
-	bool include;                   /* takes back what an earlier rule left out */
+	bool include;                   /* takes back earlier rules */
 	bool dirs_only;
 	bool base;                      /* matched against the last component */
 	bool absolute;                  /* began with "/" */
@@ -52,9 +56,11 @@ in_class(const char *name, size_t len, unsigned char c)
 		const char *name;
 		int (*is)(int);
 	} classes[] = {
-		{ "alnum", isalnum }, { "alpha", isalpha }, { "blank", isblank },
-		{ "cntrl", iscntrl }, { "digit", isdigit }, { "graph", isgraph },
-		{ "lower", islower }, { "print", isprint }, { "punct", ispunct },
+		{ "alnum", isalnum }, { "alpha", isalpha },
+		{ "blank", isblank }, { "cntrl", iscntrl },
+		{ "digit", isdigit }, { "graph", isgraph },
+		{ "lower", islower }, { "print", isprint },
+		{ "punct", ispunct },
 		{ "space", isspace }, { "upper", isupper },
 		{ "xdigit", isxdigit },
 	};
@@ -67,7 +73,8 @@ in_class(const char *name, size_t len, unsigned char c)
 }
 
 /*
- * Is c in the set at p ("[...]")?  *after: behind its "]", NULL when it has none.
+ * Is c in the set at p ("[...]")?  *after: behind its "]", NULL when it has
+ * none.
  */
 static bool
 set_has(const char *p, unsigned char c, const char **after)
@@ -114,7 +121,10 @@ star_token(const struct glob *g, const char *p, size_t *used)
 	return DIRS;
 }
 
-/* len: bytes of text to take.  False when it is too long, or a set or a backslash is not finished. */
+/*
+ * len: bytes of text to take.  False when it is too long, or a set or a
+ * backslash is not finished.
+ */
 static bool
 compile(struct glob *g, const char *text, size_t len)
 {
@@ -249,7 +259,10 @@ filter_new(struct filter **out)
 	return MEM_NEW(*out);
 }
 
-/* "!", the leading and the trailing "/" are taken off; *p and *len are what remains. */
+/*
+ * "!", the leading and the trailing "/" are taken off; *p and *len are what
+ * remains.
+ */
 static void
 rule_shape(struct rule *r, const char **p, size_t *len, bool include)
 {

@@ -53,3 +53,22 @@ tags_is_present(int dirfd, const char *spec)
 		return begins_with(dirfd, name, colon + 1, strlen(colon + 1));
 	return fsys_stat(dirfd, name, &st) == OK;
 }
+
+const char *
+tags_marked(int dirfd, bool caches, const char *const *specs, size_t count)
+{
+	if (caches && tags_is_cache(dirfd))
+		return "CACHEDIR.TAG";
+	for (size_t i = 0; i < count; i++)
+		if (tags_is_present(dirfd, specs[i]))
+			return specs[i];
+	return NULL;
+}
+
+bool
+tags_is_named(const char *name, const char *spec)
+{
+	size_t n = strcspn(spec, ":");
+
+	return strlen(name) == n && memcmp(name, spec, n) == 0;
+}

@@ -1,7 +1,7 @@
 /*
  * paper: 80 bytes, repository id (16) || header hash (32) || master key (32),
- * printed as five numbered lines of 16 bytes and a sixth one
- * with a sum over all of them:
+ * printed as five numbered lines of 16 bytes and a sixth one with a sum over all
+ * of them:
  *
  *    1: 0123 4567 89ab cdef 0123 4567 89ab cdef - c0de
  *    6: 0123 4567 89ab cdef - c0de

@@ -363,10 +363,17 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 int
 session_put(struct session *s, uint8_t type, const void *p, size_t len, const struct name *base, struct name *id, bool *was_new)
 {
+	digest_chunk_id(id, s->repo->keys->id, type, p, len);
+	return session_put_named(s, type, p, len, base, id, was_new);
+}
+
+int
+session_put_named(struct session *s, uint8_t type, const void *p, size_t len, const struct name *base, const struct name *id,
+    bool *was_new)
+{
 	int rc;
 
 	assert(len > 0 && len <= FRAME_CHUNK_MAX);
-	digest_chunk_id(id, s->repo->keys->id, type, p, len);
 	if (was_new)
 		*was_new = false;
 	if ((rc = session_has(s, id)))

@@ -40,6 +40,10 @@ const struct session_stats *session_stats(const struct session *s);
 int session_put(struct session *s, uint8_t type, const void *p, size_t len, const struct name *base, struct name *id, bool *was_new)
     __attribute__((warn_unused_result));
 
+/* The same when the caller has computed the id already (CH-1; several at once, codec/lanes.h). */
+int session_put_named(struct session *s, uint8_t type, const void *p, size_t len, const struct name *base, const struct name *id,
+    bool *was_new) __attribute__((warn_unused_result));
+
 /* May a chunk be named without storing it, its pack being there (IX-8)?  FOUND or OK. */
 int session_has(struct session *s, const struct name *id) __attribute__((warn_unused_result));
 

@@ -1,9 +1,12 @@
 /*
- * The user's file trees.  Every call takes a directory's descriptor and one name, so that neither the length of a path nor a
- * component that was swapped for a link matters.
+ * The user's file trees.  Every call takes a directory's descriptor and one
+ * name, so that neither the length of a path nor a component that was swapped
+ * for a link matters.
  *
- * Extended attributes have no such calls in the kernels we run on (and f*xattr refuses O_PATH descriptors): the name is reached
- * through /proc/self/fd/<directory>/<name>, whose last component the l*xattr calls do not follow.
+ * Extended attributes have no such calls in the kernels we run on (and f*xattr
+ * refuses O_PATH descriptors): the name is reached through
+ * /proc/self/fd/<directory>/<name>, whose last component the l*xattr calls do
+ * not follow.
  */
 #include "sys/fsys.h"
 
@@ -278,7 +281,10 @@ fsys_next_data(int fd, uint64_t off, uint64_t size, uint64_t *start,
 	return OK;
 }
 
-/* Where attributes are read from: a path, or a descriptor when there is no /proc. */
+/*
+ * Where attributes are read from: a path, or a descriptor when there is no
+ * /proc.
+ */
 struct xattr_place {
 	char path[sizeof("/proc/self/fd/2147483648/") + NAME_MAX];
 	bool follow;                    /* the path is a descriptor's own */
@@ -304,7 +310,10 @@ xattr_value(const struct xattr_place *at, const char *name, void *buf,
 	    lgetxattr(at->path, name, buf, cap);
 }
 
-/* Listed, but nothing that could be kept: not supported, gone meanwhile, or not for us. */
+/*
+ * Listed, but nothing that could be kept: not supported, gone meanwhile, or
+ * not for us.
+ */
 static bool
 xattr_unseen(int e)
 {
@@ -385,8 +394,9 @@ xattr_all(const struct xattr_place *at, size_t max, struct mem_buf *out)
 }
 
 /*
- * The path was not found: the file has gone (ERR_ABSENT), or /proc is not there.  Then files and directories are opened;
- * the attributes of anything else stay unseen.
+ * The path was not found: the file has gone (ERR_ABSENT), or /proc is not
+ * there.  Then files and directories are opened; the attributes of anything
+ * else stay unseen.
  */
 static int
 xattr_without_proc(struct xattr_place *at, int dirfd, const char *name,

@@ -6,6 +6,7 @@
  */
 #include "sys/io.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "sys/signals.h"
 
 struct io_file {
 	int fd;
@@ -26,6 +28,8 @@ struct io_file {
 struct posix {
 	struct io io;
 	int root_fd, lock_fd;
+	enum io_lock lock_kind;         /* held now ... */
+	unsigned lock_depth;            /* ... so many times */
 	mode_t file_mode, dir_mode;     /* GN-8 */
 };
 
@@ -263,14 +267,27 @@ lock_byte(int fd, short type, off_t byte, bool wait)
 	struct flock fl = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
 	int r;
 
-	do
-		r = fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &fl);
-	while (r < 0 && errno == EINTR);
+	while ((r = fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &fl)) < 0 && errno == EINTR)
+		if (signals_stop_asked())
+			return fail(ERR_INTERRUPTED, "interrupted while waiting for the repository's lock");
 	if (r == 0)
 		return OK;
 	if (!wait && (errno == EAGAIN || errno == EACCES))
 		return fail(ERR_LOCKED, "the repository is locked by another process");
 	return fail_io("cannot lock the repository (does its file system support locks?)");
+}
+
+static int
+posix_unlock(struct posix *p)
+{
+	if (p->lock_depth > 0 && --p->lock_depth > 0)
+		return OK;
+	/* Closing the description releases both bytes whatever happened before. */
+	if (p->lock_fd >= 0)
+		close(p->lock_fd);
+	p->lock_fd = -1;
+	p->lock_kind = IO_UNLOCKED;
+	return OK;
 }
 
 static int
@@ -280,10 +297,12 @@ posix_lock(struct io *io, enum io_lock kind, bool wait)
 	short type = kind == IO_EXCLUSIVE ? F_WRLCK : F_RDLCK;
 	int rc;
 
-	if (kind == IO_UNLOCKED) {
-		if (p->lock_fd >= 0)
-			close(p->lock_fd);
-		p->lock_fd = -1;
+	if (kind == IO_UNLOCKED)
+		return posix_unlock(p);
+	if (p->lock_depth) {
+		/* Held already: passing the turnstile again could wait for someone who waits for us. */
+		assert(p->lock_kind == kind);
+		p->lock_depth++;
 		return OK;
 	}
 	if (p->lock_fd < 0) {
@@ -297,9 +316,16 @@ posix_lock(struct io *io, enum io_lock kind, bool wait)
 	rc = lock_byte(p->lock_fd, type, 1, wait);
 	if (rc == OK) {
 		rc = lock_byte(p->lock_fd, type, 0, wait);
-		(void)lock_byte(p->lock_fd, F_UNLCK, 1, false);
+		if (rc == OK)
+			(void)lock_byte(p->lock_fd, F_UNLCK, 1, false);
 	}
-	return rc;
+	if (rc) {
+		(void)posix_unlock(p);
+		return rc;
+	}
+	p->lock_kind = kind;
+	p->lock_depth = 1;
+	return OK;
 }
 
 static void

@@ -61,7 +61,10 @@ int io_sync_dir(struct io *io, const char *path) __attribute__((warn_unused_resu
 int io_list(struct io *io, const char *path, io_list_fn fn, void *arg) __attribute__((warn_unused_result));
 int io_stat(struct io *io, const char *path, uint64_t *size) __attribute__((warn_unused_result));
 
-/* Take, change down to, or release (IO_UNLOCKED) the repository's lock.  Never upgrades shared to exclusive. */
+/*
+ * Take or release (IO_UNLOCKED) the repository's lock.  Taken again, of the same kind, it is held until released as often; shared
+ * is never upgraded.  ERR_LOCKED if !wait and another process holds it; ERR_INTERRUPTED when a signal ends the waiting.
+ */
 int io_lock(struct io *io, enum io_lock kind, bool wait) __attribute__((warn_unused_result));
 
 /* A whole small file, at most max bytes (else ERR_CORRUPT).  Owns: *out: caller frees. */

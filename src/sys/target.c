@@ -1,9 +1,12 @@
 /*
- * The system calls of a restore.  openat2() lets the kernel promise that a name does not lead out; where it is missing or
- * forbidden, one component with O_NOFOLLOW | O_DIRECTORY is as safe, since names have no "/" and are not "..".
+ * The system calls of a restore.  openat2() lets the kernel promise that a
+ * name does not lead out; where it is missing or forbidden, one component with
+ * O_NOFOLLOW | O_DIRECTORY is as safe, since names have no "/" and are not
+ * "..".
  *
- * Metadata: owner first (chown clears setuid and capabilities), then attributes (while the file is still writable), mode, times,
- * and flags last, since an immutable file takes nothing more.
+ * Metadata: owner first (chown clears setuid and capabilities), then
+ * attributes (while the file is still writable), mode, times, and flags last,
+ * since an immutable file takes nothing more.
  */
 #include "sys/target.h"
 
@@ -28,8 +31,7 @@
 
 #define DEPTH_MAX 4096
 #define ACL_DEFAULT "system.posix_acl_default"
-#define FLAGS_LOCKING (FS_IMMUTABLE_FL | FS_APPEND_FL)
-#define FLAGS_OF_ROOT (FLAGS_LOCKING | FS_JOURNAL_DATA_FL)
+#define FLAGS_OF_ROOT (TARGET_FLAGS_LOCKING | FS_JOURNAL_DATA_FL)
 
 int
 target_open_dir(int dirfd, const char *name, int *fd)
@@ -54,7 +56,10 @@ target_make_dir(int dirfd, const char *name)
 	    fail_io("cannot make directory") : OK;
 }
 
-/* Make every directory on the way to the last component of path, which is changed meanwhile. */
+/*
+ * Make every directory on the way to the last component of path, which is
+ * changed meanwhile.
+ */
 static int
 make_parents(char *path)
 {
@@ -110,6 +115,24 @@ target_create(int dirfd, const char *name, uint32_t mode, int *fd)
 	*fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
 	    O_CLOEXEC, (mode_t)mode);
 	return *fd < 0 ? fail_io("cannot create") : OK;
+}
+
+int
+target_close(int fd)
+{
+	return close(fd) && errno != EINTR ? fail_io("cannot write") : OK;
+}
+
+void
+target_drop(int dirfd, const char *name)
+{
+	(void)unlinkat(dirfd, name, 0);
+}
+
+uint32_t
+target_user(void)
+{
+	return geteuid();
 }
 
 int
@@ -305,6 +328,29 @@ set_flags(int fd, uint32_t flags)
 	    fail_io("cannot set file flags") : OK;
 }
 
+static int
+change_flags(int dirfd, const char *name, uint32_t add, uint32_t drop)
+{
+	int fd, rc = fsys_open_file(dirfd, name, &fd);
+
+	if (rc == OK)
+		rc = set_flags(fd, (fsys_flags(fd) | add) & ~drop);
+	fsys_close(fd);
+	return rc;
+}
+
+int
+target_add_flags(int dirfd, const char *name, uint32_t flags)
+{
+	return change_flags(dirfd, name, flags & FSYS_FLAGS_SETTABLE, 0);
+}
+
+int
+target_unlock(int dirfd, const char *name)
+{
+	return change_flags(dirfd, name, 0, TARGET_FLAGS_LOCKING);
+}
+
 static bool
 has_prefix(const struct treenode_xattr *x, const char *prefix)
 {
@@ -343,7 +389,10 @@ xattr_call(const struct target_place *at, const char *name,
 	    lsetxattr(path, name, x->value, x->value_len, 0);
 }
 
-/* Set or drop one.  The owner of a read-only file must make it writable first; the mode is set again afterwards. */
+/*
+ * Set or drop one.  The owner of a read-only file must make it writable first;
+ * the mode is set again afterwards.
+ */
 static int
 xattr_put(const struct target_place *at, const struct treenode_xattr *x,
     bool drop)
@@ -481,9 +530,9 @@ target_fix(const struct target_place *at, const struct fsys_stat *st,
 	int rc = OK, one;
 
 	access = !link && (want->mode & 07777) != (st->mode & 07777);
-	if (!at->dry && (flags.now & FLAGS_LOCKING) &&
+	if (!at->dry && (flags.now & TARGET_FLAGS_LOCKING) &&
 	    (owner || times || access || flags.now != flags.want)) {
-		flags.now &= ~(uint32_t)FLAGS_LOCKING;
+		flags.now &= ~(uint32_t)TARGET_FLAGS_LOCKING;
 		rc = set_flags(at->fd, flags.now);
 		*changed = true;
 	}

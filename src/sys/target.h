@@ -29,6 +29,15 @@ void target_temp_name(uint64_t *seed, char name[static TARGET_TEMP_MAX]);
 /* Create a file that was not there, for reading and writing.  Owns: *fd: caller closes. */
 int target_create(int dirfd, const char *name, uint32_t mode, int *fd) __attribute__((warn_unused_result));
 
+/* Close a file that was written: some file systems tell only now what could not be. */
+int target_close(int fd) __attribute__((warn_unused_result));
+
+/* Remove a temporary name; nothing more can be done if that fails. */
+void target_drop(int dirfd, const char *name);
+
+/* Effective user id. */
+uint32_t target_user(void);
+
 int target_write_at(int fd, uint64_t off, const void *p, size_t len) __attribute__((warn_unused_result));
 int target_set_size(int fd, uint64_t size) __attribute__((warn_unused_result));
 int target_symlink(int dirfd, const char *name, const char *text) __attribute__((warn_unused_result));
@@ -54,6 +63,13 @@ int target_drop_default_acl(int fd) __attribute__((warn_unused_result));
 /* Write out the whole file system, and forget a file's pages, so that what is read next comes from the disk. */
 void target_flush(int fd);
 void target_forget(int fd);
+
+/* Flags that forbid to rename, link and change a file: set when nothing else is to be done. */
+#define TARGET_FLAGS_LOCKING (FS_IMMUTABLE_FL | FS_APPEND_FL)
+
+/* Set these flags of a file or directory besides those it has; or take the locking ones away. */
+int target_add_flags(int dirfd, const char *name, uint32_t flags) __attribute__((warn_unused_result));
+int target_unlock(int dirfd, const char *name) __attribute__((warn_unused_result));
 
 struct target_meta {
 	uint32_t mode;                  /* permission bits, 07777 */

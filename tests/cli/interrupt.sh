@@ -1,5 +1,5 @@
 #!/bin/bash
-# SIGINT in the middle of a first snapshot: what was stored is used again, nothing unfinished stays behind.
+# SIGINT in the middle of a first snapshot: what was stored is used again though no record names it (IX-8), nothing unfinished stays behind.
 . "$(dirname "$0")/lib.sh"
 
 mkdir "$T/src"

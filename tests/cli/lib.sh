@@ -125,7 +125,7 @@ lines = [l for l in open(sys.argv[2], encoding="utf-8", errors="surrogateescape"
 v = json.loads(lines[-1])
 for k in sys.argv[1].split("."):
     v = v[k]
-print({True: "true", False: "false", None: "null"}.get(v, v) if not isinstance(v, (dict, list)) else json.dumps(v))
+print(v if isinstance(v, str) else json.dumps(v))
 PY
 }
 

@@ -126,7 +126,7 @@ class Writer:
             bits += 1
         firsts = [int.from_bytes(rows[i:i + 4], "big") >> (32 - bits) for i in range(0, len(rows), 48)]
         fanout = b"".join(struct.pack("<I", sum(f <= i for f in firsts)) for i in range(1 << bits))
-        body, nonce = packs + frames + fanout + rows, os.urandom(16)
+        body, nonce = packs + frames + rows + fanout, os.urandom(16)
         head = struct.pack("<8sII16s16s16sQ32sIIIIIIQQ", b"varveidx", 1, 1, self.id, nonce, sid, 0, root, 1, bits, 0, 0, pack_count,
             frame_count, count, 0).ljust(224, b"\0")
         tags = b""
@@ -134,7 +134,7 @@ class Writer:
             key = fmt.H(b"varve index body" + nonce + struct.pack("<Q", i // 65536), self.keys.index)
             tags += fmt.poly1305(key, body[i:i + 65536])
         mac = fmt.H(b"varve index head" + head + tags, self.keys.index)
-        self.write("index/%s-%08x" % (sid.hex(), 0), head + mac + tags + body)
+        self.write("index/%s-%08x" % (sid.hex(), 0), head + mac + body + tags)
 
     def record(self, sid, root, host, paths, tags):
         def text(s):
@@ -191,7 +191,7 @@ def evil(w, case, outside):
             node = w.tree(w.entry(b"d", DIR, node))
         return node
     if case == "escape":
-        return w.tree(f(b"\x1b]0;title\x07\x1b[31mred"), f(b"\xc2\x9b31mc1"), link(b"l\x1b[2J", b"\x1b[31mtarget\x07"))
+        return w.tree(f(b"\x1b]0;title\x07\x1b[31mred"), link(b"l\x1b[2J", b"\x1b[31mtarget\x07"), f(b"\xc2\x9b31mc1"))
     raise SystemExit("unknown case " + case)
 
 

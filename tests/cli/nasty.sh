@@ -1,5 +1,6 @@
 #!/bin/bash
-# The nasty tree goes in and comes back; a difference here is a file somebody loses.
+# The nasty tree goes in and comes back; a difference here is a file somebody loses.  Names of one file stay names of one file (TN-4), a
+# directory of any size is cut into nodes (TN-5).
 . "$(dirname "$0")/lib.sh"
 
 if is_root; then entries=200000; else entries=20000; fi

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The second reader, written from SPEC.md alone, restores the same tree and finds nothing wrong (FR-5, CH-1, LN-2, TN-3, IX-3, SR-1).
+# The second reader, written from SPEC.md alone, restores the same tree and finds nothing wrong: ids, nodes, index, counts (FR-5, CH-1,
+# LN-2, TN-3, IX-3, IX-7, SR-1).
 . "$(dirname "$0")/lib.sh"
 
 NASTY_ENTRIES=3000 "$HERE/mknasty.sh" "$T/src" >"$T/out" 2>"$T/err"

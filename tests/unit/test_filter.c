@@ -1,4 +1,7 @@
-/* filter: which paths a snapshot leaves out.  A wrong answer either loses a file from every snapshot or stores a secret. */
+/*
+ * filter: which paths a snapshot leaves out.  A wrong answer either loses a
+ * file from every snapshot or stores a secret.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -181,7 +184,10 @@ test_last_match_decides_and_negation_takes_back(void **state)
 	filter_free(f);
 }
 
-/* A malformed pattern must be told, not silently match nothing: the user believes his secret is excluded. */
+/*
+ * A malformed pattern must be told, not silently match nothing: the user
+ * believes his secret is excluded.
+ */
 static void
 test_malformed_patterns_are_refused(void **state)
 {

@@ -1,4 +1,7 @@
-/* fsys: the user's files as the system shows them.  What it misreads, every snapshot has wrong. */
+/*
+ * fsys: the user's files as the system shows them.  What it misreads, every
+ * snapshot has wrong.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -88,7 +91,10 @@ put(int dirfd, const char *name, const void *p, size_t len)
 	close(fd);
 }
 
-/* A name lost by the listing is a file lost; a wrong order breaks the tree's rules (TN-1). */
+/*
+ * A name lost by the listing is a file lost; a wrong order breaks the tree's
+ * rules (TN-1).
+ */
 static void
 test_list_has_every_name_in_byte_order(void **state)
 {
@@ -149,7 +155,9 @@ test_stat_does_not_follow_and_has_nanoseconds(void **state)
 	assert_int_equal(fsys_stat(t->fd, "f/x", &st), ERR_IO);
 }
 
-/* A link put in place of a directory or file must not lead the walk elsewhere. */
+/*
+ * A link put in place of a directory or file must not lead the walk elsewhere.
+ */
 static void
 test_open_refuses_links_and_never_blocks(void **state)
 {

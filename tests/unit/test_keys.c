@@ -540,12 +540,11 @@ logged_mkdir(struct io *io, const char *path)
 	return rc ? rc : io_mkdir(logged_of(io)->inner, path);
 }
 
+/* Hundreds of real ones would take their time, and prove nothing here. */
 static int
 logged_sync_dir(struct io *io, const char *path)
 {
-	int rc = change(io, "sync", *path ? path : ".", "");
-
-	return rc ? rc : io_sync_dir(logged_of(io)->inner, path);
+	return change(io, "sync", *path ? path : ".", "");
 }
 
 static int

@@ -84,7 +84,7 @@ expect(const struct secret_source *src, uint32_t kind, const char *text)
 {
 	struct secret s;
 
-	assert_int_equal(secret_get(src, &s), OK);
+	assert_int_equal(secret_get(src, &s), FOUND);
 	assert_int_equal(s.given.kind, kind);
 	assert_int_equal(s.given.len, strlen(text));
 	if (s.given.len > 0)
