@@ -12,7 +12,8 @@ FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repoh
 BASE = args err mem text
 SYS = child clock entropy fsys guard host io signals target
 CODEC = chunker digest keys lanes seal squeeze
-STORE = content counts fold index index_file indexbuild keyring packer paper reader repo session settle snapshots tree
+STORE = children content counts fold framejob index index_file indexbuild keyring packer packout paper reader repo session \
+	settle snapshots tree
 SOURCE = filter tags
 OPS = cat diff entry filebuild find inodes links listing owners place readfile refill restore scan select snapshot stats \
 	treebuild twin view

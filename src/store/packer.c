@@ -19,63 +19,30 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "codec/digest.h"
-#include "codec/keys.h"
-#include "codec/seal.h"
 #include "codec/squeeze.h"
-#include "sys/entropy.h"
+#include "store/framejob.h"
+#include "store/packout.h"
 
-#define FRAME_RAW_TARGET (1u << 20)
 #define META_BLOCK_TARGET (256u << 10)
-#define FRAME_CHUNKS 8192
-#define FRAME_DELTA_BYTES (512u << 10)
 #define PACK_TARGET (16u << 20)
 #define DELTA_COST 92                   /* base id in head, and the base's row in the index */
 
 enum job_state { JOB_OPEN, JOB_QUEUED, JOB_RUNNING, JOB_DONE };
 enum pack_state { PACK_OPEN, PACK_SYNC_WANTED, PACK_SYNCING, PACK_SYNCED };
 
-struct pend {
-	struct frame_chunk chunk;
-	uint32_t row;                   /* of the caller */
-};
-
-struct pack_out {
-	struct packer_pack pub;
-	struct name_sid pack_id;
-	uint8_t key[32];
-	struct io_file *file;
+struct pack {
+	struct packout file;
 	enum pack_state state;          /* under the lock */
 	bool closed;                    /* gets no more frames */
-	uint32_t assigned, appended;    /* frames */
-	uint32_t *lens;
-	size_t lens_cap;
-	uint64_t *sums;                 /* checksums of 64 KiB blocks */
-	size_t sum_count, sums_cap;
-	uint8_t *part;                  /* the block that is not full yet */
-	size_t fill;
+	uint32_t assigned;              /* frames, appended or under way */
 };
 
 struct job {
 	enum job_state state;           /* under the lock */
 	bool busy;                      /* open or submitted; of the caller's thread */
-	uint8_t *raw;                   /* plain blocks, one after the other */
-	size_t raw_len;
-	struct frame_block *blocks;     /* plain ones first, then deltas */
-	size_t block_count, block_cap;
-	struct pend *plain, *delta;
-	size_t plain_count, plain_cap, delta_count, delta_cap;
-	struct frame_block *delta_blocks;
-	size_t delta_blocks_cap;
-	struct mem_buf delta_bytes;
-	struct frame_chunk *chunks;     /* all, in the frame's order */
-	size_t chunk_cap;
-	struct pack_out *pack;
+	struct framejob fj;
+	struct pack *pack;
 	uint32_t ordinal, frame;
-	uint8_t *out;
-	size_t out_len, out_cap;
-	int rc;
-	char note[256];
 };
 
 struct packer {
@@ -85,8 +52,8 @@ struct packer {
 	struct squeeze *squeeze;        /* of the caller's thread, for deltas */
 	uint8_t *delta_buf;
 	struct job *open[2];            /* by kind - 1 */
-	struct pack_out *cur[2];
-	struct pack_out **packs;
+	struct pack *cur[2];
+	struct pack **packs;
 	size_t pack_count, pack_cap;
 	struct packer_pack *pub_packs;
 	size_t pub_cap;
@@ -110,101 +77,9 @@ struct packer {
 
 /* ----------------------------------------------------------------------------------------------- in a thread */
 
-static int
-job_reserve(uint8_t **p, size_t *cap, size_t need)
-{
-	if (need <= *cap)
-		return OK;
-	free(*p);
-	*p = NULL;
-	*cap = 0;
-	if (mem_new((void **)p, need))
-		return ERR_NOMEM;
-	*cap = need;
-	return OK;
-}
-
-static int
-pack_blocks(struct squeeze *sq, struct job *j, uint8_t *body, size_t cap, size_t *body_len)
-{
-	size_t raw = 0, len = 0, n;
-	int rc;
-
-	for (size_t i = 0; i < j->block_count; i++) {
-		struct frame_block *b = &j->blocks[i];
-
-		if ((rc = squeeze_pack(sq, body + len, cap - len, j->raw + raw, b->raw_len, NULL, 0, &n)))
-			return rc;
-		b->codec = FRAME_ZSTD;
-		if (n >= b->raw_len) {
-			b->codec = FRAME_RAW;
-			n = b->raw_len;
-			memcpy(body + len, j->raw + raw, n);
-		}
-		b->stored_len = (uint32_t)n;
-		raw += b->raw_len;
-		len += n;
-	}
-	if (j->delta_bytes.len)
-		memcpy(body + len, j->delta_bytes.p, j->delta_bytes.len);
-	*body_len = len + j->delta_bytes.len;
-	return OK;
-}
-
-static int
-job_gather(struct job *j)
-{
-	size_t n = j->plain_count + j->delta_count;
-	int rc;
-
-	if ((rc = mem_grow((void **)&j->chunks, &j->chunk_cap, n, sizeof(*j->chunks))) ||
-	    (rc = mem_grow((void **)&j->blocks, &j->block_cap, j->block_count + j->delta_count, sizeof(*j->blocks))))
-		return rc;
-	for (size_t i = 0; i < j->plain_count; i++)
-		j->chunks[i] = j->plain[i].chunk;
-	for (size_t i = 0; i < j->delta_count; i++) {
-		j->chunks[j->plain_count + i] = j->delta[i].chunk;
-		j->blocks[j->block_count + i] = j->delta_blocks[i];
-	}
-	return OK;
-}
-
-/* Compress and seal a frame into j->out. */
-static int
-job_run(struct repo *r, struct squeeze *sq, struct job *j)
-{
-	uint32_t blocks = (uint32_t)(j->block_count + j->delta_count), chunks = (uint32_t)(j->plain_count + j->delta_count);
-	size_t head_len = frame_head_bound(blocks, (uint32_t)j->delta_count, chunks);
-	size_t body_off = FRAME_PREFIX_LEN + FRAME_SEAL + head_len, body_len, cap;
-	uint8_t context[NAME_SID_LEN + FRAME_PREFIX_LEN];
-	struct seal_aad aad = { .repo_id = &r->hdr.repo_id, .context = context, .context_len = sizeof(context) };
-	struct frame_prefix prefix;
-	int rc;
-
-	cap = j->delta_bytes.len;
-	for (size_t i = 0; i < j->block_count; i++)
-		cap += squeeze_bound(j->blocks[i].raw_len);
-	if ((rc = job_gather(j)) || (rc = job_reserve(&j->out, &j->out_cap, body_off + cap + FRAME_SEAL)) ||
-	    (rc = pack_blocks(sq, j, j->out + body_off + 24, cap, &body_len)))
-		return rc;
-	prefix = (struct frame_prefix){ .ordinal = j->ordinal, .head_len = (uint32_t)(head_len + FRAME_SEAL),
-		.body_len = (uint32_t)(body_len + FRAME_SEAL) };
-	(void)frame_prefix_encode(j->out, FRAME_PREFIX_LEN, &prefix);
-	memcpy(context, j->pack->pack_id.b, NAME_SID_LEN);
-	memcpy(context + NAME_SID_LEN, j->out, FRAME_PREFIX_LEN);
-	cap = frame_head_encode(j->out + FRAME_PREFIX_LEN + 24, head_len, j->blocks, blocks, j->chunks, chunks);
-	assert(cap == head_len);
-	aad.label = "varve frame head";
-	seal_box(j->out + FRAME_PREFIX_LEN, j->out + FRAME_PREFIX_LEN + 24, head_len, j->pack->key, &aad);
-	aad.label = "varve frame body";
-	seal_box(j->out + body_off, j->out + body_off + 24, body_len, j->pack->key, &aad);
-	j->out_len = body_off + body_len + FRAME_SEAL;
-	return OK;
-}
-
 /* The next thing to do, marked as taken; false when the packer is being freed. */
 static bool
-take_work(struct packer *p, struct job **job, struct pack_out **pack)
+take_work(struct packer *p, struct job **job, struct pack **pack)
 {
 	while (!p->stop) {
 		for (size_t i = 0; i < p->queue_len; i++) {
@@ -243,28 +118,24 @@ worker(void *arg)
 {
 	struct packer *p = arg;
 	struct squeeze *sq = NULL;
-	struct pack_out *pack;
+	struct pack *pack;
 	struct job *j;
-	int sq_rc = squeeze_new(p->level, &sq), rc, rc2;
+	int sq_rc = squeeze_new(p->level, &sq), rc;
 
 	pthread_mutex_lock(&p->lock);
 	while (take_work(p, &j, &pack)) {
 		pthread_mutex_unlock(&p->lock);
 		if (j) {
-			rc = sq_rc ? sq_rc : job_run(p->repo, sq, j);
+			rc = sq_rc ? sq_rc : framejob_run(&j->fj, p->repo, sq, &j->pack->file.id, j->ordinal, j->pack->file.key);
 		} else {
-			rc = io_sync(p->repo->io, pack->file);
-			rc2 = io_close(p->repo->io, pack->file);
-			rc = rc ? rc : rc2;
+			rc = packout_sync(&pack->file);
 		}
 		pthread_mutex_lock(&p->lock);
 		if (rc)
 			set_error(p, rc, err_text());
 		if (j) {
-			j->rc = rc;
 			j->state = JOB_DONE;
 		} else {
-			pack->file = NULL;
 			pack->state = PACK_SYNCED;
 		}
 		pthread_cond_broadcast(&p->ready);
@@ -277,140 +148,58 @@ worker(void *arg)
 /* ------------------------------------------------------------------------------------------------- pack files */
 
 static int
-pack_write(struct packer *p, struct pack_out *o, const uint8_t *data, size_t len)
+pack_begin(struct packer *p, uint32_t kind, struct pack **out)
 {
-	size_t n;
-	int rc;
-
-	if ((rc = io_append(p->repo->io, o->file, data, len)))
-		return rc;
-	o->pub.bytes += len;
-	while (len) {
-		n = PACKFILE_BLOCK - o->fill < len ? PACKFILE_BLOCK - o->fill : len;
-		memcpy(o->part + o->fill, data, n);
-		o->fill += n;
-		data += n;
-		len -= n;
-		if (o->fill == PACKFILE_BLOCK) {
-			if ((rc = mem_grow((void **)&o->sums, &o->sums_cap, o->sum_count + 1, sizeof(*o->sums))))
-				return rc;
-			o->sums[o->sum_count++] = digest_xxh3(o->part, o->fill);
-			o->fill = 0;
-		}
-	}
-	return OK;
-}
-
-static void
-pack_free(struct pack_out *o)
-{
-	if (o) {
-		explicit_bzero(o->key, sizeof(o->key));
-		free(o->lens);
-		free(o->sums);
-		free(o->part);
-		free(o);
-	}
-}
-
-static int
-pack_begin(struct packer *p, uint32_t kind, struct pack_out **out)
-{
-	uint8_t raw[PACKFILE_HEADER_LEN];
-	struct packfile_header h = { .kind = kind };
-	struct repo *r = p->repo;
-	struct pack_out *o;
-	char hex[NAME_SID_HEX];
+	struct pack *o;
 	int rc;
 
 	if ((rc = MEM_NEW(o)))
 		return rc;
-	entropy_fill(o->pack_id.b, sizeof(o->pack_id.b));
-	entropy_fill(o->key, sizeof(o->key));
-	o->pub.kind = kind;
-	h.pack_id = o->pack_id;
-	name_sid_hex(&o->pack_id, hex);
-	snprintf(o->pub.tmp, sizeof(o->pub.tmp), "tmp/%s.pack", hex);
-	(void)packfile_header_encode(raw, sizeof(raw), &h);
-	keys_wrap(&h.wrap, r->keys->pack, "varve pack key", &r->hdr.repo_id, raw, PACKFILE_WRAP_CONTEXT, o->key);
-	(void)packfile_header_encode(raw, sizeof(raw), &h);
-	if ((rc = mem_new((void **)&o->part, PACKFILE_BLOCK)) || (rc = io_create(r->io, o->pub.tmp, &o->file))) {
-		pack_free(o);
-		return rc;
-	}
+	if ((rc = packout_begin(&o->file, p->repo, kind)))
+		goto out;
 	pthread_mutex_lock(&p->lock);
 	if ((rc = mem_grow((void **)&p->packs, &p->pack_cap, p->pack_count + 1, sizeof(*p->packs))) == OK)
 		p->packs[p->pack_count++] = o;
 	pthread_mutex_unlock(&p->lock);
+out:
 	if (rc) {
-		(void)io_close(r->io, o->file);
-		io_discard(r->io, o->pub.tmp);
-		pack_free(o);
-		return rc;
+		packout_discard(&o->file);
+		free(o);
+		o = NULL;
 	}
 	*out = o;
-	return pack_write(p, o, raw, sizeof(raw));
-}
-
-static void
-pack_state_set(struct packer *p, struct pack_out *o, enum pack_state state)
-{
-	pthread_mutex_lock(&p->lock);
-	o->state = state;
-	if (state == PACK_SYNC_WANTED)
-		pthread_cond_signal(&p->work);
-	pthread_mutex_unlock(&p->lock);
+	return rc;
 }
 
 /* Footer; then a thread syncs. */
 static int
-pack_finish(struct packer *p, struct pack_out *o)
+pack_finish(struct packer *p, struct pack *o)
 {
-	size_t cap;
-	uint8_t *footer;
-	int rc;
+	int rc = packout_finish(&o->file);
 
-	o->pub.frames = o->appended;
-	o->pub.frame_bytes = o->pub.bytes - PACKFILE_HEADER_LEN;
-	if (o->fill) {
-		if ((rc = mem_grow((void **)&o->sums, &o->sums_cap, o->sum_count + 1, sizeof(*o->sums))))
-			return rc;
-		o->sums[o->sum_count++] = digest_xxh3(o->part, o->fill);
-	}
-	cap = packfile_footer_bound(o->appended, (uint32_t)o->sum_count);
-	if ((rc = mem_new((void **)&footer, cap)))
-		return rc;
-	cap = packfile_footer_encode(footer, cap, o->lens, o->appended, o->sums, (uint32_t)o->sum_count);
-	assert(cap > 0);
-	digest_hash(&o->pub.name, footer, cap);
-	rc = io_append(p->repo->io, o->file, footer, cap);
-	o->pub.bytes += cap;
-	p->bytes += o->pub.bytes;
-	free(footer);
+	p->bytes += o->file.bytes;
 	if (rc)
 		return rc;
-	pack_state_set(p, o, PACK_SYNC_WANTED);
+	pthread_mutex_lock(&p->lock);
+	o->state = PACK_SYNC_WANTED;
+	pthread_cond_signal(&p->work);
+	pthread_mutex_unlock(&p->lock);
 	return OK;
 }
 
 static int
 frame_append(struct packer *p, struct job *j)
 {
-	struct pack_out *o = j->pack;
 	struct packer_frame *f = &p->frames[j->frame];
+	struct pack *o = j->pack;
 	int rc;
 
-	assert(o->appended == j->ordinal);
-	if ((rc = mem_grow((void **)&o->lens, &o->lens_cap, o->appended + 1u, sizeof(*o->lens))))
+	assert(o->file.frames == j->ordinal);
+	f->off = (uint32_t)o->file.bytes;
+	f->len = (uint32_t)j->fj.out_len;
+	if ((rc = packout_frame(&o->file, j->fj.out, j->fj.out_len)))
 		return rc;
-	f->off = (uint32_t)o->pub.bytes;
-	f->len = (uint32_t)j->out_len;
-	o->lens[o->appended++] = f->len;
-	if ((rc = pack_write(p, o, j->out, j->out_len)))
-		return rc;
-	if (o->closed && o->appended == o->assigned)
-		return pack_finish(p, o);
-	return OK;
+	return o->closed && o->file.frames == o->assigned ? pack_finish(p, o) : OK;
 }
 
 /* ----------------------------------------------------------------------------------------------- jobs in order */
@@ -458,8 +247,7 @@ retire_one(struct packer *p)
 	if (rc == OK)
 		rc = note_error(p, frame_append(p, j));
 	j->busy = false;
-	j->raw_len = j->block_count = j->plain_count = j->delta_count = 0;
-	j->delta_bytes.len = 0;
+	framejob_reset(&j->fj);
 	return rc;
 }
 
@@ -484,8 +272,6 @@ take_free(struct packer *p, struct job **out)
 			struct job *j = &p->jobs[i];
 
 			if (!j->busy) {
-				if (!j->raw && (rc = mem_new((void **)&j->raw, FRAME_RAW_TARGET + FRAME_CHUNK_MAX)))
-					return rc;
 				*out = j;
 				return OK;
 			}
@@ -500,17 +286,17 @@ static int
 frame_close(struct packer *p, uint32_t kind)
 {
 	struct job *j = p->open[kind - 1];
-	struct pack_out *o = p->cur[kind - 1];
+	struct pack *o = p->cur[kind - 1];
 	int rc;
 
-	if (!j || j->plain_count + j->delta_count == 0)
+	if (!j || framejob_count(&j->fj) == 0)
 		return OK;
 	while (oldest_done(p))
 		if ((rc = retire_one(p)))
 			return rc;
-	if (o && o->pub.bytes >= PACK_TARGET) {
+	if (o && o->file.bytes >= PACK_TARGET) {
 		o->closed = true;
-		if (o->appended == o->assigned && (rc = pack_finish(p, o)))
+		if (o->file.frames == o->assigned && (rc = pack_finish(p, o)))
 			return rc;
 		o = NULL;
 	}
@@ -523,14 +309,14 @@ frame_close(struct packer *p, uint32_t kind)
 	j->ordinal = o->assigned++;
 	j->frame = (uint32_t)p->frame_count++;
 	p->frames[j->frame] = (struct packer_frame){ .ordinal = j->ordinal,
-		.chunks = (uint32_t)(j->plain_count + j->delta_count) };
+		.chunks = framejob_count(&j->fj) };
 	for (uint32_t i = 0; i < p->pack_count; i++)
 		if (p->packs[i] == o)
 			p->frames[j->frame].pack = i;
-	for (size_t i = 0; i < j->plain_count; i++)
-		p->placed(p->arg, j->plain[i].row, j->frame, (uint16_t)i);
-	for (size_t i = 0; i < j->delta_count; i++)
-		p->placed(p->arg, j->delta[i].row, j->frame, (uint16_t)(j->plain_count + i));
+	for (size_t i = 0; i < j->fj.plain_count; i++)
+		p->placed(p->arg, j->fj.plain[i].row, j->frame, (uint16_t)i);
+	for (size_t i = 0; i < j->fj.delta_count; i++)
+		p->placed(p->arg, j->fj.delta[i].row, j->frame, (uint16_t)(j->fj.plain_count + i));
 	p->open[kind - 1] = NULL;
 	pthread_mutex_lock(&p->lock);
 	j->state = JOB_QUEUED;
@@ -542,17 +328,17 @@ frame_close(struct packer *p, uint32_t kind)
 
 /* ---------------------------------------------------------------------------------------------- adding chunks */
 
+/* The job being filled, with room for a plain chunk of len bytes (0: a delta). */
 static int
-job_open(struct packer *p, uint32_t kind, size_t len, struct job **out)
+job_open(struct packer *p, uint32_t kind, size_t len, struct framejob **out)
 {
 	struct job *j = p->open[kind - 1];
 	int rc;
 
-	if (j && (j->raw_len + len > FRAME_RAW_TARGET || j->plain_count + j->delta_count >= FRAME_CHUNKS ||
-	    j->delta_bytes.len > FRAME_DELTA_BYTES)) {
-		if (j->plain_count + j->delta_count > 0 && (rc = frame_close(p, kind)))
+	if (j && framejob_full(&j->fj, len)) {
+		if ((rc = frame_close(p, kind)))
 			return rc;
-		j = p->open[kind - 1];
+		j = NULL;
 	}
 	if (!j) {
 		if ((rc = take_free(p, &j)))
@@ -560,41 +346,27 @@ job_open(struct packer *p, uint32_t kind, size_t len, struct job **out)
 		j->busy = true;
 		p->open[kind - 1] = j;
 	}
-	*out = j;
+	*out = &j->fj;
 	return OK;
 }
 
 static int
-add_plain(struct packer *p, uint32_t kind, const struct pend *pend, const void *data)
+add_plain(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const void *data)
 {
-	size_t len = pend->chunk.len, target = kind == PACKFILE_DATA ? FRAME_RAW_TARGET : META_BLOCK_TARGET;
-	struct frame_block *b;
-	struct job *j;
-	int rc;
+	struct framejob *j;
+	int rc = job_open(p, kind, c->chunk.len, &j);
 
-	if ((rc = job_open(p, kind, len, &j)) ||
-	    (rc = mem_grow((void **)&j->plain, &j->plain_cap, j->plain_count + 1, sizeof(*j->plain))) ||
-	    (rc = mem_grow((void **)&j->blocks, &j->block_cap, j->block_count + 1, sizeof(*j->blocks))))
-		return rc;
-	b = j->block_count ? &j->blocks[j->block_count - 1] : NULL;
-	if (!b || b->raw_len + len > target) {
-		b = &j->blocks[j->block_count++];
-		*b = (struct frame_block){ 0 };
-	}
-	b->raw_len += (uint32_t)len;
-	b->chunk_count++;
-	memcpy(j->raw + j->raw_len, data, len);
-	j->raw_len += len;
-	j->plain[j->plain_count++] = *pend;
-	return OK;
+	return rc ? rc : framejob_plain(j, c, data, kind == PACKFILE_DATA ? FRAMEJOB_RAW : META_BLOCK_TARGET);
 }
 
 /* FOUND when the delta was taken, OK when it does not pay. */
 static int
-add_delta(struct packer *p, uint32_t kind, const struct pend *pend, const void *data, const struct packer_base *base)
+add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const void *data, const struct packer_base *base)
 {
-	size_t len = pend->chunk.len, cap = squeeze_bound(FRAME_CHUNK_MAX), n, plain;
-	struct job *j;
+	size_t len = c->chunk.len, cap = squeeze_bound(FRAME_CHUNK_MAX), n, plain;
+	struct frame_block b = { .codec = FRAME_DELTA, .depth = (uint8_t)(base->depth + 1), .raw_len = (uint32_t)len,
+		.chunk_count = 1, .base = base->id };
+	struct framejob *j;
 	int rc;
 
 	if (!p->delta_buf && (rc = mem_new((void **)&p->delta_buf, 2 * cap)))
@@ -607,14 +379,9 @@ add_delta(struct packer *p, uint32_t kind, const struct pend *pend, const void *
 		return rc;
 	if (n + DELTA_COST >= plain / 2)
 		return OK;
-	if ((rc = job_open(p, kind, 0, &j)) ||
-	    (rc = mem_grow((void **)&j->delta, &j->delta_cap, j->delta_count + 1, sizeof(*j->delta))) ||
-	    (rc = mem_grow((void **)&j->delta_blocks, &j->delta_blocks_cap, j->delta_count + 1, sizeof(*j->delta_blocks))) ||
-	    (rc = mem_buf_add(&j->delta_bytes, p->delta_buf, n)))
+	b.stored_len = (uint32_t)n;
+	if ((rc = job_open(p, kind, 0, &j)) || (rc = framejob_delta(j, c, &b, p->delta_buf)))
 		return rc;
-	j->delta_blocks[j->delta_count] = (struct frame_block){ .codec = FRAME_DELTA, .depth = (uint8_t)(base->depth + 1),
-		.raw_len = (uint32_t)len, .stored_len = (uint32_t)n, .chunk_count = 1, .base = base->id };
-	j->delta[j->delta_count++] = *pend;
 	return FOUND;
 }
 
@@ -622,7 +389,7 @@ int
 packer_add(struct packer *p, uint8_t type, const struct name *id, const void *data, size_t len, const struct packer_base *base,
     uint32_t row, uint8_t *depth)
 {
-	struct pend pend = { .chunk = { .type = type, .len = (uint32_t)len, .id = *id }, .row = row };
+	struct framejob_chunk c = { .chunk = { .type = type, .len = (uint32_t)len, .id = *id }, .row = row };
 	uint32_t kind = type == FRAME_DATA ? PACKFILE_DATA : PACKFILE_META;
 	int rc;
 
@@ -632,13 +399,13 @@ packer_add(struct packer *p, uint8_t type, const struct name *id, const void *da
 		return rc;
 	if (base) {
 		assert(base->depth < FRAME_DEPTH_MAX);
-		rc = add_delta(p, kind, &pend, data, base);
+		rc = add_delta(p, kind, &c, data, base);
 		if (rc == FOUND)
 			*depth = (uint8_t)(base->depth + 1);
 		if (rc)
 			return rc == FOUND ? OK : note_error(p, rc);
 	}
-	return note_error(p, add_plain(p, kind, &pend, data));
+	return note_error(p, add_plain(p, kind, &c, data));
 }
 
 /* ------------------------------------------------------------------------------------------- flush and publish */
@@ -662,7 +429,7 @@ wait_synced(struct packer *p)
 static int
 flush(struct packer *p)
 {
-	struct pack_out *o;
+	struct pack *o;
 	int rc;
 
 	if ((rc = frame_close(p, PACKFILE_DATA)) || (rc = frame_close(p, PACKFILE_META)))
@@ -680,7 +447,9 @@ flush(struct packer *p)
 	    (rc = mem_grow((void **)&p->pub_packs, &p->pub_cap, p->pack_count, sizeof(*p->pub_packs))))
 		return rc;
 	for (size_t i = 0; i < p->pack_count; i++)
-		p->pub_packs[i] = p->packs[i]->pub;
+		p->pub_packs[i] = (struct packer_pack){ .name = p->packs[i]->file.name, .kind = p->packs[i]->file.kind,
+			.bytes = p->packs[i]->file.bytes, .frame_bytes = p->packs[i]->file.frame_bytes,
+			.frames = p->packs[i]->file.frames };
 	return OK;
 }
 
@@ -710,8 +479,10 @@ static void
 forget_packs(struct packer *p)
 {
 	pthread_mutex_lock(&p->lock);
-	for (size_t i = 0; i < p->pack_count; i++)
-		pack_free(p->packs[i]);
+	for (size_t i = 0; i < p->pack_count; i++) {
+		packout_clear(&p->packs[i]->file);
+		free(p->packs[i]);
+	}
 	p->pack_count = 0;
 	p->frame_count = 0;
 	pthread_mutex_unlock(&p->lock);
@@ -720,18 +491,14 @@ forget_packs(struct packer *p)
 int
 packer_publish(struct packer *p)
 {
-	char path[128], hex[NAME_HEX], dir[16];
 	uint8_t dirty[256] = { 0 };
+	char dir[16];
 	int rc;
 
 	for (size_t i = 0; i < p->pack_count; i++) {
-		const struct packer_pack *k = &p->pub_packs[i];
-
-		name_hex(&k->name, hex);
-		snprintf(path, sizeof(path), "packs/%.2s/%s", hex, hex);
-		if ((rc = io_rename(p->repo->io, k->tmp, path)))
+		if ((rc = packout_publish(&p->packs[i]->file)))
 			return note_error(p, rc);
-		dirty[k->name.b[0]] = 1;
+		dirty[p->packs[i]->file.name.b[0]] = 1;
 	}
 	for (unsigned i = 0; i < 256; i++) {
 		snprintf(dir, sizeof(dir), "packs/%02x", i);
@@ -784,19 +551,6 @@ out:
 	return rc;
 }
 
-static void
-job_clear(struct job *j)
-{
-	free(j->raw);
-	free(j->blocks);
-	free(j->plain);
-	free(j->delta);
-	free(j->delta_blocks);
-	free(j->chunks);
-	free(j->out);
-	mem_buf_clear(&j->delta_bytes);
-}
-
 struct packer *
 packer_free(struct packer *p)
 {
@@ -808,13 +562,11 @@ packer_free(struct packer *p)
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned i = 0; i < p->thread_count; i++)
 		pthread_join(p->threads[i], NULL);
-	for (size_t i = 0; i < p->pack_count; i++) {
-		(void)io_close(p->repo->io, p->packs[i]->file);
-		io_discard(p->repo->io, p->packs[i]->pub.tmp);
-	}
+	for (size_t i = 0; i < p->pack_count; i++)
+		packout_discard(&p->packs[i]->file);
 	forget_packs(p);
 	for (size_t i = 0; p->jobs && i < p->job_count; i++)
-		job_clear(&p->jobs[i]);
+		framejob_clear(&p->jobs[i].fj);
 	free(p->jobs);
 	free(p->queue);
 	free(p->threads);

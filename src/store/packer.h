@@ -41,7 +41,6 @@ int packer_flush(struct packer *p) __attribute__((warn_unused_result));
 
 struct packer_pack {
 	struct name name;
-	char tmp[48];                   /* path under tmp/ */
 	uint32_t kind;
 	uint64_t bytes, frame_bytes;    /* of the file; of its frames */
 	uint32_t frames;

@@ -14,8 +14,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "codec/digest.h"
-#include "format/listnode.h"
-#include "format/treenode.h"
+#include "format/frame.h"
+#include "store/children.h"
 #include "store/index_file.h"
 #include "store/indexbuild.h"
 #include "store/packer.h"
@@ -250,9 +250,11 @@ session_has(struct session *s, const struct name *id)
 
 /* ------------------------------------------------------------------------------------------------------ counting */
 
+/* A child counts once per node. */
 static int
-count_child(struct session *s, const struct name *id, uint8_t type)
+count_child(void *arg, const struct name *id, uint8_t type)
 {
+	struct session *s = arg;
 	struct row *row;
 	int rc = row_get(s, id, type, &row);
 
@@ -261,45 +263,6 @@ count_child(struct session *s, const struct name *id, uint8_t type)
 		row->r.refs++;
 	}
 	return rc;
-}
-
-static int
-count_list(struct session *s, const uint8_t *p, size_t len)
-{
-	struct listnode_row row;
-	struct listnode l;
-	int rc;
-
-	if ((rc = err_verdict(listnode_decode(&l, p, len), "list")))
-		return rc;
-	for (uint32_t i = 0; rc == OK && i < l.row_count; i++) {
-		listnode_row_at(&l, i, &row);
-		if (!name_is_zero(&row.id))
-			rc = count_child(s, &row.id, l.level ? FRAME_LIST : FRAME_DATA);
-	}
-	return rc;
-}
-
-static int
-count_tree(struct session *s, const uint8_t *p, size_t len)
-{
-	struct treenode_entry e;
-	struct treenode_row row;
-	struct treenode t;
-	int rc;
-
-	if ((rc = err_verdict(treenode_open(&t, p, len), "tree")))
-		return rc;
-	if (t.level) {
-		while (rc == OK && treenode_next_row(&t, &row))
-			rc = count_child(s, &row.id, FRAME_TREE);
-	} else {
-		while (rc == OK && treenode_next_entry(&t, &e))
-			if (!name_is_zero(&e.content))
-				rc = count_child(s, &e.content, e.kind == TREENODE_DIR ? FRAME_TREE :
-				    e.flags & TREENODE_LIST ? FRAME_LIST : FRAME_DATA);
-	}
-	return rc ? rc : err_verdict(t.verdict, "tree");
 }
 
 /* ------------------------------------------------------------------------------------------------------- storing */
@@ -357,7 +320,7 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 	if (type == FRAME_DATA)
 		return OK;
 	s->serial++;
-	return type == FRAME_LIST ? count_list(s, p, len) : count_tree(s, p, len);
+	return children_each(type, p, len, count_child, s);
 }
 
 int

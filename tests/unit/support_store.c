@@ -1,6 +1,13 @@
 #include "tests/unit/support_store.h"
 
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/err.h"
+#include "format/frame.h"
+#include "format/treenode.h"
 
 const uint8_t support_store_master[32] = { 'm', 'a', 's', 't', 'e', 'r' };
 
@@ -23,4 +30,78 @@ support_store_open(struct support_disk *d, struct repo **out)
 	if (rc == OK && (rc = repo_unlock(*out, &secret)))
 		*out = repo_close(*out);
 	return rc;
+}
+
+void
+support_store_bytes(uint8_t *p, size_t len, uint64_t seed)
+{
+	uint64_t state = seed, z;
+
+	for (size_t i = 0; i < len; i++) {
+		z = state += 0x9e3779b97f4a7c15ull;
+		z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+		p[i] = (uint8_t)(z >> 40);
+	}
+}
+
+int
+support_store_data(struct session *s, uint64_t seed, size_t len, const struct name *base, struct name *id)
+{
+	uint8_t *p = malloc(len);
+	int rc;
+
+	assert(p);
+	support_store_bytes(p, len, seed);
+	rc = session_put(s, FRAME_DATA, p, len, base, id, NULL);
+	free(p);
+	return rc;
+}
+
+int
+support_store_tree(struct session *s, uint8_t kind, const struct name *ids, size_t count, const struct name *base,
+    struct name *id)
+{
+	size_t cap = 64 + 256 * count, len;
+	uint8_t *p = malloc(cap);
+	char name[8];
+	int rc;
+
+	assert(p && count < 1000);
+	len = treenode_head_encode(p, cap, 0);
+	for (size_t i = 0; i < count; i++) {
+		struct treenode_entry e = { .name = (const uint8_t *)name, .name_len = 4, .kind = kind, .mode = 0644,
+			.size = kind == TREENODE_FILE ? 100 : 0, .content = ids[i] };
+
+		snprintf(name, sizeof(name), "f%03u", (unsigned)i % 1000);
+		len += treenode_entry_encode(p + len, cap - len, &e);
+	}
+	rc = session_put(s, FRAME_TREE, p, len, base, id, NULL);
+	free(p);
+	return rc;
+}
+
+int
+support_store_commit(struct session *s, const struct name *root)
+{
+	const struct snaprec rec = { .root = *root, .sequence = 1 };
+
+	return session_commit(s, &rec);
+}
+
+void
+support_store_pack_path(char out[static SUPPORT_IO_PATH], const struct name *pack)
+{
+	char hex[NAME_HEX];
+
+	name_hex(pack, hex);
+	snprintf(out, SUPPORT_IO_PATH, "packs/%.2s/%s", hex, hex);
+}
+
+void
+support_store_record_path(char out[static SUPPORT_IO_PATH], const char *dir, const struct name_sid *sid)
+{
+	char hex[NAME_SID_HEX];
+
+	name_sid_hex(sid, hex);
+	snprintf(out, SUPPORT_IO_PATH, "%s/%s", dir, hex);
 }
