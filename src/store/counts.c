@@ -501,7 +501,7 @@ drop_copy(struct counts *c, const struct counts_copy *copy, uint8_t type)
 	return copy->depth ? release_base(c, copy, type) : OK;
 }
 
-/* Keep the least deep copy if the chunk lives, none if not. */
+/* Keep the least deep copy if the chunk lives, of equals the newest (the first of the list), as index_find does; none if not. */
 static int
 trim_copies(struct counts *c, uint32_t cell)
 {
@@ -511,7 +511,7 @@ trim_copies(struct counts *c, uint32_t cell)
 	int rc;
 
 	for (uint32_t i = list; lives && i != COUNTS_NONE; i = c->copies[i].next)
-		if (best == COUNTS_NONE || c->copies[i].depth <= c->copies[best].depth)
+		if (best == COUNTS_NONE || c->copies[i].depth < c->copies[best].depth)
 			best = i;
 	c->cells[cell].copies = best;
 	for (uint32_t i = list; i != COUNTS_NONE; i = next) {

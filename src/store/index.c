@@ -268,7 +268,8 @@ index_find(struct index *ix, const struct name *id, struct index_place *place, b
 		if (row.frame == INDEXFILE_NO_FRAME)
 			continue;
 		reuse = reuse || i >= ix->table_count || row.type == 'D' || row.refs > 0;
-		if (!where || row.depth < best.depth) {
+		/* Of equals the newest: it was stored because somebody missed the other one's pack. */
+		if (!where || row.depth <= best.depth) {
 			where = &ix->file[i];
 			best = row;
 		}

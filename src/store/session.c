@@ -232,20 +232,33 @@ pack_there(struct session *s, const struct index_place *p)
 	return s->there[p->pack_no] == PACK_THERE ? FOUND : OK;
 }
 
-int
-session_has(struct session *s, const struct name *id)
+/* session_has; *gone: the index has a copy, but not the disk. */
+static int
+look(struct session *s, const struct name *id, bool *gone)
 {
 	struct row *row = row_find(s, id);
 	struct index_place place;
 	bool reusable;
 	int rc;
 
+	*gone = false;
 	if (row && row->placed)
 		return FOUND;
 	rc = index_find(s->index, id, &place, &reusable);
-	if (rc != FOUND || !reusable)
-		return rc < 0 ? rc : OK;
-	return pack_there(s, &place);
+	if (rc != FOUND)
+		return rc;
+	if ((rc = pack_there(s, &place)) < 0)
+		return rc;
+	*gone = rc == OK;
+	return reusable ? rc : OK;
+}
+
+int
+session_has(struct session *s, const struct name *id)
+{
+	bool gone;
+
+	return look(s, id, &gone);
 }
 
 /* ------------------------------------------------------------------------------------------------------ counting */
@@ -334,19 +347,21 @@ int
 session_put_named(struct session *s, uint8_t type, const void *p, size_t len, const struct name *base, const struct name *id,
     bool *was_new)
 {
+	bool gone;
 	int rc;
 
 	assert(len > 0 && len <= FRAME_CHUNK_MAX);
 	if (was_new)
 		*was_new = false;
-	if ((rc = session_has(s, id)))
+	if ((rc = look(s, id, &gone)))
 		return rc == FOUND ? OK : rc;
 	if (s->packer && (packer_bytes(s->packer) - s->part_start >= s->cfg.part_bytes || s->row_count >= PART_ROWS) &&
 	    (rc = session_checkpoint(s)))
 		return rc;
 	if (was_new)
 		*was_new = true;
-	if (base && name_cmp(base, id) == 0)
+	/* A copy without a base is at least as good as the one that is gone: readers will take it (CH-3). */
+	if (gone || (base && name_cmp(base, id) == 0))
 		base = NULL;
 	return store(s, type, id, p, len, base);
 }

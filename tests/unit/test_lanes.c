@@ -56,7 +56,7 @@ short_lengths_agree(void **state)
 		size_t count = 1 + len % 17;
 
 		for (size_t i = 0; i < count; i++)
-			jobs[i] = (struct lanes_job){ .p = data + i, .len = len + (i * len) % 17, .type = "DLT"[i % 3] };
+			jobs[i] = (struct lanes_job){ .p = data + i, .len = len + (i * len) % 17, .type = (uint8_t)"DLT"[i % 3] };
 		check(key, jobs, count);
 	}
 }

@@ -367,8 +367,8 @@ teardown(void **state)
 	struct box *b = *state;
 	uint64_t count = 0;
 
-	(void)fchmodat(b->src, "locked", 0700, 0);
-	(void)fchmodat(b->dst, "locked", 0700, 0);
+	(void)!fchmodat(b->src, "locked", 0700, 0);
+	(void)!fchmodat(b->dst, "locked", 0700, 0);
 	assert_int_equal(target_remove(b->fd, "src", &count), OK);
 	assert_int_equal(target_remove(b->fd, "dst", &count), OK);
 	assert_int_equal(target_remove(b->fd, "else", &count), OK);
