@@ -87,7 +87,9 @@ def run(program, timeout):
     except OSError as e:
         result.failed += 1
         result.notes.append(str(e))
-    subprocess.run(["rm", "-rf", "--", tmp], stderr=subprocess.DEVNULL)
+    for tidy in (["rm", "-rf", "--", tmp], ["chmod", "-Rf", "u+rwX", tmp], ["rm", "-rf", "--", tmp]):
+        if os.path.lexists(tmp):
+            subprocess.run(tidy, stderr=subprocess.DEVNULL)
     result.seconds = time.monotonic() - begin
     return result
 

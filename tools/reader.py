@@ -7,7 +7,7 @@
     reader.py REPO [KEY] check [--scrub]           --scrub: block checksums and fingerprints too
     reader.py vectors DIR...                       run every *.vec below DIR, print TAP
 
-KEY is --key-file F, --password-file F (one newline at its end is not part of the passphrase)
+KEY is --key-file F, --password-file F (newlines at its end are not part of the passphrase)
 or --insecure-no-encryption.  SNAP is a snapshot id, the unambiguous beginning of one, or `latest`.
 Restore wants TARGET to be absent or an empty directory and keeps full paths below it.
 
@@ -531,7 +531,7 @@ def secret_of(options):
         return kind, None
     with open(value, "rb") as f:
         secret = f.read(1 << 20)
-    return kind, secret.removesuffix(b"\n") if kind == PASSPHRASE else secret
+    return kind, secret.rstrip(b"\n") if kind == PASSPHRASE else secret
 
 
 def run(options):

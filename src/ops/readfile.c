@@ -307,6 +307,15 @@ stat_equal(const struct fsys_stat *a, const struct fsys_stat *b)
 	    a->ctime_ns == b->ctime_ns;
 }
 
+/* The file turned out to be unreadable. */
+static void
+unread(struct treenode_entry *e, const struct fsys_stat *st)
+{
+	e->flags = (uint8_t)((e->flags & ~TREENODE_LIST) | TREENODE_UNREAD);
+	memset(&e->content, 0, sizeof(e->content));
+	e->size = st->size;
+}
+
 int
 readfile_read(struct readfile *f, int fd, struct fsys_stat *st, const struct treenode_entry *old, struct treenode_entry *e,
     enum readfile_outcome *outcome)
@@ -322,9 +331,7 @@ readfile_read(struct readfile *f, int fd, struct fsys_stat *st, const struct tre
 		if (rc)
 			return rc;
 		if (source || (source = fsys_stat(fd, "", &after))) {
-			e->flags = (uint8_t)((e->flags & ~TREENODE_LIST) | TREENODE_UNREAD);
-			e->content = (struct name){ { 0 } };
-			e->size = st->size;
+			unread(e, st);
 			*outcome = READFILE_FAILED;
 			return source == ERR_NOMEM ? source : OK;
 		}

@@ -335,18 +335,6 @@ out:
 }
 
 static int
-empty_tree(struct scan *sc, struct name *id)
-{
-	struct treebuild b;
-	int rc;
-
-	treebuild_init(&b, sc->s);
-	rc = treebuild_end(&b, id);
-	treebuild_clear(&b);
-	return rc;
-}
-
-static int
 scan_dir(struct scan *sc, struct queued *q, int dirfd, const char *name, const struct fsys_stat *st,
     const struct treenode_entry *old, bool is_root)
 {
@@ -370,7 +358,7 @@ scan_dir(struct scan *sc, struct queued *q, int dirfd, const char *name, const s
 	rc = same_inode(sc, &q->e, old) ? copy_ext(q, old) : queued_ext(sc, q, dirfd, name, st->mode, fd);
 	sc->depth++;
 	if (rc == OK && sc->o->one_file_system && st->dev != sc->root_dev)
-		rc = empty_tree(sc, &q->e.content);
+		rc = treebuild_empty(sc->s, &q->e.content);
 	else if (rc == OK)
 		rc = scan_children(sc, fd, &old_tree, &q->e.content);
 	sc->depth--;

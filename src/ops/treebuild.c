@@ -152,3 +152,15 @@ treebuild_end(struct treebuild *b, struct name *id)
 			return rc;
 	}
 }
+
+int
+treebuild_empty(struct session *s, struct name *id)
+{
+	struct treebuild b;
+	int rc;
+
+	treebuild_init(&b, s);
+	rc = treebuild_end(&b, id);
+	treebuild_clear(&b);
+	return rc;
+}

@@ -32,4 +32,7 @@ int treebuild_add(struct treebuild *b, const struct treenode_entry *e) __attribu
 /* Close everything; *id is the directory's tree. */
 int treebuild_end(struct treebuild *b, struct name *id) __attribute__((warn_unused_result));
 
+/* The tree of a directory without entries. */
+int treebuild_empty(struct session *s, struct name *id) __attribute__((warn_unused_result));
+
 #endif

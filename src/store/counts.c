@@ -13,8 +13,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "format/frame.h"
-#include "format/listnode.h"
-#include "format/treenode.h"
+#include "store/children.h"
 #include "store/index_file.h"
 
 void
@@ -114,7 +113,7 @@ settled_pack(struct counts *c, const struct name *name, struct indexfile_pack *p
 	int rc = OK;
 
 	for (size_t i = 0; rc == OK && i < index_table_count(c->index); i++)
-		rc = index_file_find_pack(index_table_at(c->index, i), name, p);
+		rc = index_file_find_pack(index_table_at(c->index, i), name, p, NULL);
 	*found = rc == FOUND;
 	return rc < 0 ? rc : OK;
 }
@@ -143,40 +142,25 @@ touch_pack(struct counts *c, const struct indexfile_pack *from, bool settled, ui
 	return OK;
 }
 
-/* A frame as the newest table that has it says. */
+/* f->live as the newest table that has the frame says. */
 static int
 settled_frame(struct counts *c, const struct name *pack_name, struct indexfile_frame *f)
 {
 	struct indexfile_frame row;
 	struct indexfile_pack p;
-	int rc;
+	uint32_t pack;
+	int rc = OK;
 
-	for (size_t i = 0; i < index_table_count(c->index); i++) {
+	for (size_t i = 0; rc == OK && i < index_table_count(c->index); i++) {
 		struct index_file *t = index_table_at(c->index, i);
-		uint32_t lo = 0, hi = index_file_header(t)->pack_count, mid;
-		int cmp;
 
-		while (lo < hi) {
-			mid = lo + (hi - lo) / 2;
-			if ((rc = index_file_pack(t, mid, &p)))
-				return rc;
-			cmp = name_cmp(pack_name, &p.name);
-			if (cmp == 0) {
-				if ((rc = index_file_find_frame(t, mid, f->ordinal, &row)) < 0)
-					return rc;
-				if (rc == FOUND) {
-					f->live = row.live;
-					return OK;
-				}
-				break;
-			}
-			if (cmp < 0)
-				hi = mid;
-			else
-				lo = mid + 1;
-		}
+		rc = index_file_find_pack(t, pack_name, &p, &pack);
+		if (rc == FOUND)
+			rc = index_file_find_frame(t, pack, f->ordinal, &row);
 	}
-	return OK;
+	if (rc == FOUND)
+		f->live = row.live;
+	return rc < 0 ? rc : OK;
 }
 
 static int
@@ -378,50 +362,14 @@ struct children {
 };
 
 static int
-child_add(struct children *k, const struct name *id, uint8_t type)
+child_add(void *arg, const struct name *id, uint8_t type)
 {
+	struct children *k = arg;
 	int rc = mem_grow((void **)&k->p, &k->cap, k->count + 1, sizeof(*k->p));
 
 	if (rc == OK)
 		k->p[k->count++] = (struct child){ .id = *id, .type = type };
 	return rc;
-}
-
-static int
-list_children(const uint8_t *p, size_t len, struct children *k)
-{
-	struct listnode_row row;
-	struct listnode l;
-	int rc = err_verdict(listnode_decode(&l, p, len), "list");
-
-	for (uint32_t i = 0; rc == OK && i < l.row_count; i++) {
-		listnode_row_at(&l, i, &row);
-		if (!name_is_zero(&row.id))
-			rc = child_add(k, &row.id, l.level ? FRAME_LIST : FRAME_DATA);
-	}
-	return rc;
-}
-
-static int
-tree_children(const uint8_t *p, size_t len, struct children *k)
-{
-	struct treenode_entry e;
-	struct treenode_row row;
-	struct treenode t;
-	int rc = err_verdict(treenode_open(&t, p, len), "tree");
-
-	if (rc)
-		return rc;
-	if (t.level) {
-		while (rc == OK && treenode_next_row(&t, &row))
-			rc = child_add(k, &row.id, FRAME_TREE);
-	} else {
-		while (rc == OK && treenode_next_entry(&t, &e))
-			if (!name_is_zero(&e.content))
-				rc = child_add(k, &e.content, e.kind == TREENODE_DIR ? FRAME_TREE :
-				    e.flags & TREENODE_LIST ? FRAME_LIST : FRAME_DATA);
-	}
-	return rc ? rc : err_verdict(t.verdict, "tree");
 }
 
 /* Damage keeps counts too high until they are recounted; it never makes a settle lose anything. */
@@ -442,7 +390,7 @@ release_children(struct counts *c, uint32_t cell, uint32_t n)
 	int rc = reader_get(c->reader, &id, c->cells[cell].type, &p, &len);
 
 	if (rc == OK)
-		rc = c->cells[cell].type == FRAME_LIST ? list_children(p, len, &k) : tree_children(p, len, &k);
+		rc = children_each(c->cells[cell].type, p, len, child_add, &k);
 	if (rc) {
 		free(k.p);
 		return is_damage(rc) ? OK : rc;

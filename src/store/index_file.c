@@ -345,7 +345,7 @@ index_file_find(struct index_file *f, const struct name *id, struct indexfile_ro
 }
 
 int
-index_file_find_pack(struct index_file *f, const struct name *name, struct indexfile_pack *p)
+index_file_find_pack(struct index_file *f, const struct name *name, struct indexfile_pack *p, uint32_t *row)
 {
 	uint32_t lo = 0, hi = f->h.pack_count, mid;
 	int rc, cmp;
@@ -355,8 +355,11 @@ index_file_find_pack(struct index_file *f, const struct name *name, struct index
 		if ((rc = index_file_pack(f, mid, p)))
 			return rc;
 		cmp = name_cmp(name, &p->name);
-		if (cmp == 0)
+		if (cmp == 0) {
+			if (row)
+				*row = mid;
 			return FOUND;
+		}
 		if (cmp < 0)
 			hi = mid;
 		else

@@ -35,7 +35,8 @@ int index_file_row(struct index_file *f, uint64_t i, struct indexfile_row *row) 
 
 /* FOUND (with *row), OK when it is not there, or an error.  Cost: about one cache miss. */
 int index_file_find(struct index_file *f, const struct name *id, struct indexfile_row *row) __attribute__((warn_unused_result));
-int index_file_find_pack(struct index_file *f, const struct name *name, struct indexfile_pack *p) __attribute__((warn_unused_result));
+int index_file_find_pack(struct index_file *f, const struct name *name, struct indexfile_pack *p, uint32_t *row)
+    __attribute__((warn_unused_result));        /* row: its number; may be NULL */
 int index_file_find_remove(struct index_file *f, const struct indexfile_remove *what) __attribute__((warn_unused_result));
 
 /* The frame with this pack row and ordinal: FOUND, OK, or an error. */

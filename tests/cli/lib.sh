@@ -22,7 +22,7 @@ leave() {
 		rc=1
 	fi
 	cd /
-	rm -rf -- "$T"
+	rm -rf -- "$T" 2>/dev/null || { chmod -R u+rwX "$T" && rm -rf -- "$T"; }
 	exit "$rc"
 }
 trap leave EXIT

@@ -45,9 +45,10 @@ class Writer:
                 self.refs[child] = self.refs.get(child, 0) + 1
         return name
 
-    def entry(self, name, kind, content=None, data=b"", target=b"", mode=0o644, dev=None, size=None, inode=7):
+    def entry(self, name, kind, content=None, data=b"", target=b"", mode=None, dev=None, size=None, inode=7):
         """content: id of a tree; data: bytes of a file."""
         flags = 2 if dev is not None else 0
+        mode = mode or (0o755 if kind == DIR else 0o644)
         length = size if size is not None else len(data) if kind == FILE else len(target)
         out = struct.pack("<H", len(name)) + name
         out += struct.pack("<BBHIIqIIqQ", kind, flags, mode, os.getuid(), os.getgid(), 1700000000, 5, 6, 1700000000, inode)
@@ -199,7 +200,7 @@ def main():
     repo, keyfile, case, outside = sys.argv[1:]
     w = Writer(repo, keyfile)
     bad = evil(w, case, os.fsencode(outside))
-    root = w.tree(w.entry(b"evil", DIR, bad, mode=0o755), w.entry(b"good", FILE, data=b"good\n"))
+    root = w.tree(w.entry(b"evil", DIR, bad), w.entry(b"good", FILE, data=b"good\n"))
     strange = {"host": b"h\x1b[31m", "paths": (b"/\x1b[2Jsrc",), "tags": (b"t\x1b]0;x\x07",)} if case == "escape" else {}
     w.publish(root, **strange)
 

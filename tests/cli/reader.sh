@@ -7,7 +7,6 @@ NASTY_ENTRIES=3000 "$HERE/mknasty.sh" "$T/src" >"$T/out" 2>"$T/err"
 rm -rf "$T/src/sparse/ten"
 reader() { run "$PYTHON" "$TOP/tools/reader.py" "$@"; }
 init_repo
-is_root || chmod 700 "$T/src/mode/closed" "$T/src/mode/f0000"
 snap "$T/src"
 noise "$T/src/more" 2500000 reader
 snap "$T/src"

@@ -271,8 +271,8 @@ compare_searches(struct index_file *f)
 	rm.kind = INDEXFILE_DEAD_RECORD;
 	assert_int_equal(index_file_find_remove(f, &rm), OK);
 	for (uint32_t i = 0; i < 2; i++)
-		assert_int_equal(index_file_find_pack(f, &some_packs[i].name, &p), FOUND);
-	assert_int_equal(index_file_find_pack(f, &other, &p), OK);
+		assert_int_equal(index_file_find_pack(f, &some_packs[i].name, &p, NULL), FOUND);
+	assert_int_equal(index_file_find_pack(f, &other, &p, NULL), OK);
 	for (uint32_t i = 0; i < 3; i++) {
 		assert_int_equal(index_file_find_frame(f, some_frames[i].pack, some_frames[i].ordinal, &fr), FOUND);
 		assert_memory_equal(&fr, &some_frames[i], sizeof(fr));
