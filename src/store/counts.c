@@ -1,7 +1,7 @@
 /*
  * counts: cells, copies, frames and packs are found by open-addressing hashes over arrays; indices stay valid as arrays grow.
  *
- * Invariants after counts_cascade: 1. a cell with refs or uses above 0 has exactly one copy, the least deep; any other has none.
+ * Invariants after counts_cascade: 1. a cell with refs or uses above 0 has exactly one copy, the one index_find chose; others none.
  *                                  2. frame.live is the number of copies left in it, pack.live_frames of frames with live > 0.
  *                                  3. a node's holds is 1 if refs > 0, else 0.
  */
@@ -449,7 +449,39 @@ drop_copy(struct counts *c, const struct counts_copy *copy, uint8_t type)
 	return copy->depth ? release_base(c, copy, type) : OK;
 }
 
-/* Keep the least deep copy if the chunk lives, of equals the newest (the first of the list), as index_find does; none if not. */
+/* FOUND or OK. */
+static int
+copy_there(struct counts *c, uint32_t copy)
+{
+	uint32_t no, pack = c->frames[c->copies[copy].frame].row.pack;
+	int rc = index_pack_number(c->index, &c->packs[pack].row.name, &no);
+
+	return rc ? rc : index_pack_there(c->index, no);
+}
+
+/* The copy to keep of a list that is sorted newest first, as index_find chooses. */
+static int
+choose_copy(struct counts *c, uint32_t list, uint32_t *best)
+{
+	int there, rc;
+
+	*best = list;
+	if (list == COUNTS_NONE || c->copies[list].next == COUNTS_NONE)
+		return OK;
+	if ((there = copy_there(c, list)) < 0)
+		return there;
+	for (uint32_t i = c->copies[list].next; i != COUNTS_NONE; i = c->copies[i].next) {
+		if ((rc = copy_there(c, i)) < 0)
+			return rc;
+		if (rc == there ? c->copies[i].depth < c->copies[*best].depth : rc == FOUND) {
+			*best = i;
+			there = rc;
+		}
+	}
+	return OK;
+}
+
+/* Keep one copy if the chunk lives, none if not. */
 static int
 trim_copies(struct counts *c, uint32_t cell)
 {
@@ -458,9 +490,8 @@ trim_copies(struct counts *c, uint32_t cell)
 	struct counts_copy copy;
 	int rc;
 
-	for (uint32_t i = list; lives && i != COUNTS_NONE; i = c->copies[i].next)
-		if (best == COUNTS_NONE || c->copies[i].depth < c->copies[best].depth)
-			best = i;
+	if (lives && (rc = choose_copy(c, list, &best)))
+		return rc;
 	c->cells[cell].copies = best;
 	for (uint32_t i = list; i != COUNTS_NONE; i = next) {
 		next = c->copies[i].next;

@@ -34,8 +34,6 @@ struct row {
 	bool placed;
 };
 
-enum pack_there { PACK_UNKNOWN, PACK_THERE, PACK_GONE };
-
 struct session {
 	struct repo *repo;
 	struct session_config cfg;
@@ -49,8 +47,6 @@ struct session {
 	uint32_t *hash;                 /* row index + 1 */
 	size_t hash_size;
 	uint32_t serial;
-	uint8_t *there;                 /* enum pack_there by pack number */
-	size_t there_cap;
 	uint64_t part_start;            /* packer_bytes when this part began */
 	uint64_t segment_bytes;
 	struct session_stats stats;
@@ -177,7 +173,6 @@ session_free(struct session *s)
 		(void)!io_lock(s->repo->io, IO_UNLOCKED, false);
 	free(s->rows);
 	free(s->hash);
-	free(s->there);
 	free(s);
 	return NULL;
 }
@@ -208,31 +203,7 @@ session_stats(const struct session *s)
 
 /* ------------------------------------------------------------------------------------------------------- looking */
 
-/* A hit counts only if its pack is there: one look per pack. */
-static int
-pack_there(struct session *s, const struct index_place *p)
-{
-	char path[128], hex[NAME_HEX];
-	size_t old = s->there_cap;
-	uint64_t size;
-	int rc;
-
-	if ((rc = mem_grow((void **)&s->there, &s->there_cap, p->pack_no + 1u, 1)))
-		return rc;
-	if (s->there_cap > old)
-		memset(s->there + old, PACK_UNKNOWN, s->there_cap - old);
-	if (s->there[p->pack_no] == PACK_UNKNOWN) {
-		name_hex(&p->pack_name, hex);
-		snprintf(path, sizeof(path), "packs/%.2s/%s", hex, hex);
-		rc = io_stat(s->repo->io, path, &size);
-		if (rc && rc != ERR_ABSENT)
-			return rc;
-		s->there[p->pack_no] = rc ? PACK_GONE : PACK_THERE;
-	}
-	return s->there[p->pack_no] == PACK_THERE ? FOUND : OK;
-}
-
-/* session_has; *gone: the index has a copy, but not the disk. */
+/* A hit counts only if its pack is there.  *gone: the index has copies, but not the disk. */
 static int
 look(struct session *s, const struct name *id, bool *gone)
 {
@@ -247,7 +218,7 @@ look(struct session *s, const struct name *id, bool *gone)
 	rc = index_find(s->index, id, &place, &reusable);
 	if (rc != FOUND)
 		return rc;
-	if ((rc = pack_there(s, &place)) < 0)
+	if ((rc = index_pack_there(s->index, place.pack_no)) < 0)
 		return rc;
 	*gone = rc == OK;
 	return reusable ? rc : OK;
@@ -360,7 +331,7 @@ session_put_named(struct session *s, uint8_t type, const void *p, size_t len, co
 		return rc;
 	if (was_new)
 		*was_new = true;
-	/* A copy without a base is at least as good as the one that is gone: readers will take it (CH-3). */
+	/* Should what is gone come back, a copy without a base is no deeper, and part of no circle. */
 	if (gone || (base && name_cmp(base, id) == 0))
 		base = NULL;
 	return store(s, type, id, p, len, base);

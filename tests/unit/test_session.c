@@ -513,6 +513,22 @@ test_missing_pack(void **state)
 	settle_and_recount(f->r, NULL);
 }
 
+/* The same before anything was settled: the order of two segments says nothing about their age. */
+static void
+test_missing_pack_unsettled(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 8; i++) {
+		struct fixture *f;
+
+		setup((void **)&f);
+		missing_pack(f, false);
+		recount(f->r, SUPPORT_RECOUNT_SAFE, NULL);
+		settle_and_recount(f->r, NULL);
+		teardown((void **)&f);
+	}
+}
+
 /* ---------------------------------------------------------------------------------------------------- deltas */
 
 /* Bytes of seed with one byte changed. */
@@ -554,7 +570,7 @@ test_delta_chain(void **state)
 		file = open_segment(f->r, s, 0);
 		assert_int_equal(index_file_find(file, &id, &row), FOUND);
 		if (row.depth) {
-			assert_true(session_stats(s)->bytes_stored < 2000 + 800);
+			assert_true(session_stats(s)->bytes_stored < 2000);
 			check_row(file, &prev, 0, 1, false);
 		}
 		deepest = row.depth > deepest ? row.depth : deepest;
@@ -679,6 +695,53 @@ test_abort_busy(void **state)
 	}
 }
 
+/* ----------------------------------------------------------------------------------- names that are not durable */
+
+/* A directory with the directory of put_files(1) in it. */
+static void
+commit_above(struct support_disk *d)
+{
+	struct name tree, root;
+	struct session *s;
+	struct repo *r;
+
+	assert_int_equal(support_store_open(d, &r), OK);
+	s = begin(r);
+	assert_int_equal(put_files(s, 1, 20, NULL, &tree), OK);
+	assert_int_equal(support_store_tree(s, TREENODE_DIR, &tree, 1, NULL, &root), OK);
+	assert_int_equal(support_store_commit(s, &root), OK);
+	recount(r, SUPPORT_RECOUNT_SAFE, NULL);
+	session_free(s);
+	repo_close(r);
+}
+
+/*
+ * PB-2 (3): a session was killed between the rename of its segment and the sync; a second one builds on it, and the power fails
+ * while its own segment is not durable yet.  Lost if index/ were not synced before: a third session finds the second's node, whose
+ * children no index has any more.
+ */
+static void
+test_unsynced_segment(void **state)
+{
+	struct fixture *f = *state;
+	size_t first = support_disk_ops(f->disk), second;
+	struct support_disk *killed;
+
+	snapshot(f->r, 1, 20);
+	first = find_op(f->disk, first, SUPPORT_RENAME, "index/") + 1;
+	killed = support_disk_kill(f->disk, first);
+	commit_above(killed);
+	second = find_op(killed, first, SUPPORT_RENAME, "index/") + 1;
+	for (size_t i = 0; i < 2 * support_disk_pending(killed, second); i++) {
+		const struct support_loss loss = { i % 2 ? SUPPORT_KEEP_NAME : SUPPORT_LOSE_NAME, i / 2 };
+		struct support_disk *lost = support_disk_loss(killed, second, &loss);
+
+		commit_above(lost);
+		support_disk_free(lost);
+	}
+	support_disk_free(killed);
+}
+
 /* --------------------------------------------------------------------------------------------------- failures */
 
 /* The second snapshot: changes, a difference, a part. */
@@ -790,11 +853,13 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_abandoned, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_pack, setup, teardown),
+		cmocka_unit_test(test_missing_pack_unsettled),
 		cmocka_unit_test_setup_teardown(test_delta_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_delta_declined, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_pack_no_delta, setup, teardown),
 		cmocka_unit_test(test_jobs),
 		cmocka_unit_test_setup_teardown(test_abort_busy, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unsynced_segment, setup, teardown),
 		cmocka_unit_test(test_write_fails),
 		cmocka_unit_test(test_read_fails),
 	};
