@@ -1,7 +1,7 @@
 /*
- * session: chunks and counts of one writer between two publications.
+ * session: the chunks of one writer between two publications.
  *
- * rows[] holds one row per id met since the last part: what was stored (placed) and what only gained references.  A part is
+ * rows[] holds one row per id stored since the last part (placed), and one per base that gained uses.  A part is
  * published in the order of PB-2; afterwards the segment is part of the index view and rows[] begins anew.
  */
 #include "store/session.h"
@@ -15,7 +15,6 @@
 #include "base/mem.h"
 #include "codec/digest.h"
 #include "format/frame.h"
-#include "store/children.h"
 #include "store/index_file.h"
 #include "store/indexbuild.h"
 #include "store/packer.h"
@@ -30,7 +29,6 @@
 
 struct row {
 	struct indexfile_row r;         /* frame: the packer's number until the part is published */
-	uint32_t mark;                  /* serial of the node that counted it last: children count once per node */
 	bool placed;
 };
 
@@ -48,7 +46,6 @@ struct session {
 	size_t row_count, row_cap;
 	uint32_t *hash;                 /* row index + 1 */
 	size_t hash_size;
-	uint32_t serial;
 	uint8_t *there;                 /* enum pack_there by pack number */
 	size_t there_cap;
 	uint64_t part_start;            /* packer_bytes when this part began */
@@ -261,23 +258,6 @@ session_has(struct session *s, const struct name *id)
 	return look(s, id, &gone);
 }
 
-/* ------------------------------------------------------------------------------------------------------ counting */
-
-/* A child counts once per node. */
-static int
-count_child(void *arg, const struct name *id, uint8_t type)
-{
-	struct session *s = arg;
-	struct row *row;
-	int rc = row_get(s, id, type, &row);
-
-	if (rc == OK && row->mark != s->serial) {
-		row->mark = s->serial;
-		row->r.refs++;
-	}
-	return rc;
-}
-
 /* ------------------------------------------------------------------------------------------------------- storing */
 
 /* Fetch the base if it can serve; *use says whether. */
@@ -330,10 +310,7 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 	}
 	s->stats.chunks_new++;
 	s->stats.bytes_new += len;
-	if (type == FRAME_DATA)
-		return OK;
-	s->serial++;
-	return children_each(type, p, len, count_child, s);
+	return OK;
 }
 
 int

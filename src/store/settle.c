@@ -369,6 +369,7 @@ next_head(struct repo *r, struct index *ix, const struct name_sid *collect, size
 	if ((rc = reader_new(r, ix, READER_CACHE, &c.reader)) ||
 	    (rc = count_segments(&c, &dead, stats)) ||
 	    (rc = count_collected(&c, collect, collect_count, &dead, stats)) ||
+	    (rc = counts_acquire(&c)) ||
 	    (rc = counts_cascade(&c)) ||
 	    (rc = dead_packs(&c, &dead, stats)))
 		goto out;
