@@ -1,7 +1,7 @@
 /*
- * session: chunks and counts of one writer between two publications.
+ * session: the chunks of one writer between two publications.
  *
- * rows[] holds one row per id met since the last part: what was stored (placed) and what only gained references.  A part is
+ * rows[] holds one row per id stored since the last part (placed), and one per base that gained uses.  A part is
  * published in the order of PB-2; afterwards the segment is part of the index view and rows[] begins anew.
  */
 #include "store/session.h"
@@ -30,7 +30,6 @@
 
 struct row {
 	struct indexfile_row r;         /* frame: the packer's number until the part is published */
-	uint32_t mark;                  /* serial of the node that counted it last: children count once per node */
 	bool placed;
 };
 
@@ -46,7 +45,6 @@ struct session {
 	size_t row_count, row_cap;
 	uint32_t *hash;                 /* row index + 1 */
 	size_t hash_size;
-	uint32_t serial;
 	uint64_t part_start;            /* packer_bytes when this part began */
 	uint64_t segment_bytes;
 	struct session_stats stats;
@@ -232,23 +230,6 @@ session_has(struct session *s, const struct name *id)
 	return look(s, id, &gone);
 }
 
-/* ------------------------------------------------------------------------------------------------------ counting */
-
-/* A child counts once per node. */
-static int
-count_child(void *arg, const struct name *id, uint8_t type)
-{
-	struct session *s = arg;
-	struct row *row;
-	int rc = row_get(s, id, type, &row);
-
-	if (rc == OK && row->mark != s->serial) {
-		row->mark = s->serial;
-		row->r.refs++;
-	}
-	return rc;
-}
-
 /* ------------------------------------------------------------------------------------------------------- storing */
 
 /* Fetch the base if it can serve; *use says whether. */
@@ -274,6 +255,15 @@ get_base(struct session *s, uint8_t type, const struct name *id, struct packer_b
 }
 
 static int
+child_ok(void *arg, const struct name *id, uint8_t type)
+{
+	(void)arg;
+	(void)id;
+	(void)type;
+	return OK;
+}
+
+static int
 store(struct session *s, uint8_t type, const struct name *id, const void *p, size_t len, const struct name *base)
 {
 	struct packer_base b;
@@ -283,6 +273,9 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 	bool use = false;
 	int rc;
 
+	/* A node that does not decode could never be counted. */
+	if (type != FRAME_DATA && (rc = children_each(type, p, len, child_ok, NULL)))
+		return rc;
 	if ((rc = row_get(s, id, type, &row)))
 		return rc;
 	n = (uint32_t)(row - s->rows);
@@ -301,10 +294,7 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 	}
 	s->stats.chunks_new++;
 	s->stats.bytes_new += len;
-	if (type == FRAME_DATA)
-		return OK;
-	s->serial++;
-	return children_each(type, p, len, count_child, s);
+	return OK;
 }
 
 int

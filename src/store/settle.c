@@ -395,6 +395,7 @@ next_head(struct repo *r, struct index *ix, const struct name_sid *collect, size
 	    (rc = count_segments(&c, &dead, stats)) ||
 	    (rc = count_collected(&c, collect, collect_count, &dead, stats)) ||
 	    dead.count == 0 ||
+	    (rc = counts_acquire(&c)) ||
 	    (rc = counts_cascade(&c)) ||
 	    (rc = dead_packs(&c, &dead, stats)))
 		goto out;

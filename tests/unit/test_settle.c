@@ -353,6 +353,22 @@ test_cost(void **state)
 	assert_int_equal(many.chunks_removed, FILES + 1);
 }
 
+/* Flip a bit in the pack with the nodes that the n-th session published: it is renamed right after the one with the data. */
+static void
+damage_nodes(struct fixture *f, size_t n)
+{
+	for (size_t i = 1; i < support_disk_ops(f->disk); i++) {
+		const struct support_op *op = support_disk_op(f->disk, i);
+
+		if (op->kind == SUPPORT_RENAME && op->to[0] == 'p' && support_disk_op(f->disk, i - 1)->kind == SUPPORT_RENAME &&
+		    n-- == 0) {
+			assert_true(support_disk_flip(f->disk, op->to, 300));
+			return;
+		}
+	}
+	assert_true(false);
+}
+
 /* A dead node that cannot be read releases nothing: counts stay too high, never too low; the settle goes on. */
 static void
 test_damaged_node(void **state)
@@ -360,21 +376,31 @@ test_damaged_node(void **state)
 	struct fixture *f = *state;
 	struct name_sid first = snapshot(f->r, 1, NULL, NULL);
 	struct settle_stats stats;
-	size_t damaged = 0;
 
-	snapshot(f->r, 6, NULL, NULL);
-	for (size_t i = 0; i < support_disk_ops(f->disk) && !damaged; i++) {
-		const struct support_op *op = support_disk_op(f->disk, i);
-
-		/* The second pack of a session is the one with the nodes: it is begun last. */
-		if (op->kind == SUPPORT_RENAME && op->to[0] == 'p' && support_disk_op(f->disk, i - 1)->kind == SUPPORT_RENAME)
-			damaged += support_disk_flip(f->disk, op->to, 300);
-	}
-	assert_int_equal(damaged, 1);
+	assert_int_equal(settle_run(f->r, NULL, 0, false, &stats), OK);
+	damage_nodes(f, 0);
 	forget(f->r, &first);
 	assert_int_equal(settle_run(f->r, &first, 1, false, &stats), OK);
 	assert_int_equal(stats.nodes_read, 0);
 	recount(f->r, SUPPORT_RECOUNT_SAFE, NULL);
+}
+
+/* PB-6: a node stored lately that cannot be read stops the settle: without its counts, what it names would be collected. */
+static void
+test_damaged_new_node(void **state)
+{
+	struct fixture *f = *state;
+	struct settle_stats stats;
+	uint64_t head;
+
+	snapshot(f->r, 1, NULL, NULL);
+	assert_int_equal(settle_run(f->r, NULL, 0, false, &stats), OK);
+	head = stats.head;
+	snapshot(f->r, 6, NULL, NULL);
+	damage_nodes(f, 1);
+	assert_true(settle_run(f->r, NULL, 0, false, &stats) < 0);
+	assert_int_equal(stats.head, head);
+	assert_true(settle_run(f->r, NULL, 0, false, &stats) < 0);
 }
 
 /* Copy the head as table number + 1, with one reference less on every chunk of data: what no settle may believe. */
@@ -518,6 +544,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_many_sessions, setup, teardown),
 		cmocka_unit_test(test_cost),
 		cmocka_unit_test_setup_teardown(test_damaged_node, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_new_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_below_zero, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
 		cmocka_unit_test(test_failures),
