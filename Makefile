@@ -15,7 +15,7 @@ CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob index index_file indexbuild keyring packer packout paper reader repo session \
 	settle snapshots tree
 SOURCE = filter tags
-OPS = cat diff entry filebuild find inodes links listing owners place readfile refill restore scan select snapshot stats \
+OPS = cat diff entry filebuild find home inodes links listing owners place readfile refill restore scan select snapshot stats \
 	treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_restore cmd_snapshot cmd_stats \
 	cmd_version record report secret
@@ -28,7 +28,7 @@ SUPPORT = support_index support_io support_open support_recount support_store su
 PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
-CLI = nochange nasty hostile dedup interrupt crash commands damage exits filters inplace json keys locks lsfinddiff reader \
+CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters inplace json keys locks lsfinddiff reader \
 	select settle stdin
 LINT = layers shape sources specids symbols vectors
 

@@ -239,6 +239,8 @@ snapshot(struct context *ctx, struct snapshot_cmd *c)
 		summary_json(c, &res);
 	else
 		summary_text(c, &res);
+	if (res.settle_rc)
+		report_talk(c->rp, "warning: the snapshot is safe, but folding the index failed: %s", res.settle_note);
 	if (rc == ERR_PARTIAL)
 		return fail(ERR_PARTIAL,
 		    "%ju thing%s could not be read; the snapshot has everything else",

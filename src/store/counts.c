@@ -416,7 +416,7 @@ release_base(struct counts *c, const struct counts_copy *copy, uint8_t type)
 	struct name base;
 	int rc;
 
-	if ((rc = index_pack_number(c->index, &p->name, &place.pack_no)))
+	if ((rc = index_pack_number(c->index, p, &place.pack_no)))
 		return rc;
 	if ((rc = reader_base(c->reader, &place, &base)))
 		return is_damage(rc) ? OK : rc;
@@ -453,7 +453,7 @@ static int
 copy_there(struct counts *c, uint32_t copy)
 {
 	uint32_t no, pack = c->frames[c->copies[copy].frame].row.pack;
-	int rc = index_pack_number(c->index, &c->packs[pack].row.name, &no);
+	int rc = index_pack_number(c->index, &c->packs[pack].row, &no);
 
 	return rc ? rc : index_pack_there(c->index, no);
 }

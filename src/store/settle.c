@@ -8,6 +8,7 @@
 #include "store/settle.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,8 +164,8 @@ sweep_unlink(struct sweep *s, const char *path, uint64_t *freed)
 	if (freed && (rc = io_stat(s->r->io, path, &size)))
 		return rc == ERR_ABSENT ? OK : rc;
 	rc = io_unlink(s->r->io, path);
-	if (rc == ERR_ABSENT)
-		return OK;
+	if (rc == ERR_ABSENT || (rc == ERR_IO && (err_errno() == EISDIR || err_errno() == EPERM)))
+		return OK;              /* gone, or a directory: not one of ours */
 	if (rc == OK) {
 		s->unlinked = true;
 		if (freed)
