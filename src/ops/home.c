@@ -1,5 +1,7 @@
 #include "ops/home.h"
 
+#include <string.h>
+
 #include "base/err.h"
 #include "store/repo.h"
 #include "sys/fsys.h"
@@ -21,24 +23,20 @@ int
 home_above(const struct home *h, int fd)
 {
 	struct fsys_stat st, last = { 0 };
-	int at = -1, up, rc;
+	char up[3 * 1024] = "";
+	size_t len = 0;
+	int rc;
 
 	for (;;) {
-		if ((rc = fsys_stat(at < 0 ? fd : at, "", &st)))
-			break;
-		if (home_is(h, &st)) {
-			rc = FOUND;
-			break;
-		}
-		/* The root is its own parent. */
-		if (st.dev == last.dev && st.inode == last.inode)
-			break;
+		if ((rc = fsys_stat(fd, up, &st)))
+			return rc;
+		if (home_is(h, &st))
+			return FOUND;
+		/* The root is its own parent.  What is deeper than a path can say is in nobody's repository. */
+		if ((st.dev == last.dev && st.inode == last.inode) || len + 4 > sizeof(up))
+			return OK;
 		last = st;
-		if ((rc = fsys_open_dir(at < 0 ? fd : at, "..", &up)))
-			break;
-		fsys_close(at);
-		at = up;
+		memcpy(up + len, len ? "/.." : "..", len ? 4 : 3);
+		len += len ? 3 : 2;
 	}
-	fsys_close(at);
-	return rc;
 }

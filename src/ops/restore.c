@@ -16,10 +16,8 @@
  * 4. Of directories that are only passed through (implied ones, and those
  *    above chosen paths) nothing is removed and no metadata changed.
  *
- * With --verify the same walk is done a second time, opening and comparing
- * only.
+ * With --verify the same walk is done again, opening and comparing only.
  */
-#include "ops/home.h"
 #include "ops/restore.h"
 
 #include <stdlib.h>
@@ -27,6 +25,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "ops/home.h"
 #include "ops/place.h"
 #include "source/filter.h"
 #include "store/tree.h"
