@@ -12,13 +12,13 @@ FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repoh
 BASE = args err mem text
 SYS = child clock entropy fsys guard host io signals target
 CODEC = chunker digest keys lanes seal squeeze
-STORE = children content counts fold framejob index index_file indexbuild keyring packer packout paper reader repo session \
-	settle snapshots tree
+STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins reader repo \
+	session settle snapshots tree
 SOURCE = filter tags
-OPS = cat diff entry filebuild find inodes links listing owners place readfile refill restore retention scan select snapshot \
-	stats treebuild twin view
-CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_restore cmd_snapshot cmd_stats \
-	cmd_version record report secret
+OPS = cat diff entry filebuild find forget inodes links listing owners place prune readfile refill restore retention scan \
+	select snapshot stats treebuild twin view
+CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
+	cmd_restore cmd_snapshot cmd_stats cmd_undelete cmd_version keep reclaim record report secret
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
@@ -27,8 +27,8 @@ UNIT = args chunker filter format_base format_codecs format_nodes fsys index key
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format prop_store
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
-CLI = nochange nasty hostile dedup interrupt crash commands damage exits filters inplace json keys locks lsfinddiff reader \
-	select settle stdin
+CLI = nochange nasty hostile dedup interrupt crash commands damage exits filters forget inplace json keys locks lsfinddiff reader \
+	prune select settle stdin
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)

@@ -438,12 +438,14 @@ drop_copy(struct counts *c, const struct counts_copy *copy, uint8_t type)
 {
 	struct indexfile_frame *f = &c->frames[copy->frame].row;
 	struct indexfile_pack *p = &c->packs[f->pack].row;
+	uint64_t before = p->live_bytes;
 
 	if (f->live == 0 || p->live_frames == 0)
 		return fail(ERR_CORRUPT, "the index's count of live chunks is too low ('varve verify' recounts)");
 	p->live_bytes -= live_bytes(f);
 	f->live--;
 	p->live_bytes += live_bytes(f);
+	c->packs[f->pack].dropped += before - p->live_bytes;
 	if (f->live == 0)
 		p->live_frames--;
 	return copy->depth ? release_base(c, copy, type) : OK;

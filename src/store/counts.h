@@ -16,6 +16,7 @@
 struct counts_pack {
 	struct indexfile_pack row;
 	bool known;                     /* a table has it */
+	uint64_t dropped;               /* live bytes it lost */
 };
 
 struct counts_frame {

@@ -15,8 +15,10 @@
 #include "base/mem.h"
 #include "store/counts.h"
 #include "store/fold.h"
+#include "store/graves.h"
 #include "store/index.h"
 #include "store/index_file.h"
+#include "store/pins.h"
 #include "store/snapshots.h"
 
 #define READER_CACHE (16u << 20)
@@ -324,17 +326,17 @@ count_segments(struct counts *c, struct removes *dead, struct settle_stats *stat
 }
 
 static int
-count_collected(struct counts *c, const struct name_sid *collect, size_t n, struct removes *dead, struct settle_stats *stats)
+count_collected(struct counts *c, const struct graves *g, struct removes *dead, struct settle_stats *stats)
 {
 	struct snapshots_item it;
 	int rc;
 
-	for (size_t i = 0; i < n; i++) {
-		if ((rc = snapshots_read(c->repo, true, &collect[i], &it)))
+	for (size_t i = 0; i < g->count; i++) {
+		if ((rc = snapshots_read(c->repo, true, &g->p[i], &it)))
 			return rc;
 		rc = counts_root(c, &it.rec.root, -1);
 		snapshots_item_clear(&it);
-		if (rc || (rc = removes_add(dead, INDEXFILE_DEAD_RECORD, collect[i].b, NAME_SID_LEN, 0)))
+		if (rc || (rc = removes_add(dead, INDEXFILE_DEAD_RECORD, g->p[i].b, NAME_SID_LEN, 0)))
 			return rc;
 		stats->snapshots_removed++;
 	}
@@ -357,7 +359,7 @@ dead_packs(struct counts *c, struct removes *dead, struct settle_stats *stats)
 
 /* PB-4 (3) to (5). */
 static int
-next_head(struct repo *r, struct index *ix, const struct name_sid *collect, size_t collect_count, struct settle_stats *stats)
+next_head(struct repo *r, struct index *ix, const struct graves *collect, struct settle_stats *stats)
 {
 	char tmp[INDEX_FILE_PATH], path[INDEX_FILE_PATH];
 	struct removes dead = { 0 };
@@ -368,7 +370,7 @@ next_head(struct repo *r, struct index *ix, const struct name_sid *collect, size
 	counts_init(&c, r, ix, NULL);
 	if ((rc = reader_new(r, ix, READER_CACHE, &c.reader)) ||
 	    (rc = count_segments(&c, &dead, stats)) ||
-	    (rc = count_collected(&c, collect, collect_count, &dead, stats)) ||
+	    (rc = count_collected(&c, collect, &dead, stats)) ||
 	    (rc = counts_cascade(&c)) ||
 	    (rc = dead_packs(&c, &dead, stats)))
 		goto out;
@@ -390,20 +392,54 @@ out:
 	return rc;
 }
 
+/* Everything forgotten that nobody pinned; what cannot be read is left. */
 static int
-settle_locked(struct repo *r, const struct name_sid *collect, size_t collect_count, struct settle_stats *stats)
+gather_collected(struct repo *r, const struct settle_prune *o, struct graves *out)
+{
+	struct graves pins = { 0 };
+	struct snapshots_item it;
+	char hex[NAME_SID_HEX];
+	size_t n = 0;
+	int rc;
+
+	if ((rc = graves_list(r, "forgotten", out)) || (rc = pins_load(r, &pins)))
+		goto out;
+	for (size_t i = 0; i < out->count; i++) {
+		if (pins_have(&pins, &out->p[i]))
+			continue;
+		rc = snapshots_read(r, true, &out->p[i], &it);
+		if (rc == OK) {
+			snapshots_item_clear(&it);
+			out->p[n++] = out->p[i];
+		} else if (rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_UNSUPPORTED) {
+			name_sid_hex(&out->p[i], hex);
+			if (o->bad)
+				o->bad(o->arg, hex);
+		} else {
+			goto out;
+		}
+	}
+	out->count = n;
+	rc = OK;
+out:
+	free(pins.p);
+	return rc;
+}
+
+static int
+settle_locked(struct repo *r, const struct settle_prune *o, struct graves *collect, struct settle_stats *stats)
 {
 	struct index *ix;
 	int rc;
 
 	if ((rc = index_load(r, &ix)))
 		return rc;
-	if ((rc = sweep(r, ix, true, stats)))
+	if ((rc = sweep(r, ix, true, stats)) || (o && (rc = gather_collected(r, o, collect))))
 		goto out;
 	stats->head = index_head_number(ix);
-	if (index_segment_count(ix) == 0 && collect_count == 0)
+	if (index_segment_count(ix) == 0 && collect->count == 0)
 		goto out;
-	if ((rc = next_head(r, ix, collect, collect_count, stats)))
+	if ((rc = next_head(r, ix, collect, stats)))
 		goto out;
 	index_free(ix);
 	if ((rc = index_load(r, &ix)))
@@ -414,8 +450,9 @@ out:
 	return rc;
 }
 
-int
-settle_run(struct repo *r, const struct name_sid *collect, size_t collect_count, bool wait, struct settle_stats *stats)
+/* o: NULL when `collect` is given. */
+static int
+settle(struct repo *r, const struct settle_prune *o, struct graves *collect, bool wait, struct settle_stats *stats)
 {
 	int rc, rc2;
 
@@ -424,7 +461,101 @@ settle_run(struct repo *r, const struct name_sid *collect, size_t collect_count,
 		return fail(ERR_UNSUPPORTED, "this repository has features this version of varve may read but not write");
 	if ((rc = io_lock(r->io, IO_EXCLUSIVE, wait)))
 		return rc;
-	rc = settle_locked(r, collect, collect_count, stats);
+	rc = settle_locked(r, o, collect, stats);
 	rc2 = io_lock(r->io, IO_UNLOCKED, false);
 	return rc ? rc : rc2;
+}
+
+int
+settle_run(struct repo *r, const struct name_sid *collect, size_t collect_count, bool wait, struct settle_stats *stats)
+{
+	/* Only read. */
+	struct graves g = { .p = (struct name_sid *)(uintptr_t)collect, .count = collect_count };
+
+	return settle(r, NULL, &g, wait, stats);
+}
+
+int
+settle_collect(struct repo *r, const struct settle_prune *o, struct settle_stats *stats)
+{
+	struct graves g = { 0 };
+	int rc = settle(r, o, &g, o->wait, stats);
+
+	free(g.p);
+	return rc;
+}
+
+/* ------------------------------------------------------------------------------------------------------- preview */
+
+/* Of the packs touched: bytes of dead ones, and dead bytes of the others. */
+static void
+dead_bytes(const struct counts *c, struct settle_preview *s)
+{
+	s->packs = s->bytes_freed = s->bytes_unused = 0;
+	s->chunks = c->chunks_removed;
+	for (size_t i = 0; i < c->pack_count; i++) {
+		const struct indexfile_pack *p = &c->packs[i].row;
+
+		if (p->live_frames == 0) {
+			s->packs++;
+			s->bytes_freed += p->bytes;
+		} else {
+			s->bytes_unused += c->packs[i].dropped;
+		}
+	}
+}
+
+static int
+preview_roots(struct counts *c, const struct name_sid *sids, size_t count)
+{
+	struct snapshots_item it;
+	int rc;
+
+	for (size_t i = 0; i < count; i++) {
+		rc = snapshots_read(c->repo, false, &sids[i], &it);
+		if (rc == ERR_ABSENT)
+			rc = snapshots_read(c->repo, true, &sids[i], &it);
+		if (rc)
+			return rc;
+		rc = counts_root(c, &it.rec.root, -1);
+		snapshots_item_clear(&it);
+		if (rc)
+			return rc;
+	}
+	return OK;
+}
+
+int
+settle_preview(struct repo *r, const struct name_sid *sids, size_t count, struct settle_preview *out)
+{
+	struct settle_preview before, after;
+	struct settle_stats ignored = { 0 };
+	struct removes dead = { 0 };
+	struct index *ix = NULL;
+	struct counts c = { 0 };
+	int rc;
+
+	*out = (struct settle_preview){ 0 };
+	if ((rc = index_load(r, &ix)))
+		return rc;
+	counts_init(&c, r, ix, NULL);
+	/* What dies without these snapshots, and what with them: garbage of others is not theirs. */
+	if ((rc = reader_new(r, ix, READER_CACHE, &c.reader)) ||
+	    (rc = count_segments(&c, &dead, &ignored)) ||
+	    (rc = counts_cascade(&c)))
+		goto out;
+	dead_bytes(&c, &before);
+	if ((rc = preview_roots(&c, sids, count)) || (rc = counts_cascade(&c)))
+		goto out;
+	dead_bytes(&c, &after);
+	out->chunks = after.chunks - before.chunks;
+	out->packs = after.packs - before.packs;
+	out->bytes_freed = after.bytes_freed - before.bytes_freed;
+	out->bytes_unused = after.bytes_unused > before.bytes_unused ? after.bytes_unused - before.bytes_unused : 0;
+out:
+	reader_free(c.reader);
+	counts_clear(&c);
+	free(dead.p);
+	index_free(ix);
+	return rc;
 }
