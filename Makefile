@@ -13,7 +13,7 @@ BASE = args err mem text
 SYS = child clock entropy fsys guard host io signals target
 CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins reader repo \
-	session settle snapshots tree
+	rewrite session settle snapshots sweep tree
 SOURCE = filter tags
 OPS = cat diff entry filebuild find forget inodes links listing owners place prune readfile refill restore retention scan \
 	select snapshot stats treebuild twin view

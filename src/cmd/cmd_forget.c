@@ -23,6 +23,7 @@ run(struct context *ctx, int argc, char **argv)
 	const struct args_option opts[] = {
 		CHOOSE_OPTIONS(&c.choose),
 		KEEP_OPTIONS(&c.keep),
+		RECLAIM_OPTIONS(&c),
 		{ 0, "older-than", ARGS_TEXT, &c.keep.older_than, NULL },
 		{ 0, "prune", ARGS_FLAG, &c.prune, NULL },
 		{ 'n', "dry-run", ARGS_FLAG, &c.dry_run, NULL },
@@ -56,6 +57,7 @@ const struct cmd cmd_forget = {
 	    "  -n, --dry-run         change nothing; show what stays and by which rule, and the\n"
 	    "                        bytes that would be freed\n"
 	    "      --prune           give the space back at once\n"
+	    RECLAIM_USAGE
 	    "  -v, --verbose         show what stays and by which rule\n"
 	    "\n"
 	    "Examples:\n"

@@ -19,6 +19,7 @@ run(struct context *ctx, int argc, char **argv)
 	const struct args_option opts[] = {
 		CHOOSE_OPTIONS(&c.choose),
 		KEEP_OPTIONS(&c.keep),
+		RECLAIM_OPTIONS(&c),
 		{ 'n', "dry-run", ARGS_FLAG, &c.dry_run, NULL },
 	};
 	int rc;
@@ -42,6 +43,7 @@ const struct cmd cmd_prune = {
 	    "again; snapshots that run meanwhile wait for it, and it for them.\n"
 	    "\n"
 	    "  -n, --dry-run         change nothing, say what would be freed\n"
+	    RECLAIM_USAGE
 	    "\n"
 	    "With rules it forgets first, as 'varve forget' does (see there):\n"
 	    KEEP_USAGE

@@ -110,8 +110,8 @@ summary_json(struct context *ctx, const struct reclaim *c, const struct outcome 
 		report_set_number(rp, obj, "snapshots_removed", s->snapshots_removed);
 		report_set_number(rp, obj, "chunks_removed", s->chunks_removed);
 		report_set_number(rp, obj, "packs_removed", s->packs_removed);
-		report_set_number(rp, obj, "bytes_freed", s->bytes_freed);
-		report_set_number(rp, obj, "bytes_rewritten", s->bytes_rewritten);
+		report_set_number(rp, obj, "bytes_freed", o->pruned.bytes_freed);
+		report_set_number(rp, obj, "bytes_rewritten", s->rewrite.bytes_written);
 		report_set_seconds(rp, obj, "seconds", o->pruned.elapsed_ns);
 		report_set_seconds(rp, obj, "seconds_locked", o->pruned.locked_ns);
 	}
@@ -145,28 +145,59 @@ summary_text(struct context *ctx, const struct reclaim *c, const struct outcome 
 		report_out(rp, "pruned: %ju snapshot%s, %ju chunk%s, %ju pack%s in %s\n", (uintmax_t)s->snapshots_removed,
 		    plural(s->snapshots_removed), (uintmax_t)s->chunks_removed, plural(s->chunks_removed),
 		    (uintmax_t)s->packs_removed, plural(s->packs_removed), text_duration(took, o->pruned.elapsed_ns));
-		report_out(rp, "freed: %s, rewritten: %s\n", text_size(a, s->bytes_freed), text_size(b, s->bytes_rewritten));
+		report_out(rp, "freed: %s, rewritten: %s\n", text_size(a, o->pruned.bytes_freed), text_size(b, s->rewrite.bytes_written));
 	} else if (o->forgotten) {
 		report_out(rp, "'varve prune' gives their space back; until then 'varve undelete ID' takes it back\n");
 	}
 }
 
-static int
-prune(struct context *ctx, struct outcome *o)
+static void
+progress(void *arg, uint64_t done, uint64_t total)
 {
-	struct prune_options p = { .waiting = waiting, .bad = bad_record, .arg = o };
+	struct outcome *o = arg;
 
-	return prune_run(ctx->repo, &p, &o->pruned);
+	report_progress(o->rp, &(struct report_progress){ .verb = "rewriting", .bytes = done, .bytes_total = total });
+}
+
+/* "5%", "2.5", "0". */
+static int
+parse_percent(const char *text, unsigned *thousandths)
+{
+	char *end;
+	double percent;
+
+	if (*text >= '0' && *text <= '9') {
+		percent = strtod(text, &end);
+		if (percent <= 100 && (!*end || (*end == '%' && !end[1]))) {
+			*thousandths = (unsigned)(percent * 10 + 0.5);
+			return OK;
+		}
+	}
+	return fail(ERR_USAGE, "--max-unused '%s' is not a share (examples: 5%%, 0)", text);
+}
+
+static int
+prune_options(const struct reclaim *c, struct prune_options *p)
+{
+	int rc = OK;
+
+	*p = (struct prune_options){ .max_unused = REWRITE_UNUSED, .max_rewrite = UINT64_MAX };
+	if (c->max_unused)
+		rc = parse_percent(c->max_unused, &p->max_unused);
+	if (rc == OK && c->max_rewrite)
+		rc = text_parse_size(c->max_rewrite, &p->max_rewrite);
+	return rc;
 }
 
 int
 reclaim_run(struct context *ctx, struct reclaim *c, char **operands, int count)
 {
 	struct outcome o = { .rp = &ctx->report };
+	struct prune_options p;
 	bool chooses = count || c->keep.given || c->choose.hosts.count || c->choose.paths.count || c->choose.tags.count;
 	int rc;
 
-	if ((rc = choose_open(ctx, &c->choose, 0)))
+	if ((rc = prune_options(c, &p)) || (rc = choose_open(ctx, &c->choose, 0)))
 		return rc;
 	if (chooses)
 		rc = forget(ctx, c, operands, count, &o);
@@ -180,7 +211,13 @@ reclaim_run(struct context *ctx, struct reclaim *c, char **operands, int count)
 	view_close(&c->choose.view);
 	c->choose.open = false;
 	if (c->prune && !c->dry_run) {
-		int rc2 = prune(ctx, &o);
+		int rc2;
+
+		p.waiting = waiting;
+		p.bad = bad_record;
+		p.progress = progress;
+		p.arg = &o;
+		rc2 = prune_run(ctx->repo, &p, &o.pruned);
 
 		if (rc2)
 			return rc2;

@@ -20,22 +20,49 @@ lock(struct repo *r, const struct prune_options *o)
 	return io_lock(r->io, IO_EXCLUSIVE, true);
 }
 
+/* One time under the lock: what is forgotten first, since that gives room; then one step of rewriting each. */
+static int
+step(struct repo *r, const struct prune_options *o, struct rewrite_policy *policy, struct prune_result *res)
+{
+	struct settle_prune p = { .bad = o->bad, .arg = o->arg };
+	int64_t begin, took;
+	int rc = lock(r, o), rc2;
+
+	if (rc)
+		return rc;
+	begin = clock_steady_ns();
+	if (res->steps++ == 0)
+		rc = settle_collect(r, &p, &res->stats);
+	else
+		rc = settle_rewrite(r, policy, false, &res->stats);
+	rc2 = io_lock(r->io, IO_UNLOCKED, false);
+	took = clock_steady_ns() - begin;
+	if (took > res->locked_ns)
+		res->locked_ns = took;
+	return rc ? rc : rc2;
+}
+
 int
 prune_run(struct repo *r, const struct prune_options *o, struct prune_result *res)
 {
-	struct settle_prune p = { .wait = true, .bad = o->bad, .arg = o->arg };
-	int64_t begin = clock_steady_ns(), locked;
-	int rc, rc2;
+	struct rewrite_policy policy = { .max_unused = o->max_unused, .progress = o->progress, .arg = o->arg };
+	const struct rewrite_stats *done = &res->stats.rewrite;
+	int64_t begin = clock_steady_ns();
+	int rc;
 
 	*res = (struct prune_result){ .elapsed_ns = 0 };
-	if ((rc = lock(r, o)))
-		return rc;
-	locked = clock_steady_ns();
-	rc = settle_collect(r, &p, &res->stats);
-	rc2 = io_lock(r->io, IO_UNLOCKED, false);
-	res->locked_ns = clock_steady_ns() - locked;
+	rc = step(r, o, NULL, res);
+	do {
+		uint64_t left = o->max_rewrite > done->bytes_read ? o->max_rewrite - done->bytes_read : 0;
+
+		policy.max_bytes = left < REWRITE_STEP ? left : REWRITE_STEP;
+		if (rc == OK && left)
+			rc = step(r, o, &policy, res);
+	} while (rc == OK && done->more && o->max_rewrite > done->bytes_read);
+	if (res->stats.bytes_freed > done->bytes_written)
+		res->bytes_freed = res->stats.bytes_freed - done->bytes_written;
 	res->elapsed_ns = clock_steady_ns() - begin;
-	return rc ? rc : rc2;
+	return rc;
 }
 
 int

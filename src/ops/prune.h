@@ -6,6 +6,9 @@
 #include "store/settle.h"
 
 struct prune_options {
+	unsigned max_unused;            /* as in rewrite_policy */
+	uint64_t max_rewrite;           /* bytes of living frames to move at most */
+	void (*progress)(void *arg, uint64_t done, uint64_t total);     /* of one step of rewriting; may be NULL */
 	/* Called once when other processes hold the lock, before waiting for them; may be NULL. */
 	void (*waiting)(void *arg);
 	/* Of a forgotten record that cannot be read and therefore stays; may be NULL. */
@@ -15,6 +18,8 @@ struct prune_options {
 
 struct prune_result {
 	struct settle_stats stats;
+	uint64_t bytes_freed;           /* by which the packs shrank */
+	unsigned steps;                 /* times that the exclusive lock was held */
 	int64_t elapsed_ns;
 	int64_t locked_ns;              /* the longest time for which others had to wait */
 };

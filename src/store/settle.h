@@ -5,11 +5,13 @@
 #define STORE_SETTLE_H
 
 #include "store/repo.h"
+#include "store/rewrite.h"
 
 struct settle_stats {
 	uint64_t segments, rows, nodes_read;
-	uint64_t chunks_removed, packs_removed, bytes_freed, bytes_rewritten, snapshots_removed;
+	uint64_t chunks_removed, packs_removed, bytes_freed, snapshots_removed;     /* bytes of packs unlinked */
 	uint64_t head;                  /* number of the head afterwards */
+	struct rewrite_stats rewrite;
 };
 
 /*
@@ -28,7 +30,12 @@ struct settle_prune {
 	void *arg;
 };
 
+/* Both add to *stats. */
 int settle_collect(struct repo *r, const struct settle_prune *o, struct settle_stats *stats) __attribute__((warn_unused_result));
+
+/* One bounded step of rewriting packs; stats->rewrite.more says whether another one is worth while. */
+int settle_rewrite(struct repo *r, const struct rewrite_policy *policy, bool wait, struct settle_stats *stats)
+    __attribute__((warn_unused_result));
 
 /*
  * What collecting these snapshots (of snapshots/ or forgotten/) would free, from the counts alone.  The caller holds the shared

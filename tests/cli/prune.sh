@@ -77,12 +77,54 @@ v snapshot "$T/src" --keep-last 2
 exits 2 "--keep-last without --prune-after"
 checked "counts after all"
 
+# Packs of which much is dead are rewritten, and only those.
+rm -rf "$T/src"
+mkdir "$T/src"
+for i in $(seq 1 60); do noise "$T/src/f$i" 40000 "dense $i"; done
+snap --host rewrite "$T/src"
+dense=$(field snapshot)
+rm "$T/src"/f?
+snap --host rewrite "$T/src"
+must forget "$dense"
+must prune --max-unused 50% --json
+equal "less than may be unused stays" "$(field bytes_rewritten)" 0
+snap --host rewrite "$T/src" --tag again
+must prune --max-rewrite 0 --max-unused 0 --json
+equal "--max-rewrite 0 rewrites nothing" "$(field bytes_rewritten)" 0
+before=$(repo_bytes)
+must prune --max-unused 0 --json
+is "what is dead is rewritten away" test "$(field bytes_rewritten)" -ge 1900000
+is "nine files are gone" test $((before - $(repo_bytes))) -ge 350000
+checked "counts after rewriting"
+must restore "latest:$T/src" --host rewrite --target "$T/dense"
+is "what lived is whole" diff -r "$T/src" "$T/dense"
+must prune --max-unused 0 --json
+equal "then there is nothing to do" "$(field bytes_rewritten) $(field bytes_freed)" "0 0"
+for bad in "--max-unused x" "--max-unused 200%" "--max-rewrite x"; do
+	# shellcheck disable=SC2086
+	v prune $bad
+	exits 2 "prune $bad"
+done
+
+# Small packs come together.
+for i in $(seq 1 12); do
+	echo "small $i" >"$T/src/small"
+	snap --host rewrite "$T/src"
+done
+before=$(find "$T/repo/packs" -type f | wc -l)
+must prune
+is "small packs are merged" test "$(find "$T/repo/packs" -type f | wc -l)" -le $((before - 14))
+checked "counts after merging"
+must restore "latest~11:$T/src" --host rewrite --target "$T/merged"
+equal "an older one is whole" "$(cat "$T/merged/small")" "small 1"
+
 # kill -9 at any moment.
+mkdir "$T/src/dir"
 for round in $(seq 1 "${PRUNE_ROUNDS:-15}"); do
 	noise "$T/src/dir/r$((round % 5))" 400000 "round $round"
 	snap "$T/src"
 	must forget latest~1
-	"$VARVE" prune >"$T/out.bg" 2>"$T/err" &
+	"$VARVE" prune --max-unused $((round % 3 * 3)) >"$T/out.bg" 2>"$T/err" &
 	pid=$!
 	sleep "0.0$((RANDOM % 3))$((RANDOM % 10))"
 	kill -KILL "$pid" 2>/dev/null || true
