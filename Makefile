@@ -13,7 +13,7 @@ BASE = args err mem text
 SYS = child clock entropy fsys guard host io signals target
 CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins reader repo \
-	rewrite session settle snapshots sweep tree
+	reserve rewrite session settle snapshots sweep tree
 SOURCE = filter tags
 OPS = cat diff entry filebuild find forget inodes links listing owners place prune readfile refill restore retention scan \
 	select snapshot stats treebuild twin view
@@ -27,7 +27,7 @@ UNIT = args chunker filter format_base format_codecs format_nodes fsys index key
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format prop_store
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
-CLI = nochange nasty hostile dedup interrupt crash commands damage exits filters forget inplace json keys locks lsfinddiff reader \
+CLI = nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace json keys locks lsfinddiff reader \
 	prune select settle stdin
 LINT = layers shape sources specids symbols vectors
 

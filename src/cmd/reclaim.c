@@ -221,6 +221,8 @@ reclaim_run(struct context *ctx, struct reclaim *c, char **operands, int count)
 
 		if (rc2)
 			return rc2;
+		if (o.pruned.full)
+			report_info(&ctx->report, "the disk was full: prune used the space that is reserved for it");
 	}
 	if (ctx->json)
 		summary_json(ctx, c, &o);

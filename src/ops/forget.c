@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "store/graves.h"
 #include "store/pins.h"
+#include "store/reserve.h"
 
 struct chooser {
 	const struct forget_request *q;
@@ -167,7 +168,12 @@ out:
 int
 forget_apply(struct view *v, const struct forget_plan *plan)
 {
-	return graves_bury(v->r, plan->gone, plan->gone_count);
+	int rc = graves_bury(v->r, plan->gone, plan->gone_count);
+
+	/* Even a rename may need room in a directory. */
+	if (reserve_is_full(rc) && reserve_give(v->r->io) == FOUND)
+		rc = graves_bury(v->r, plan->gone, plan->gone_count);
+	return rc;
 }
 
 void

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "store/pins.h"
+#include "store/reserve.h"
 #include "sys/clock.h"
 
 /* The exclusive lock; it is taken again, without waiting, by what follows. */
@@ -22,16 +23,17 @@ lock(struct repo *r, const struct prune_options *o)
 
 /* One time under the lock: what is forgotten first, since that gives room; then one step of rewriting each. */
 static int
-step(struct repo *r, const struct prune_options *o, struct rewrite_policy *policy, struct prune_result *res)
+try_step(struct repo *r, const struct prune_options *o, struct rewrite_policy *policy, struct prune_result *res)
 {
 	struct settle_prune p = { .bad = o->bad, .arg = o->arg };
 	int64_t begin, took;
 	int rc = lock(r, o), rc2;
 
+	res->steps++;
 	if (rc)
 		return rc;
 	begin = clock_steady_ns();
-	if (res->steps++ == 0)
+	if (!policy)
 		rc = settle_collect(r, &p, &res->stats);
 	else
 		rc = settle_rewrite(r, policy, false, &res->stats);
@@ -39,6 +41,40 @@ step(struct repo *r, const struct prune_options *o, struct rewrite_policy *polic
 	took = clock_steady_ns() - begin;
 	if (took > res->locked_ns)
 		res->locked_ns = took;
+	return rc ? rc : rc2;
+}
+
+/* A full disk: the reserve is for this.  Of rewriting nothing depends, so it waits for better times. */
+static int
+step(struct repo *r, const struct prune_options *o, struct rewrite_policy *policy, struct prune_result *res)
+{
+	struct settle_stats before = res->stats;
+	int rc = try_step(r, o, policy, res);
+
+	if (!reserve_is_full(rc))
+		return rc;
+	res->full = true;
+	before.bytes_freed = res->stats.bytes_freed;
+	res->stats = before;
+	if (reserve_give(r->io) == FOUND)
+		rc = try_step(r, o, policy, res);
+	if (!policy || !reserve_is_full(rc))
+		return rc;
+	before.bytes_freed = res->stats.bytes_freed;
+	res->stats = before;
+	return OK;
+}
+
+/* The space kept for the next time, under the shared lock: a sweep would take it for a leftover. */
+static int
+refill(struct repo *r, uint64_t pack_bytes)
+{
+	int rc = io_lock(r->io, IO_SHARED, true), rc2;
+
+	if (rc)
+		return rc;
+	rc = reserve_make(r->io, reserve_want(pack_bytes));
+	rc2 = io_lock(r->io, IO_UNLOCKED, false);
 	return rc ? rc : rc2;
 }
 
@@ -59,6 +95,8 @@ prune_run(struct repo *r, const struct prune_options *o, struct prune_result *re
 		if (rc == OK && left)
 			rc = step(r, o, &policy, res);
 	} while (rc == OK && done->more && o->max_rewrite > done->bytes_read);
+	if (rc == OK)
+		rc = refill(r, done->pack_bytes);
 	if (res->stats.bytes_freed > done->bytes_written)
 		res->bytes_freed = res->stats.bytes_freed - done->bytes_written;
 	res->elapsed_ns = clock_steady_ns() - begin;

@@ -19,6 +19,7 @@ struct prune_options {
 struct prune_result {
 	struct settle_stats stats;
 	uint64_t bytes_freed;           /* by which the packs shrank */
+	bool full;                      /* the disk was full meanwhile */
 	unsigned steps;                 /* times that the exclusive lock was held */
 	int64_t elapsed_ns;
 	int64_t locked_ns;              /* the longest time for which others had to wait */

@@ -80,6 +80,7 @@ add_candidate(struct rewrite *rw, const struct indexfile_pack *p)
 		return OK;
 	if ((rc = mem_grow((void **)&rw->cand, &rw->cand_cap, rw->cand_count + 1, sizeof(*rw->cand))))
 		return rc;
+	rw->stats->pack_bytes += p->bytes;
 	rw->cand[rw->cand_count++] = (struct candidate){ .row = *p, .unused = p->bytes > used ? p->bytes - used : 0 };
 	return OK;
 }
@@ -464,6 +465,7 @@ run(struct rewrite *rw)
 	int rc;
 
 	rw->stats->more = false;
+	rw->stats->pack_bytes = 0;
 	if ((rc = gather_packs(rw)))
 		return rc;
 	if (rw->cand_count)
