@@ -28,7 +28,7 @@ SUPPORT = support_index support_io support_open support_recount support_store su
 PROP = prop_format prop_store
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace json keys locks lsfinddiff reader \
-	prune select settle stdin
+	prune select settle soak stdin
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
@@ -152,6 +152,14 @@ matrix:
 	$(MAKE) check CC=clang WERROR=1
 	$(MAKE) check CC=clang PROFILE=asan WERROR=1
 
+bench-retention: all
+	@tests/deps.sh restic borgbackup strace
+	@VARVE=$(CURDIR)/varve $(PYTHON) bench/retention.py $(if $(WORK),--work '$(WORK)') $(if $(SNAPSHOTS),--snapshots $(SNAPSHOTS))
+
+# Writers, pruners and restorers at once for an hour, killed anywhere.
+soak: everything
+	@SOAK_SECONDS=$(or $(SECONDS),3600) $(RUN) -t $(shell expr $(or $(SECONDS),3600) + 600) -v tests/cli/soak.sh
+
 # Two builds in two directories are equal, byte for byte.
 repro:
 	rm -rf build/repro && mkdir -p build/repro/one build/repro/the-other
@@ -182,7 +190,7 @@ dist:
 clean:
 	rm -rf build varve varve-*.tar.gz
 
-.PHONY: all everything fuzz fuzz-one deps check check-now demo spec lint fuzz-check bench bench-tree matrix repro list install uninstall \
+.PHONY: all everything fuzz fuzz-one deps check check-now demo spec lint fuzz-check bench bench-tree bench-retention soak matrix repro list install uninstall \
 	dist clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -95,6 +95,8 @@ must forget -v --keep-last 1
 is "the table names the rule" grep -q '^keep .* last, newest' "$T/out"
 
 must undelete "$one"
+v forget "$one" "$one" --dry-run --json
+equal "named twice it goes once" "$(field snapshots_forgotten)" 1
 must pin "$one"
 mv "$T/repo/snapshots/$one" "$T/repo/forgotten/$one"
 must prune
