@@ -23,9 +23,10 @@ TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
 UNIT = args chunker filter format_base format_codecs format_nodes fsys index keyring keys lanes reader restore retention \
-	secret select session signals squeeze text tree vectors
+	secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format prop_store
+CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace json keys locks lsfinddiff reader \
 	prune select settle soak stdin
@@ -67,7 +68,7 @@ TOOL_O = $(TOOL_SRC:%.c=$(O)/%.o)
 TOOL_BIN = $(TOOLS:%=$(O)/tools/%)
 SUPPORT_O = $(SUPPORT:%=$(O)/tests/unit/%.o)
 UNIT_BIN = $(UNIT:%=$(O)/tests/unit/test_%)
-PROP_BIN = $(PROP:%=$(O)/tests/prop/%)
+PROP_BIN = $(PROP:%=$(O)/tests/prop/%) $(CRASH:%=$(O)/tests/crash/%)
 REGRESS_BIN = $(FUZZ:%=$(O)/fuzz/fuzz_%)
 CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
@@ -171,7 +172,7 @@ repro:
 # What tests/lint/sources.py compares.
 list:
 	@echo $(LIB_SRC) src/main.c $(TOOLS:%=tools/%.c) $(MKVEC:%=tools/%.c) $(DUMP:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
-		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
+		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(CRASH:%=tests/crash/%.c) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/varve

@@ -21,6 +21,9 @@ LINE = re.compile(rb"^\s*(not )?ok\b[ \t]*([^\n]*)$", re.M)
 PLAN = re.compile(rb"^\s*1\.\.(\d+)", re.M)
 
 
+running = {}                            # process: its TMPDIR
+
+
 class Result:
     def __init__(self, name):
         self.name, self.passed, self.failed, self.skipped = name, 0, 0, 0
@@ -77,12 +80,14 @@ def run(program, timeout):
     try:
         p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, cwd=tmp,
             start_new_session=True)
+        running[p] = tmp
         try:
             result.output, _ = p.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             os.killpg(p.pid, signal.SIGKILL)
             result.output, _ = p.communicate()
             result.notes.append("no end after %d s" % timeout)
+        running.pop(p, None)
         count(result, result.output, p.returncode)
     except OSError as e:
         result.failed += 1
@@ -133,5 +138,17 @@ def main():
     sys.exit(1 if failed or passed == 0 else 0)
 
 
+def stop(*_):
+    """The programs have process groups of their own, which the terminal's interrupt does not reach."""
+    left = dict(running)
+    for p in left:
+        os.killpg(p.pid, signal.SIGTERM)
+    time.sleep(0.5)
+    subprocess.run(["rm", "-rf", "--", *left.values()])
+    os._exit(130)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     main()

@@ -78,9 +78,10 @@ segment(struct indexfile_header *h, struct mkvec_bytes *body)
 	pack_row(body, 0x10, 2, 2, 164);
 	frame_row(body, 0, 160, 1);
 	frame_row(body, 1, 325, 1);
-	chunk_row(body, 0x20, 1, 0, 1);
-	chunk_row(body, 0x21, 1, INDEXFILE_NO_FRAME, 0);
-	chunk_row(body, 0x22, 1, 1, 0);
+	chunk_row(body, 0x20, 0, 0, 1);
+	chunk_row(body, 0x21, 0, INDEXFILE_NO_FRAME, 0);
+	body->b[body->len - 12] = 1;            /* a use of a base */
+	chunk_row(body, 0x22, 0, 1, 0);
 	fanout(body, 3);
 }
 
@@ -237,6 +238,7 @@ static const struct plan plans[] = {
 	{ CASE("ix-row-slot", "malformed", "GN-2", "a slot that the frame does not have"), .body = { 156, "02", 0, false } },
 	{ CASE("ix-row-type", "malformed", "IX-4", "a row of type M"), .body = { 158, "4d", 0, false } },
 	{ CASE("ix-row-depth", "malformed", "IX-4", "depth 17"), .body = { 159, "11", 0, false } },
+	{ CASE("ix-segment-refs", "malformed", "IX-4", "a segment counts references"), .body = { 144, "01", 0, false } },
 	{ CASE("ix-tombstone-refs", "malformed", "IX-4", "a tombstone with refs"), TABLE, .body = { 392, "01", 0, false } },
 	{ CASE("ix-tombstone-slot", "malformed", "IX-4", "a tombstone with a slot"), TABLE, .body = { 404, "01", 0, false } },
 	{ CASE("ix-extra-unknown", "ok", "IX-1", "an unknown extension is ignored"), TABLE, .body = { 412, "ff7f", 0, false } },

@@ -282,7 +282,7 @@ class Check:
             if index.table and not (row.refs or row.uses):
                 continue
             self.count[None if index.table else index.name, pack, ordinal] += 1
-            if row.type != D and (row.refs or not index.table):
+            if row.type != D and row.refs:  # what a segment stored is counted by the next settle
                 for _, child in self.children.get(row.id, ()):
                     wants[child, "refs"] += 1
             base = frame and frame.blocks[frame.block_of(row.slot)].base

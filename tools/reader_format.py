@@ -570,6 +570,7 @@ class Index:
     def row(self, n):
         row = Row(*ROW.unpack(self.body(self.at[4] + 48 * n, 48)))
         need(row.type in (D, L, T) and row.depth <= 16, "index: row out of range")
+        need(self.table or row.refs == 0, "segment: references counted")  # IX-4
         if row.frame == NONE:  # IX-4
             need(row.slot == row.depth == 0 and not (self.table and (row.refs or row.uses)),
                  "index: row without a place")

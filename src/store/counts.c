@@ -1,9 +1,9 @@
 /*
  * counts: cells, copies, frames and packs are found by open-addressing hashes over arrays; indices stay valid as arrays grow.
  *
- * Invariants after counts_cascade: 1. a cell with refs or uses above 0 has exactly one copy, the least deep; any other has none.
+ * Invariants after counts_cascade: 1. a cell with refs or uses above 0 has exactly one copy, the one index_find chose; others none.
  *                                  2. frame.live is the number of copies left in it, pack.live_frames of frames with live > 0.
- *                                  3. a node's holds is 1 if refs > 0, else 0.
+ *                                  3. a node is counted if and only if refs > 0.
  */
 #include "store/counts.h"
 
@@ -225,7 +225,7 @@ load_cell(struct counts *c, struct counts_cell *cell)
 			return OK;
 		cell->refs = row.refs;
 		cell->uses = row.uses;
-		cell->holds = row.refs > 0;
+		cell->counted = row.refs > 0;
 		cell->type = row.type;
 		if ((rc = index_file_frame(t, row.frame, &f)) || (rc = index_file_pack(t, f.pack, &p)) ||
 		    (rc = touch_pack(c, &p, true, &pack)) || (rc = touch_frame(c, pack, &f, true, &frame)))
@@ -300,14 +300,14 @@ absorb_rows(struct counts *c, struct index_file *seg, const uint32_t *frame_of)
 	for (uint64_t i = 0; i < h->row_count; i++) {
 		if ((rc = index_file_row(seg, i, &row)) || (rc = touch(c, &row.id, row.type, &cell)))
 			return rc;
-		cell->refs += row.refs;
+		if (row.refs)
+			return fail(ERR_CORRUPT, "a segment counts references");
 		cell->uses += row.uses;
 		if (row.frame != INDEXFILE_NO_FRAME) {
 			if (row.frame >= h->frame_count)
 				return fail(ERR_CORRUPT, "a segment places a chunk in a frame it does not have");
 			if ((rc = add_copy(c, cell, frame_of[row.frame], &row)))
 				return rc;
-			cell->holds++;
 		}
 		if ((rc = enqueue(c, cell)))
 			return rc;
@@ -379,9 +379,9 @@ is_damage(int rc)
 	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT;
 }
 
-/* Each distinct child of the node loses n references. */
+/* Each distinct child of the node gains n references. */
 static int
-release_children(struct counts *c, uint32_t cell, uint32_t n)
+add_children(struct counts *c, uint32_t cell, int64_t n)
 {
 	struct children k = { 0 };
 	const struct name id = c->cells[cell].id;
@@ -391,16 +391,15 @@ release_children(struct counts *c, uint32_t cell, uint32_t n)
 
 	if (rc == OK)
 		rc = children_each(c->cells[cell].type, p, len, child_add, &k);
-	if (rc) {
-		free(k.p);
-		return is_damage(rc) ? OK : rc;
-	}
+	if (rc)
+		goto out;
 	c->nodes_read++;
 	if (k.count)
 		qsort(k.p, k.count, sizeof(*k.p), name_order);
 	for (size_t i = 0; rc == OK && i < k.count; i++)
 		if (i == 0 || name_cmp(&k.p[i].id, &k.p[i - 1].id) != 0)
-			rc = add_refs(c, &k.p[i].id, k.p[i].type, -(int64_t)n);
+			rc = add_refs(c, &k.p[i].id, k.p[i].type, n);
+out:
 	free(k.p);
 	return rc;
 }
@@ -472,7 +471,39 @@ drop_copy(struct counts *c, const struct counts_copy *copy, uint8_t type)
 	return rc == OK && copy->depth ? release_base(c, copy, type) : rc;
 }
 
-/* Keep the least deep copy if the chunk lives, of equals the newest (the first of the list), as index_find does; none if not. */
+/* FOUND or OK. */
+static int
+copy_there(struct counts *c, uint32_t copy)
+{
+	uint32_t no, pack = c->frames[c->copies[copy].frame].row.pack;
+	int rc = index_pack_number(c->index, &c->packs[pack].row.name, &no);
+
+	return rc ? rc : index_pack_there(c->index, no);
+}
+
+/* The copy to keep of a list that is sorted newest first, as index_find chooses. */
+static int
+choose_copy(struct counts *c, uint32_t list, uint32_t *best)
+{
+	int there, rc;
+
+	*best = list;
+	if (list == COUNTS_NONE || c->copies[list].next == COUNTS_NONE)
+		return OK;
+	if ((there = copy_there(c, list)) < 0)
+		return there;
+	for (uint32_t i = c->copies[list].next; i != COUNTS_NONE; i = c->copies[i].next) {
+		if ((rc = copy_there(c, i)) < 0)
+			return rc;
+		if (rc == there ? c->copies[i].depth < c->copies[*best].depth : rc == FOUND) {
+			*best = i;
+			there = rc;
+		}
+	}
+	return OK;
+}
+
+/* Keep one copy if the chunk lives, none if not. */
 static int
 trim_copies(struct counts *c, uint32_t cell)
 {
@@ -481,9 +512,8 @@ trim_copies(struct counts *c, uint32_t cell)
 	struct counts_copy copy;
 	int rc;
 
-	for (uint32_t i = list; lives && i != COUNTS_NONE; i = c->copies[i].next)
-		if (best == COUNTS_NONE || c->copies[i].depth < c->copies[best].depth)
-			best = i;
+	if (lives && (rc = choose_copy(c, list, &best)))
+		return rc;
 	c->cells[cell].copies = best;
 	for (uint32_t i = list; i != COUNTS_NONE; i = next) {
 		next = c->copies[i].next;
@@ -500,19 +530,46 @@ trim_copies(struct counts *c, uint32_t cell)
 }
 
 int
+counts_acquire(struct counts *c)
+{
+	struct counts_cell *cell;
+	uint32_t *again = NULL, i;
+	size_t again_count = 0, again_cap = 0;
+	int rc = OK;
+
+	while (rc == OK && c->todo_count) {
+		i = c->todo[--c->todo_count];
+		cell = &c->cells[i];
+		cell->queued = false;
+		if ((rc = mem_grow((void **)&again, &again_cap, again_count + 1, sizeof(*again))))
+			break;
+		again[again_count++] = i;
+		if (cell->type == FRAME_DATA || cell->counted || cell->refs <= 0)
+			continue;
+		cell->counted = true;
+		rc = err_context(add_children(c, i, 1), "a directory or list stored lately cannot be read ('varve verify' says more)");
+	}
+	/* All of them are looked at again for zeros. */
+	for (size_t n = 0; rc == OK && n < again_count; n++)
+		rc = enqueue(c, &c->cells[again[n]]);
+	free(again);
+	return rc;
+}
+
+int
 counts_cascade(struct counts *c)
 {
-	uint32_t i, want, surplus;
+	struct counts_cell *cell;
+	uint32_t i;
 	int rc;
 
 	while (c->todo_count) {
 		i = c->todo[--c->todo_count];
-		c->cells[i].queued = false;
-		want = c->cells[i].refs > 0;
-		if (c->cells[i].holds > want) {
-			surplus = c->cells[i].holds - want;
-			c->cells[i].holds = want;
-			if (c->cells[i].type != FRAME_DATA && (rc = release_children(c, i, surplus)))
+		cell = &c->cells[i];
+		cell->queued = false;
+		if (cell->counted && cell->refs <= 0) {
+			cell->counted = false;
+			if (cell->type != FRAME_DATA && (rc = add_children(c, i, -1)) && !is_damage(rc))
 				return rc;
 		}
 		if (c->cells[i].refs < 0 || c->cells[i].uses < 0)

@@ -36,7 +36,7 @@ struct counts_cell {
 	struct name id;
 	int64_t refs, uses;
 	uint32_t copies;                /* first copy; COUNTS_NONE when there is none */
-	uint32_t holds;                 /* nodes: copies whose children are counted */
+	bool counted;                   /* nodes: the children have this one's reference */
 	uint8_t type;
 	bool known;                     /* a table has a row for it */
 	bool queued;
@@ -64,11 +64,19 @@ struct counts {
 void counts_init(struct counts *c, struct repo *r, struct index *ix, struct reader *rd);
 void counts_clear(struct counts *c);
 
-/* Add every row, frame and pack of a segment. */
+/* Add every chunk placed, frame, pack and base use of a segment.  References come from the roots: counts_acquire. */
 int counts_absorb(struct counts *c, struct index_file *segment) __attribute__((warn_unused_result));
 
 /* Add n (1 or -1) to the references of a root tree. */
 int counts_root(struct counts *c, const struct name *root, int n) __attribute__((warn_unused_result));
+
+/*
+ * Before anything is released: every node that has references and is not counted yet gives one to each distinct child, and so
+ * downward.  Reads the nodes stored since the last settle, no others.
+ * Errors: ERR_CORRUPT, ERR_AUTH, ERR_ABSENT  such a node cannot be read.  Without its children's counts they would be collected:
+ *         nothing may be published then.
+ */
+int counts_acquire(struct counts *c) __attribute__((warn_unused_result));
 
 /* Follow zeros and surplus copies.  ERR_CORRUPT when a count falls below zero: nothing may be published then.
  * Cost: reads each dead node once, and the frames of dead delta blocks. */

@@ -6,6 +6,7 @@
  */
 #include "store/index.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,15 @@ struct index {
 	size_t pack_count, pack_cap;
 	uint32_t *hash;                 /* pack name -> number + 1, open addressing */
 	size_t hash_size;
+	uint8_t *there;                 /* enum pack_there by number */
+	size_t there_cap;
+};
+
+enum pack_there { PACK_UNKNOWN, PACK_THERE, PACK_GONE };
+
+struct copy {
+	struct view_file *file;         /* NULL: none */
+	struct indexfile_row row;
 };
 
 /* ------------------------------------------------------------------------------------------------- loading */
@@ -173,6 +183,7 @@ index_free(struct index *ix)
 		free(ix->file);
 		free(ix->packs);
 		free(ix->hash);
+		free(ix->there);
 		free(ix);
 	}
 	return NULL;
@@ -226,6 +237,29 @@ index_pack_number(struct index *ix, const struct name *name, uint32_t *no)
 	return OK;
 }
 
+int
+index_pack_there(struct index *ix, uint32_t no)
+{
+	char path[128], hex[NAME_HEX];
+	size_t old = ix->there_cap;
+	uint64_t size;
+	int rc;
+
+	if ((rc = mem_grow((void **)&ix->there, &ix->there_cap, no + 1u, 1)))
+		return rc;
+	if (ix->there_cap > old)
+		memset(ix->there + old, PACK_UNKNOWN, ix->there_cap - old);
+	if (ix->there[no] == PACK_UNKNOWN) {
+		name_hex(&ix->packs[no], hex);
+		snprintf(path, sizeof(path), "packs/%.2s/%s", hex, hex);
+		rc = io_stat(ix->repo->io, path, &size);
+		if (rc && rc != ERR_ABSENT)
+			return rc;
+		ix->there[no] = rc ? PACK_GONE : PACK_THERE;
+	}
+	return ix->there[no] == PACK_THERE ? FOUND : OK;
+}
+
 /* -------------------------------------------------------------------------------------------------- searching */
 
 static int
@@ -249,36 +283,58 @@ place_of(struct index *ix, struct view_file *v, const struct indexfile_row *row,
 	return OK;
 }
 
+/* FOUND or OK. */
+static int
+copy_there(struct index *ix, const struct copy *c)
+{
+	struct index_place p;
+	int rc = place_of(ix, c->file, &c->row, &p);
+
+	return rc ? rc : index_pack_there(ix, p.pack_no);
+}
+
+/* Of two copies one whose pack is there; then the less deep (CH-3); then the newer. */
+static int
+choose(struct index *ix, struct copy *best, const struct copy *other)
+{
+	int a = copy_there(ix, best), b = copy_there(ix, other);
+
+	if (a < 0 || b < 0)
+		return a < 0 ? a : b;
+	if (a == b ? other->row.depth <= best->row.depth : b == FOUND)
+		*best = *other;
+	return OK;
+}
+
 int
 index_find(struct index *ix, const struct name *id, struct index_place *place, bool *reusable)
 {
-	struct indexfile_row row, best = { 0 };
-	struct view_file *where = NULL;
+	struct copy best = { 0 }, it;
 	bool settled = false, reuse = false;
 	int rc;
 
 	for (size_t i = 0; i < ix->file_count; i++) {
 		if (i < ix->table_count && settled)
 			continue;               /* an older table: hidden */
-		if ((rc = index_file_find(ix->file[i].f, id, &row)) < 0)
+		it.file = &ix->file[i];
+		if ((rc = index_file_find(it.file->f, id, &it.row)) < 0)
 			return rc;
 		if (rc != FOUND)
 			continue;
 		settled = true;
-		if (row.frame == INDEXFILE_NO_FRAME)
+		if (it.row.frame == INDEXFILE_NO_FRAME)
 			continue;
-		reuse = reuse || i >= ix->table_count || row.type == 'D' || row.refs > 0;
-		/* Of equals the newest: it was stored because somebody missed the other one's pack. */
-		if (!where || row.depth <= best.depth) {
-			where = &ix->file[i];
-			best = row;
-		}
+		reuse = reuse || i >= ix->table_count || it.row.type == 'D' || it.row.refs > 0;
+		if (!best.file)
+			best = it;
+		else if ((rc = choose(ix, &best, &it)))
+			return rc;
 	}
 	if (reusable)
 		*reusable = reuse;
-	if (!where)
+	if (!best.file)
 		return OK;
-	rc = place_of(ix, where, &best, place);
+	rc = place_of(ix, best.file, &best.row, place);
 	return rc ? rc : FOUND;
 }
 

@@ -26,7 +26,8 @@ int index_load(struct repo *r, struct index **out) __attribute__((warn_unused_re
 struct index *index_free(struct index *ix);
 
 /*
- * The least deep copy of a chunk (CH-3): FOUND, OK (not there), or an error.
+ * A copy of a chunk: FOUND, OK (not there), or an error.  Of several, one whose pack is there; then the least deep (CH-3); then the
+ * newest.
  * reusable (may be NULL): whether a session may name it without storing it (IX-8).
  */
 int index_find(struct index *ix, const struct name *id, struct index_place *place, bool *reusable)
@@ -37,6 +38,9 @@ int index_add_segment(struct index *ix, const char *path) __attribute__((warn_un
 
 /* The number of a pack, given now if it has none. */
 int index_pack_number(struct index *ix, const struct name *name, uint32_t *no) __attribute__((warn_unused_result));
+
+/* Is this pack on the disk?  FOUND or OK.  Cost: one look per pack and index object. */
+int index_pack_there(struct index *ix, uint32_t no) __attribute__((warn_unused_result));
 
 /* Number of packs that have been numbered so far. */
 uint32_t index_pack_count(const struct index *ix);

@@ -164,6 +164,7 @@ pack_begin(struct packer *p, uint32_t kind, struct pack **out)
 out:
 	if (rc) {
 		packout_discard(&o->file);
+		packout_clear(&o->file);
 		free(o);
 		o = NULL;
 	}

@@ -1,7 +1,7 @@
 /*
- * session: chunks and counts of one writer between two publications.
+ * session: the chunks of one writer between two publications.
  *
- * rows[] holds one row per id met since the last part: what was stored (placed) and what only gained references.  A part is
+ * rows[] holds one row per id stored since the last part (placed), and one per base that gained uses.  A part is
  * published in the order of PB-2; afterwards the segment is part of the index view and rows[] begins anew.
  */
 #include "store/session.h"
@@ -31,11 +31,8 @@
 
 struct row {
 	struct indexfile_row r;         /* frame: the packer's number until the part is published */
-	uint32_t mark;                  /* serial of the node that counted it last: children count once per node */
 	bool placed;
 };
-
-enum pack_there { PACK_UNKNOWN, PACK_THERE, PACK_GONE };
 
 struct session {
 	struct repo *repo;
@@ -49,9 +46,6 @@ struct session {
 	size_t row_count, row_cap;
 	uint32_t *hash;                 /* row index + 1 */
 	size_t hash_size;
-	uint32_t serial;
-	uint8_t *there;                 /* enum pack_there by pack number */
-	size_t there_cap;
 	uint64_t part_start;            /* packer_bytes when this part began */
 	uint64_t segment_bytes;
 	struct session_stats stats;
@@ -178,7 +172,6 @@ session_free(struct session *s)
 		(void)!io_lock(s->repo->io, IO_UNLOCKED, false);
 	free(s->rows);
 	free(s->hash);
-	free(s->there);
 	free(s);
 	return NULL;
 }
@@ -209,31 +202,7 @@ session_stats(const struct session *s)
 
 /* ------------------------------------------------------------------------------------------------------- looking */
 
-/* A hit counts only if its pack is there: one look per pack. */
-static int
-pack_there(struct session *s, const struct index_place *p)
-{
-	char path[128], hex[NAME_HEX];
-	size_t old = s->there_cap;
-	uint64_t size;
-	int rc;
-
-	if ((rc = mem_grow((void **)&s->there, &s->there_cap, p->pack_no + 1u, 1)))
-		return rc;
-	if (s->there_cap > old)
-		memset(s->there + old, PACK_UNKNOWN, s->there_cap - old);
-	if (s->there[p->pack_no] == PACK_UNKNOWN) {
-		name_hex(&p->pack_name, hex);
-		snprintf(path, sizeof(path), "packs/%.2s/%s", hex, hex);
-		rc = io_stat(s->repo->io, path, &size);
-		if (rc && rc != ERR_ABSENT)
-			return rc;
-		s->there[p->pack_no] = rc ? PACK_GONE : PACK_THERE;
-	}
-	return s->there[p->pack_no] == PACK_THERE ? FOUND : OK;
-}
-
-/* session_has; *gone: the index has a copy, but not the disk. */
+/* A hit counts only if its pack is there.  *gone: the index has copies, but not the disk. */
 static int
 look(struct session *s, const struct name *id, bool *gone)
 {
@@ -248,7 +217,7 @@ look(struct session *s, const struct name *id, bool *gone)
 	rc = index_find(s->index, id, &place, &reusable);
 	if (rc != FOUND)
 		return rc;
-	if ((rc = pack_there(s, &place)) < 0)
+	if ((rc = index_pack_there(s->index, place.pack_no)) < 0)
 		return rc;
 	*gone = rc == OK;
 	return reusable ? rc : OK;
@@ -260,23 +229,6 @@ session_has(struct session *s, const struct name *id)
 	bool gone;
 
 	return look(s, id, &gone);
-}
-
-/* ------------------------------------------------------------------------------------------------------ counting */
-
-/* A child counts once per node. */
-static int
-count_child(void *arg, const struct name *id, uint8_t type)
-{
-	struct session *s = arg;
-	struct row *row;
-	int rc = row_get(s, id, type, &row);
-
-	if (rc == OK && row->mark != s->serial) {
-		row->mark = s->serial;
-		row->r.refs++;
-	}
-	return rc;
 }
 
 /* ------------------------------------------------------------------------------------------------------- storing */
@@ -304,6 +256,15 @@ get_base(struct session *s, uint8_t type, const struct name *id, struct packer_b
 }
 
 static int
+child_ok(void *arg, const struct name *id, uint8_t type)
+{
+	(void)arg;
+	(void)id;
+	(void)type;
+	return OK;
+}
+
+static int
 store(struct session *s, uint8_t type, const struct name *id, const void *p, size_t len, const struct name *base)
 {
 	struct packer_base b;
@@ -313,6 +274,9 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 	bool use = false;
 	int rc;
 
+	/* A node that does not decode could never be counted. */
+	if (type != FRAME_DATA && (rc = children_each(type, p, len, child_ok, NULL)))
+		return rc;
 	if ((rc = row_get(s, id, type, &row)))
 		return rc;
 	n = (uint32_t)(row - s->rows);
@@ -331,10 +295,7 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 	}
 	s->stats.chunks_new++;
 	s->stats.bytes_new += len;
-	if (type == FRAME_DATA)
-		return OK;
-	s->serial++;
-	return children_each(type, p, len, count_child, s);
+	return OK;
 }
 
 int
@@ -361,7 +322,7 @@ session_put_named(struct session *s, uint8_t type, const void *p, size_t len, co
 		return rc;
 	if (was_new)
 		*was_new = true;
-	/* A copy without a base is at least as good as the one that is gone: readers will take it (CH-3). */
+	/* Should what is gone come back, a copy without a base is no deeper, and part of no circle. */
 	if (gone || (base && name_cmp(base, id) == 0))
 		base = NULL;
 	return store(s, type, id, p, len, base);

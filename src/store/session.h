@@ -1,6 +1,6 @@
 /*
- * session: one writer of the repository (SPEC §11): chunks go in, each stored once; what they reference is counted; packs,
- * segment and record are published in the order of PB-2.
+ * session: one writer of the repository (SPEC §11): chunks go in, each stored once; packs, segment and record are published in
+ * the order of PB-2.  References are counted by the next settle, from the nodes themselves.
  */
 #ifndef STORE_SESSION_H
 #define STORE_SESSION_H
@@ -33,8 +33,8 @@ const struct name_sid *session_sid(const struct session *s);
 const struct session_stats *session_stats(const struct session *s);
 
 /*
- * Store a chunk unless it is there; *id is its name.  Nodes (L, T) are decoded to count their children, which must have been put
- * before.  base: a chunk of the same type published before the session, whose plaintext is likely to resemble it, or NULL.
+ * Store a chunk unless it is there; *id is its name.  The children of a node (L, T) must have been
+ * put before it.  base: a chunk of the same type published before the session, whose plaintext is likely to resemble it, or NULL.
  * was_new may be NULL.
  */
 int session_put(struct session *s, uint8_t type, const void *p, size_t len, const struct name *base, struct name *id, bool *was_new)

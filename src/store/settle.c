@@ -7,6 +7,7 @@
  */
 #include "store/settle.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,15 +107,39 @@ count_segments(struct counts *c, struct removes *dead, struct settle_stats *stat
 	return OK;
 }
 
+/* A record in snapshots/ is not forgotten, whatever else there is: where a rename is a link and an unlink, a crash may have come
+ * between them. */
+static int
+is_forgotten(struct repo *r, const struct name_sid *sid, struct snapshots_item *it, bool *yes)
+{
+	char path[64], hex[NAME_SID_HEX];
+	uint64_t size;
+	int rc;
+
+	name_sid_hex(sid, hex);
+	snprintf(path, sizeof(path), "snapshots/%s", hex);
+	rc = io_stat(r->io, path, &size);
+	*yes = rc == ERR_ABSENT;
+	if (!*yes)
+		return rc;
+	rc = snapshots_read(r, true, sid, it);
+	*yes = rc == OK;
+	return rc == ERR_ABSENT ? OK : rc;
+}
+
+/* Whoever chose the sids had no lock yet: what is not in forgotten/ now was brought back, or collected by somebody else. */
 static int
 count_collected(struct counts *c, const struct graves *g, struct removes *dead, struct settle_stats *stats)
 {
 	struct snapshots_item it;
+	bool yes;
 	int rc;
 
 	for (size_t i = 0; i < g->count; i++) {
-		if ((rc = snapshots_read(c->repo, true, &g->p[i], &it)))
+		if ((rc = is_forgotten(c->repo, &g->p[i], &it, &yes)))
 			return rc;
+		if (!yes)
+			continue;
 		rc = counts_root(c, &it.rec.root, -1);
 		snapshots_item_clear(&it);
 		if (rc || (rc = removes_add(dead, INDEXFILE_DEAD_RECORD, g->p[i].b, NAME_SID_LEN, 0)))
@@ -171,6 +196,7 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	if ((rc = reader_new(r, ix, READER_CACHE, &c.reader)) ||
 	    (rc = count_segments(&c, &dead, stats)) ||
 	    (rc = count_collected(&c, step->collect, &dead, stats)) ||
+	    (rc = counts_acquire(&c)) ||
 	    (rc = counts_cascade(&c)))
 		goto out;
 	if (step->policy && (rc = rewrite_run(&c, step->policy, &stats->rewrite, &rw)))
@@ -180,6 +206,8 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	if ((rc = dead_packs(&c, &dead, stats)))
 		goto out;
 	qsort(dead.p, dead.count, sizeof(*dead.p), removes_cmp);
+	for (size_t i = 1; i < dead.count; i++)
+		assert(removes_cmp(&dead.p[i - 1], &dead.p[i]) < 0);
 	if ((rc = write_head(&c, &dead, rw, number)))
 		goto out;
 	rc = FOUND;
@@ -354,6 +382,7 @@ settle_preview(struct repo *r, const struct name_sid *sids, size_t count, struct
 	/* What dies without these snapshots, and what with them: garbage of others is not theirs. */
 	if ((rc = reader_new(r, ix, READER_CACHE, &c.reader)) ||
 	    (rc = count_segments(&c, &dead, &ignored)) ||
+	    (rc = counts_acquire(&c)) ||
 	    (rc = counts_cascade(&c)))
 		goto out;
 	dead_bytes(&c, &before);

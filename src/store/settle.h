@@ -16,7 +16,8 @@ struct settle_stats {
 
 /*
  * Take the exclusive lock, sweep, sum, follow zeros, publish the next head, sweep.
- * collect: sids of forgotten snapshots to collect (records in forgotten/).  wait: wait for the lock, else ERR_LOCKED.
+ * collect: sids of forgotten snapshots to collect, each once; those that are not in forgotten/ (any more) are passed over.
+ * wait: wait for the lock, else ERR_LOCKED.
  * With nothing to do no head is written.
  */
 int settle_run(struct repo *r, const struct name_sid *collect, size_t collect_count, bool wait, struct settle_stats *stats)

@@ -163,7 +163,10 @@ tree_open(struct reader *rd, const struct name *tree_id, struct tree_dir **out)
 		return rc;
 	d->rd = rd;
 	d->depth = 1;
-	rc = level_load(d, &d->level[0], tree_id);
+	/* Nothing of a bad node is given out (TN-1). */
+	if ((rc = level_load(d, &d->level[0], tree_id)) == OK)
+		rc = node_context(err_verdict(treenode_check(d->level[0].mem.p,
+		    d->level[0].mem.len), "directory node"), tree_id);
 	*out = rc ? tree_close(d) : d;
 	return rc;
 }

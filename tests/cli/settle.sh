@@ -45,4 +45,15 @@ snap "$T/src"
 equal "what the first snapshot has is found in the tables" "$(find "$T/repo/packs" -type f -newer "$T/new" | wc -l)" \
 	"$(find "$T/repo/packs" -type f -newer "$T/new" -size -100k | wc -l)"
 atmost "bytes stored" $(($(repo_bytes) - before)) 40000
+
+# A forgotten snapshot is the same record under another directory: hidden, whole, and back by a rename (SR-3, PB-10).
+mv "$T/repo/snapshots/$first" "$T/repo/forgotten/$first"
+v restore "$first" --target "$T/no"
+exits 1 "a forgotten snapshot is hidden"
+must list --forgotten
+is "list --forgotten shows it" grep -q "${first:0:8}" "$T/out"
+checked "counts with a forgotten snapshot"
+mv "$T/repo/forgotten/$first" "$T/repo/snapshots/$first"
+must restore "$first:$T/src" --target "$T/old2"
+is "it comes back whole" diff -r "$T/then" "$T/old2"
 finish

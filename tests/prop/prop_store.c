@@ -72,6 +72,7 @@ struct run {
 	size_t count;
 	char step[400];
 	char why[600];
+	bool crashed;                   /* the last step was cut short */
 	uint64_t deltas, hollow, crashes, settles, moved, rebased;
 };
 
@@ -433,12 +434,12 @@ check(struct run *u, enum support_recount how)
 /* ---------------------------------------------------------------------------------------------------- steps */
 
 static bool
-step_snapshot(struct run *u)
+step_snapshot(struct run *u, bool changed)
 {
 	struct writer w;
 	bool ok;
 
-	for (uint32_t n = below(u, 6); n > 0; n--)
+	for (uint32_t n = below(u, 6); changed && n > 0; n--)
 		mutate(u);
 	ok = writer_begin(u, &w);
 	say(u, "snapshot%s", w.parts ? " in parts" : "");
@@ -669,6 +670,7 @@ crash(struct run *u, size_t from)
 	bool killed = below(u, 3) == 0;
 
 	u->crashes++;
+	u->crashed = true;
 	if (killed) {
 		say(u, "; killed at %zu of %zu", n - from, end - from);
 		d = support_disk_kill(u->d, n);
@@ -708,11 +710,17 @@ step(struct run *u)
 	}
 	if (u->count > SNAPS - 3)
 		return true;
-	ok = kind < 35 ? step_snapshot(u) : kind < 45 ? step_twins(u) : kind < 52 ? step_abandon(u) :
+	/* After a crash often the same again, or what clears up: the narrow ways to lose something begin so. */
+	if (u->crashed && kind % 3 == 0)
+		kind = 100;
+	else if (u->crashed && kind % 3 == 1)
+		kind = 99;
+	u->crashed = false;
+	ok = kind == 100 || kind < 35 ? step_snapshot(u, kind < 100) : kind < 45 ? step_twins(u) : kind < 52 ? step_abandon(u) :
 	    kind < 68 ? step_forget(u, HERE) : kind < 72 ? step_forget(u, FORGOTTEN) : step_settle(u);
-	if (ok && below(u, 4) == 0)
+	if (ok && below(u, 5) < 2)
 		return crash(u, from);
-	if (ok && kind >= 72)
+	if (ok && kind >= 72 && kind < 100)
 		return check(u, SUPPORT_RECOUNT_EXACT);
 	return ok;
 }
@@ -734,6 +742,7 @@ sequence(struct run *u, uint64_t seed)
 	u->state = seed;
 	u->count = 0;
 	u->why[0] = 0;
+	u->crashed = false;
 	memset(&u->now, 0, sizeof(u->now));
 	for (size_t d = 0; d < DIRS; d++)
 		for (size_t i = 0; i < FILES; i++)

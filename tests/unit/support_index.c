@@ -175,6 +175,8 @@ frames_check(const struct index *x)
 static int
 row_check(const struct index *x, const struct indexfile_row *r)
 {
+	if (x->h.kind == INDEXFILE_SEGMENT && r->refs)
+		return fail(ERR_CORRUPT, "a segment counts references");
 	struct indexfile_frame f;
 
 	if (r->frame == INDEXFILE_NO_FRAME)

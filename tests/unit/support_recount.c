@@ -242,20 +242,28 @@ place_one(struct recount *c, uint32_t i)
 	return true;
 }
 
+/* The distinct children of a node. */
+static bool
+children_of(struct recount *c, const struct cell *cell, struct children *k)
+{
+	const uint8_t *p;
+	size_t len;
+
+	if (!well(c, reader_get(c->rd, &cell->id, cell->type, &p, &len), "I1"))
+		return false;
+	return cell->type == FRAME_LIST ? list_children(c, p, len, k) : tree_children(c, p, len, k);
+}
+
 static bool
 expand_one(struct recount *c, uint32_t i)
 {
 	struct children k = { 0 };
-	const uint8_t *p;
-	size_t len;
 	bool ok;
 
 	c->truth.p[i].expanded = true;
 	if (c->truth.p[i].type == FRAME_DATA)
 		return true;
-	if (!well(c, reader_get(c->rd, &c->truth.p[i].id, c->truth.p[i].type, &p, &len), "I1"))
-		return false;
-	ok = c->truth.p[i].type == FRAME_LIST ? list_children(c, p, len, &k) : tree_children(c, p, len, &k);
+	ok = children_of(c, &c->truth.p[i], &k);
 	for (size_t n = 0; n < k.count; n++)
 		meet(c, &k.p[n].id, k.p[n].type, false);
 	free(k.p);
@@ -374,6 +382,7 @@ read_table(struct recount *c, struct index_file *f)
 		cell->placed = row.frame != INDEXFILE_NO_FRAME;
 		cell->refs = row.refs;
 		cell->uses = row.uses;
+		cell->expanded = row.refs > 0;
 	}
 	return read_tables_of(c, f);
 }
@@ -398,13 +407,38 @@ read_segment(struct recount *c, struct index_file *f)
 		if (!well(c, index_file_row(f, i, &row), "index"))
 			return false;
 		cell = cell_get(&c->index, &row.id, row.type);
-		cell->refs += row.refs;
+		if (row.refs)
+			return wrong(c, "a segment counts references");
 		cell->uses += row.uses;
 		cell->placed = cell->placed || row.frame != INDEXFILE_NO_FRAME;
 	}
 	if (h->flags & INDEXFILE_LAST_PART && (is_record(&c->here, &h->sid) || is_record(&c->forgotten, &h->sid)))
 		cell_get(&c->index, &h->root, FRAME_TREE)->refs++;
 	return read_tables_of(c, f);
+}
+
+/* PB-6: what new roots reach and no table has counted gives its references now. */
+static bool
+acquire(struct recount *c)
+{
+	bool again = true;
+
+	while (again) {
+		again = false;
+		for (uint32_t i = 0; i < c->index.count; i++) {
+			struct children k = { 0 };
+
+			if (c->index.p[i].type == FRAME_DATA || c->index.p[i].expanded || !c->index.p[i].refs)
+				continue;
+			c->index.p[i].expanded = again = true;
+			if (!children_of(c, &c->index.p[i], &k))
+				return false;
+			for (size_t n = 0; n < k.count; n++)
+				cell_get(&c->index, &k.p[n].id, k.p[n].type)->refs++;
+			free(k.p);
+		}
+	}
+	return true;
 }
 
 static bool
@@ -416,7 +450,7 @@ read_index(struct recount *c)
 	for (size_t i = 0; i < index_segment_count(c->ix); i++)
 		if (!read_segment(c, index_segment_at(c->ix, i)))
 			return false;
-	return true;
+	return acquire(c);
 }
 
 /* ----------------------------------------------------------------------------------------------- comparing */

@@ -9,7 +9,7 @@
 /* The master key of all of them. */
 extern const uint8_t support_store_master[32];
 
-/* Make a repository that opens with a fixed key file; open it, as one more process.  Owns: *out: repo_close, before the disk. */
+/* Make a repository of small chunks that opens with a fixed key file; open it, as one more process.  Owns: *out: repo_close, before the disk. */
 int support_store_init(struct support_disk *d, struct repo **out) __attribute__((warn_unused_result));
 int support_store_open(struct support_disk *d, struct repo **out) __attribute__((warn_unused_result));
 

@@ -52,7 +52,7 @@ short_lengths_agree(void **state)
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)next_random(&s);
 	memcpy(key, data + 100, 32);
-	for (size_t len = 1; len + 17 < sizeof(data); len++) {
+	for (size_t len = 1; len + 33 < sizeof(data); len++) {
 		size_t count = 1 + len % 17;
 
 		for (size_t i = 0; i < count; i++)
