@@ -460,7 +460,7 @@ out:
 /* ------------------------------------------------------------------------------------------------------ the whole */
 
 static int
-run(struct rewrite *rw)
+choose_packs(struct rewrite *rw)
 {
 	int rc;
 
@@ -474,6 +474,30 @@ run(struct rewrite *rw)
 		choose_dead(rw);
 	if (!rw->stats->more)
 		choose_small(rw);
+	return OK;
+}
+
+int
+rewrite_wanted(struct repo *r, struct index *ix, const struct rewrite_policy *policy, struct rewrite_stats *stats)
+{
+	struct counts c;
+	struct rewrite rw = { .c = &c, .policy = policy, .stats = stats };
+	int rc;
+
+	counts_init(&c, r, ix, NULL);
+	rc = choose_packs(&rw);
+	stats->more = false;
+	free(rw.cand);
+	return rc ? rc : rw.total ? FOUND : OK;
+}
+
+static int
+run(struct rewrite *rw)
+{
+	int rc;
+
+	if ((rc = choose_packs(rw)))
+		return rc;
 	for (size_t i = 0; i < rw->cand_count; i++)
 		if (rw->cand[i].chosen && (rc = gather_pack(rw, &rw->cand[i].row)))
 			return rc;

@@ -34,6 +34,13 @@ struct rewrite_stats {
 struct rewrite;
 
 /*
+ * Would the policy move anything, as the tables are?  FOUND or OK; sets stats->pack_bytes.  So a prune with nothing to rewrite does
+ * not sync and sweep a second time.
+ */
+int rewrite_wanted(struct repo *r, struct index *ix, const struct rewrite_policy *policy, struct rewrite_stats *stats)
+    __attribute__((warn_unused_result));
+
+/*
  * Choose and move; new packs are complete and synced under tmp/, and c counts as if they had been published.
  * *out is NULL when there is nothing to move.  Owns: *out: rewrite_free, which removes what was not published.
  * Cost: one row of 64 bytes read for each pack; then what is moved, read and written once.

@@ -264,6 +264,9 @@ settle_locked(struct repo *r, const struct settle_prune *o, struct settle_step *
 
 	if ((rc = index_load(r, &ix)))
 		return rc;
+	if (step->policy && index_segment_count(ix) == 0 &&
+	    (rc = rewrite_wanted(r, ix, step->policy, &stats->rewrite)) != FOUND)
+		goto out;
 	if ((rc = sweep_run(r, ix, true, &stats->bytes_freed)) || (o && (rc = gather_collected(r, o, step->collect))))
 		goto out;
 	stats->head = index_head_number(ix);
