@@ -15,7 +15,7 @@ CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins reader repo \
 	reserve rewrite session settle snapshots sweep tree
 SOURCE = filter tags
-OPS = cat diff entry filebuild find forget inodes links listing owners place prune readfile refill restore retention scan \
+OPS = cat diff entry filebuild find forget home inodes links listing owners place prune readfile refill restore retention scan \
 	select snapshot stats treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_snapshot cmd_stats cmd_undelete cmd_version keep reclaim record report secret
@@ -28,8 +28,8 @@ SUPPORT = support_index support_io support_open support_recount support_store su
 PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
-CLI = nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace json keys locks lsfinddiff reader \
-	prune select settle soak stdin
+CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace json keys locks \
+	lsfinddiff reader prune select settle soak stdin
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)

@@ -5,6 +5,8 @@ Many snapshots of a small changing tree with a database: what forgetting costs, 
 
 - varve: N snapshots (default 10,000) are made one by one by the program itself.  On a copy of the repository at a tenth of them, and at
   the end: forget + prune of one (median of several); what it read (strace); then a random tenth; then a policy.
+- A year of hourly snapshots (--hours, default 8,760), pruned every day by the policy: index files, size against a fresh repository that
+  holds the same snapshots, list.
 - restic and borg, where installed: the same with `--compare` snapshots (default 100), as they make them much more slowly.
 - Wall-clock seconds; prune runs with its defaults.  Figures are printed as Markdown.
 """
@@ -167,6 +169,33 @@ def varve(args, work, tree):
         len(json.loads(out)), after / 1e6, index_files(at), 1e3 * opening))
 
 
+def year(args, work, tree):
+    v = Varve(work, "year")
+    v.run("init", "--key-file", work + "/key-year")
+    v.env["VARVE_KEY_FILE"] = work + "/key-year"
+    start, most, prunes = time.time() - args.hours * 3600, 0, []
+    for n in range(args.hours):
+        tree.step()
+        v.run("snapshot", "--time", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start + n * 3600)), tree.path)
+        most = max(most, index_files(v))
+        if n % 24 == 23:
+            prunes.append(v.run("prune", *POLICY)[0])
+    v.run("prune", *POLICY)
+    opening, out = v.run("list", "--json")
+    fresh, kept = Varve(work, "fresh"), json.loads(out)
+    fresh.run("init", "--key-file", work + "/key-fresh")
+    fresh.env["VARVE_KEY_FILE"] = work + "/key-fresh"
+    for s in kept:
+        shutil.rmtree(tree.path)
+        v.run("restore", s["id"] + ":" + tree.path, "--target", tree.path)
+        fresh.run("snapshot", "--time", s["time"], tree.path)
+    fresh.run("prune")
+    a, b = size(v.repo), size(fresh.repo)
+    print("\n%d hourly snapshots, pruned every day: %d stay, at most %d index files, list %.1f ms, prune %.0f ms (median), %.1f MB; a fresh "
+        "repository of the same snapshots has %.1f MB: %.2f times." % (args.hours, len(kept), most, 1e3 * opening,
+        1e3 * statistics.median(prunes), a / 1e6, b / 1e6, a / b))
+
+
 def other(name, args, work, tree):
     program = shutil.which(name)
     if not program:
@@ -203,12 +232,16 @@ def main():
     p.add_argument("--work")
     p.add_argument("--snapshots", type=int, default=10000)
     p.add_argument("--compare", type=int, default=100)
+    p.add_argument("--hours", type=int, default=8760)
     p.add_argument("--runs", type=int, default=5)
     args = p.parse_args()
     work = tempfile.mkdtemp(prefix="varve-retention-", dir=args.work)
     try:
         print("| snapshots | made in | repository | index files | forget | prune | both | others wait |\n|---|---|---|---|---|---|---|---|")
-        varve(args, work, Tree(work + "/tree"))
+        if args.snapshots:
+            varve(args, work, Tree(work + "/tree"))
+        if args.hours:
+            year(args, work, Tree(work + "/tree-year"))
         if args.compare:
             print("\n| | snapshots | made in | repository | forget | prune | both |\n|---|---|---|---|---|---|---|")
             for name in ("restic", "borg"):

@@ -255,6 +255,8 @@ snapshot(struct context *ctx, struct snapshot_cmd *c)
 		summary_json(c, &res);
 	else
 		summary_text(c, &res);
+	if (res.settle_rc)
+		report_talk(c->rp, "warning: the snapshot is safe, but folding the index failed: %s", res.settle_note);
 	if (c->prune_after && (rc2 = prune_after(ctx, c, &res)))
 		return rc2;
 	if (rc == ERR_PARTIAL)

@@ -333,6 +333,30 @@ file_same(struct place *p, struct spot *s, int *fd)
 	    refill_same(&p->content, e, *fd, s->st.size) : OK;
 }
 
+/*
+ * Would an inode that somebody else made become root's, or setuid?  He may
+ * hold it open or mapped, and write to it afterwards: it gets a new one.
+ */
+static bool
+gains_power(struct place *p, const struct spot *s, int fd)
+{
+	struct target_meta want;
+	struct treenode_xattr x;
+	struct cursor c;
+
+	if (!p->root)
+		return false;
+	place_meta(p, s->e, &want);
+	if (s->st.uid != want.uid || s->st.gid != want.gid ||
+	    (want.mode & ~s->st.mode & (S_ISUID | S_ISGID)) != 0)
+		return true;
+	cursor_init(&c, want.xattrs, want.xattrs_len);
+	while (want.xattrs_len && treenode_xattr_next(&c, &x))
+		if (x.name_len > 9 && memcmp(x.name, "security.", 9) == 0)
+			return meta_differs(p, s, fd);
+	return false;
+}
+
 static int
 place_file(struct place *p, struct spot *s)
 {
@@ -346,6 +370,8 @@ place_file(struct place *p, struct spot *s)
 	rc = file_same(p, s, &fd);
 	/* Another name's metadata must not change through this one. */
 	if (rc == FOUND && shared && meta_differs(p, s, fd))
+		rc = OK;
+	if (rc == FOUND && gains_power(p, s, fd))
 		rc = OK;
 	if (rc == FOUND)
 		rc = keep(p, s, fd);

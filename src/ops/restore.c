@@ -16,8 +16,7 @@
  * 4. Of directories that are only passed through (implied ones, and those
  *    above chosen paths) nothing is removed and no metadata changed.
  *
- * With --verify the same walk is done a second time, opening and comparing
- * only.
+ * With --verify the same walk is done again, opening and comparing only.
  */
 #include "ops/restore.h"
 
@@ -26,6 +25,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "ops/home.h"
 #include "ops/place.h"
 #include "source/filter.h"
 #include "store/tree.h"
@@ -54,6 +54,7 @@ struct walk {
 	struct place p;
 	const struct restore_options *o;
 	struct reader *rd;
+	struct home home;
 	struct level *levels;
 	size_t depth, cap;
 	char **chosen;                  /* relative to the target: "a/b" */
@@ -67,7 +68,6 @@ struct walk {
 
 enum choice { CHOICE_NO, CHOICE_WAY, CHOICE_ALL };
 
-/* Is the path at hand one of the chosen ones, or on the way to one? */
 static enum choice
 choose(const struct walk *w)
 {
@@ -182,7 +182,12 @@ dir_open(struct walk *w, const struct level *up, const char *name,
 		there = rc == OK;
 		if (rc && rc != ERR_ABSENT)
 			return rc;
+		if (there && home_is(&w->home, &l->st))
+			return AT_END;
 	}
+	if (there && l->implied && S_ISLNK(l->st.mode))
+		return fail(ERR_FAILED, "a symbolic link is in the way; "
+		    "restore SNAP:PATH to where it leads");
 	if (there && !S_ISDIR(l->st.mode)) {
 		if (!place_may_replace(&w->p, &l->e, &l->st))
 			return AT_END;
@@ -259,8 +264,9 @@ delete_one(struct walk *w, const struct level *l, const char *name)
 		return rc == ERR_ABSENT ? OK : place_problem(p, rc);
 	if ((rc = place_push(p, name, strlen(name), &old)))
 		return rc;
-	if (w->o->filter && filter_excludes(w->o->filter, place_path(p), 0,
-	    S_ISDIR(st.mode)))
+	if (home_is(&w->home, &st) || (w->o->filter &&
+	    filter_excludes(w->o->filter, place_path(p), 0,
+	    S_ISDIR(st.mode))))
 		goto out;
 	if (w->o->dry_run)
 		p->res->deleted++;
@@ -579,6 +585,7 @@ prepare(struct walk *w, struct repo *r, const struct snapshots_item *snap)
 	const struct restore_options *o = w->o;
 	int rc;
 
+	home_find(&w->home, r);
 	w->p.o = o;
 	w->p.root_fd = -1;
 	w->p.uid = target_user();
@@ -617,6 +624,9 @@ run(struct walk *w)
 	    &w->p.root_fd, &made);
 	if (rc)
 		return rc;
+	if (w->p.root_fd >= 0 && (rc = home_above(&w->home, w->p.root_fd)))
+		return rc < 0 ? rc : fail(ERR_USAGE, "the target '%s' lies in the "
+		    "repository itself", o->target);
 	if ((rc = walk_all(w, made)) || (rc = place_lock(&w->p)) ||
 	    !o->verify || o->dry_run)
 		return rc;

@@ -50,6 +50,7 @@ int
 scan_init(struct scan *sc, struct repo *r, struct session *s, const struct snapshot_options *o)
 {
 	*sc = (struct scan){ .repo = r, .s = s, .o = o };
+	home_find(&sc->home, r);
 	return readfile_init(&sc->file, r, s, !o->paranoid && !r->keys->public_slot);
 }
 
@@ -65,9 +66,10 @@ scan_clear(struct scan *sc)
 }
 
 void
-scan_parent(struct scan *sc, const struct snaprec *parent)
+scan_parent(struct scan *sc, const struct snaprec *parent, struct snaprec_string user)
 {
 	sc->have_parent = true;
+	sc->same_user = parent->user.len == user.len && memcmp(parent->user.p, user.p, user.len) == 0;
 	sc->parent_root = parent->root;
 	sc->racy_ns = parent->clock_ns - RACY_NS;
 }
@@ -147,7 +149,7 @@ same_inode(const struct scan *sc, const struct treenode_entry *e, const struct t
 {
 	int64_t racy_s = sc->racy_ns / CLOCK_NS;
 
-	return old && !sc->o->rehash && old->kind == e->kind && old->inode == e->inode &&
+	return old && sc->same_user && !sc->o->rehash && old->kind == e->kind && old->inode == e->inode &&
 	    old->mtime == e->mtime && old->mtime_ns == e->mtime_ns && old->ctime == e->ctime && old->ctime_ns == e->ctime_ns &&
 	    e->mtime < racy_s && e->ctime < racy_s;
 }
@@ -357,7 +359,7 @@ scan_dir(struct scan *sc, struct queued *q, int dirfd, const char *name, const s
 		sc->root_dev = st->dev;
 	rc = same_inode(sc, &q->e, old) ? copy_ext(q, old) : queued_ext(sc, q, dirfd, name, st->mode, fd);
 	sc->depth++;
-	if (rc == OK && sc->o->one_file_system && st->dev != sc->root_dev)
+	if (rc == OK && (home_is(&sc->home, st) || (sc->o->one_file_system && st->dev != sc->root_dev)))
 		rc = treebuild_empty(sc->s, &q->e.content);
 	else if (rc == OK)
 		rc = scan_children(sc, fd, &old_tree, &q->e.content);
@@ -379,6 +381,9 @@ reuse(struct scan *sc, struct queued *q, const struct treenode_entry *old)
 	if (name_is_zero(&old->content) && e->size > 0)
 		return OK;
 	if (!name_is_zero(&old->content) && (rc = session_has(sc->s, &old->content)) != FOUND)
+		return rc;
+	/* Of a list only the top was looked at. */
+	if (old->flags & TREENODE_LIST && (rc = session_packs_whole(sc->s)) != FOUND)
 		return rc;
 	if ((rc = copy_ext(q, old)))
 		return rc;

@@ -3,6 +3,7 @@
 #define OPS_SCAN_H
 
 #include "base/mem.h"
+#include "ops/home.h"
 #include "ops/inodes.h"
 #include "ops/readfile.h"
 #include "ops/snapshot.h"
@@ -16,8 +17,9 @@ struct scan {
 	struct mem_buf path;            /* absolute path being worked on, zero-terminated; empty for "/" */
 	size_t root_len;                /* of the snapshot path in it, for anchored patterns */
 	uint64_t root_dev;
+	struct home home;
 	int64_t racy_ns;                /* times later than this prove nothing */
-	bool have_parent;
+	bool have_parent, same_user;
 	struct name parent_root;
 	struct reader *parent_reader;
 	uint64_t stats[SNAPREC_STAT_COUNT];
@@ -31,8 +33,9 @@ struct scan {
 int scan_init(struct scan *sc, struct repo *r, struct session *s, const struct snapshot_options *o) __attribute__((warn_unused_result));
 void scan_clear(struct scan *sc);
 
-/* Compare with this snapshot: unchanged entries older than its clock are reused. */
-void scan_parent(struct scan *sc, const struct snaprec *parent);
+/* Compare with this snapshot: unchanged entries older than its clock are reused, if it was made by the same user: another one may not
+ * have seen all attributes. */
+void scan_parent(struct scan *sc, const struct snaprec *parent, struct snaprec_string user);
 
 /*
  * The tree "/" over these absolute paths (clean, sorted by components, none beneath another).

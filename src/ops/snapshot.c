@@ -74,7 +74,7 @@ gather_paths(struct run *u)
 	int rc = mem_new((void **)&u->paths, mem_array(u->o->path_count + 1, sizeof(char *)));
 
 	for (size_t i = 0; rc == OK && i < u->o->path_count; i++)
-		if ((rc = fsys_absolute(u->o->paths[i], &u->paths[u->path_count])) == OK)
+		if ((rc = fsys_resolve(u->o->paths[i], &u->paths[u->path_count])) == OK)
 			u->path_count++;
 	if (rc)
 		return rc;
@@ -331,6 +331,8 @@ fill_result(struct run *u, struct snapshot_result *res)
 {
 	const struct session_stats *st = session_stats(u->s);
 
+	res->settle_rc = st->settle_rc;
+	memcpy(res->settle_note, st->settle_note, sizeof(res->settle_note));
 	memcpy(res->stats, u->rec.stats, sizeof(res->stats));
 	res->stats[SNAPREC_BYTES_NEW] = st->bytes_new;
 	res->stats[SNAPREC_CHUNKS_NEW] = st->chunks_new;
@@ -373,7 +375,7 @@ run(struct run *u, struct snapshot_result *res)
 	if ((rc = scan_init(&u->scan, u->r, u->s, u->o)))
 		return rc;
 	if (u->parent && !u->o->from_stdin && !u->o->command)
-		scan_parent(&u->scan, &u->parent->rec);
+		scan_parent(&u->scan, &u->parent->rec, u->rec.user);
 	rc = scan_source(u);
 	memcpy(u->rec.stats, u->scan.stats, sizeof(u->rec.stats));
 	if (rc == ERR_INTERRUPTED && session_checkpoint(u->s) == OK)

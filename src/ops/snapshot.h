@@ -48,6 +48,8 @@ struct snapshot_result {
 	bool unchanged;                 /* --skip-if-unchanged took effect */
 	uint64_t stats[SNAPREC_STAT_COUNT];
 	uint64_t record_bytes;
+	int settle_rc;                  /* housekeeping after the snapshot failed, which takes nothing from it ... */
+	char settle_note[256];          /* ... and why */
 	int64_t elapsed_ns;
 };
 

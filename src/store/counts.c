@@ -412,7 +412,7 @@ place_of(struct counts *c, const struct counts_copy *copy, uint8_t type, struct 
 
 	*place = (struct index_place){ .pack_name = p->name, .pack_kind = p->kind, .ordinal = f->ordinal,
 		.off = f->off, .len = f->len, .slot = copy->slot, .depth = copy->depth, .type = type };
-	return index_pack_number(c->index, &p->name, &place->pack_no);
+	return index_pack_number(c->index, p, &place->pack_no);
 }
 
 /* A delta block dies: its base loses a use. */
@@ -476,7 +476,7 @@ static int
 copy_there(struct counts *c, uint32_t copy)
 {
 	uint32_t no, pack = c->frames[c->copies[copy].frame].row.pack;
-	int rc = index_pack_number(c->index, &c->packs[pack].row.name, &no);
+	int rc = index_pack_number(c->index, &c->packs[pack].row, &no);
 
 	return rc ? rc : index_pack_there(c->index, no);
 }

@@ -25,7 +25,10 @@ struct index {
 	struct repo *repo;
 	struct view_file *file;         /* tables newest first, then segments */
 	size_t table_count, file_count, cap;
-	struct name *packs;             /* by number */
+	struct pack_id {
+		struct name name;
+		uint64_t bytes;
+	} *packs;                       /* by number */
 	size_t pack_count, pack_cap;
 	uint32_t *hash;                 /* pack name -> number + 1, open addressing */
 	size_t hash_size;
@@ -198,7 +201,7 @@ pack_slot(const struct index *ix, const struct name *name)
 
 	memcpy(&h, name->b, sizeof(h));
 	for (h &= ix->hash_size - 1; ix->hash[h]; h = (h + 1) & (ix->hash_size - 1))
-		if (name_cmp(&ix->packs[ix->hash[h] - 1], name) == 0)
+		if (name_cmp(&ix->packs[ix->hash[h] - 1].name, name) == 0)
 			break;
 	return h;
 }
@@ -214,23 +217,23 @@ hash_grow(struct index *ix)
 	if ((rc = mem_new((void **)&ix->hash, mem_array(size, sizeof(uint32_t)))))
 		return rc;
 	for (size_t i = 0; i < ix->pack_count; i++)
-		ix->hash[pack_slot(ix, &ix->packs[i])] = (uint32_t)i + 1;
+		ix->hash[pack_slot(ix, &ix->packs[i].name)] = (uint32_t)i + 1;
 	return OK;
 }
 
 int
-index_pack_number(struct index *ix, const struct name *name, uint32_t *no)
+index_pack_number(struct index *ix, const struct indexfile_pack *p, uint32_t *no)
 {
 	size_t h;
 	int rc;
 
 	if (ix->pack_count * 2 >= ix->hash_size && (rc = hash_grow(ix)))
 		return rc;
-	h = pack_slot(ix, name);
+	h = pack_slot(ix, &p->name);
 	if (!ix->hash[h]) {
 		if ((rc = mem_grow((void **)&ix->packs, &ix->pack_cap, ix->pack_count + 1, sizeof(*ix->packs))))
 			return rc;
-		ix->packs[ix->pack_count++] = *name;
+		ix->packs[ix->pack_count++] = (struct pack_id){ .name = p->name, .bytes = p->bytes };
 		ix->hash[h] = (uint32_t)ix->pack_count;
 	}
 	*no = ix->hash[h] - 1;
@@ -250,12 +253,13 @@ index_pack_there(struct index *ix, uint32_t no)
 	if (ix->there_cap > old)
 		memset(ix->there + old, PACK_UNKNOWN, ix->there_cap - old);
 	if (ix->there[no] == PACK_UNKNOWN) {
-		name_hex(&ix->packs[no], hex);
+		name_hex(&ix->packs[no].name, hex);
 		snprintf(path, sizeof(path), "packs/%.2s/%s", hex, hex);
 		rc = io_stat(ix->repo->io, path, &size);
 		if (rc && rc != ERR_ABSENT)
 			return rc;
-		ix->there[no] = rc ? PACK_GONE : PACK_THERE;
+		/* A file that lost its end is as good as gone. */
+		ix->there[no] = rc || size != ix->packs[no].bytes ? PACK_GONE : PACK_THERE;
 	}
 	return ix->there[no] == PACK_THERE ? FOUND : OK;
 }
@@ -274,7 +278,7 @@ place_of(struct index *ix, struct view_file *v, const struct indexfile_row *row,
 		return rc;
 	if (row->slot >= fr.chunks || (uint64_t)fr.off + fr.len > pk.bytes)
 		return fail(ERR_CORRUPT, "the index places a chunk outside its frame");
-	if (v->pack_no[fr.pack] == NO_NUMBER && (rc = index_pack_number(ix, &pk.name, &v->pack_no[fr.pack])))
+	if (v->pack_no[fr.pack] == NO_NUMBER && (rc = index_pack_number(ix, &pk, &v->pack_no[fr.pack])))
 		return rc;
 	*p = (struct index_place){
 		.pack_no = v->pack_no[fr.pack], .pack_name = pk.name, .pack_kind = pk.kind, .ordinal = fr.ordinal,
@@ -380,48 +384,74 @@ index_segment_at(struct index *ix, size_t i)
 	return ix->file[ix->table_count + i].f;
 }
 
+/* Each pack of the view once, as the newest file that has it says; live ones only.  What fn returns, unless OK, ends it. */
 static int
-totals_file(struct index *ix, struct index_file *f, uint8_t *seen, struct index_totals *t)
+each_pack(struct index *ix, int (*fn)(struct index *ix, uint32_t no, const struct indexfile_pack *p, void *arg), void *arg)
 {
+	size_t bound = ix->pack_count;
 	struct indexfile_pack p;
+	uint8_t *seen;
 	uint32_t no;
 	int rc;
 
-	for (uint32_t k = 0; k < index_file_header(f)->pack_count; k++) {
-		if ((rc = index_file_pack(f, k, &p)) || (rc = index_pack_number(ix, &p.name, &no)))
-			return rc;
-		if (seen[no])           /* a newer file has it */
-			continue;
-		seen[no] = 1;
-		if (p.live_frames == 0)
-			continue;
-		t->packs++;
-		t->pack_bytes += p.bytes;
-		t->live_bytes += p.live_bytes;
-		*(p.kind == 1 ? &t->data_bytes : &t->meta_bytes) += p.bytes;
-	}
+	for (size_t i = 0; i < ix->file_count; i++)
+		bound += index_file_header(ix->file[i].f)->pack_count;
+	if ((rc = mem_new((void **)&seen, bound)))
+		return rc;
+	for (size_t i = 0; rc == OK && i < ix->file_count; i++)
+		for (uint32_t k = 0; rc == OK && k < index_file_header(ix->file[i].f)->pack_count; k++) {
+			if ((rc = index_file_pack(ix->file[i].f, k, &p)) || (rc = index_pack_number(ix, &p, &no)) || seen[no])
+				continue;
+			seen[no] = 1;
+			if (p.live_frames)
+				rc = fn(ix, no, &p, arg);
+		}
+	free(seen);
+	return rc;
+}
+
+static int
+pack_total(struct index *ix, uint32_t no, const struct indexfile_pack *p, void *arg)
+{
+	struct index_totals *t = arg;
+
+	(void)ix;
+	(void)no;
+	t->packs++;
+	t->pack_bytes += p->bytes;
+	t->live_bytes += p->live_bytes;
+	*(p->kind == 1 ? &t->data_bytes : &t->meta_bytes) += p->bytes;
 	return OK;
 }
 
 int
 index_totals(struct index *ix, struct index_totals *t)
 {
-	size_t bound = ix->pack_count;
-	uint8_t *seen;
-	int rc = OK;
-
 	*t = (struct index_totals){ 0 };
 	for (size_t i = 0; i < ix->file_count; i++) {
-		bound += index_file_header(ix->file[i].f)->pack_count;
 		t->rows += index_file_header(ix->file[i].f)->row_count;
 		t->index_bytes += index_file_len(ix->file[i].f);
 	}
-	if ((rc = mem_new((void **)&seen, bound)))
-		return rc;
-	for (size_t i = 0; rc == OK && i < ix->file_count; i++)
-		rc = totals_file(ix, ix->file[i].f, seen, t);
-	free(seen);
-	return rc;
+	return each_pack(ix, pack_total, t);
+}
+
+/* AT_END for one that is not there. */
+static int
+pack_gone(struct index *ix, uint32_t no, const struct indexfile_pack *p, void *arg)
+{
+	int rc = index_pack_there(ix, no);
+
+	(void)p;
+	(void)arg;
+	return rc == FOUND ? OK : rc == OK ? AT_END : rc;
+}
+
+int
+index_packs_whole(struct index *ix)
+{
+	int rc = each_pack(ix, pack_gone, NULL);
+
+	return rc == OK ? FOUND : rc == AT_END ? OK : rc;
 }
 
 int

@@ -37,10 +37,13 @@ int index_find(struct index *ix, const struct name *id, struct index_place *plac
 int index_add_segment(struct index *ix, const char *path) __attribute__((warn_unused_result));
 
 /* The number of a pack, given now if it has none. */
-int index_pack_number(struct index *ix, const struct name *name, uint32_t *no) __attribute__((warn_unused_result));
+int index_pack_number(struct index *ix, const struct indexfile_pack *p, uint32_t *no) __attribute__((warn_unused_result));
 
-/* Is this pack on the disk?  FOUND or OK.  Cost: one look per pack and index object. */
+/* Is this pack on the disk, with the length it should have?  FOUND or OK.  Cost: one look per pack and index object. */
 int index_pack_there(struct index *ix, uint32_t no) __attribute__((warn_unused_result));
+
+/* Are all packs of the view there?  FOUND or OK (one is missing or has another length).  Cost: one look per pack, once. */
+int index_packs_whole(struct index *ix) __attribute__((warn_unused_result));
 
 /* Number of packs that have been numbered so far. */
 uint32_t index_pack_count(const struct index *ix);

@@ -102,7 +102,7 @@ gather_packs(struct rewrite *rw)
 
 		for (uint32_t i = 0; rc == OK && i < index_file_header(f)->pack_count; i++) {
 			if ((rc = index_file_pack(f, i, &p)) || counts_touched(c, &p.name) != COUNTS_NONE ||
-			    (rc = index_pack_number(c->index, &p.name, &no)))
+			    (rc = index_pack_number(c->index, &p, &no)))
 				continue;
 			if (no >= seen.len) {
 				size_t more = no + 1024u - seen.len;
@@ -224,7 +224,7 @@ gather_frame(struct rewrite *rw, uint32_t pack)
 	const struct indexfile_frame *f = &rw->c->frames[rw->frame].row;
 	const struct indexfile_pack *p = &rw->c->packs[pack].row;
 	struct index_place at = { .pack_name = p->name, .pack_kind = p->kind, .ordinal = f->ordinal, .off = f->off, .len = f->len };
-	int rc = index_pack_number(rw->c->index, &p->name, &at.pack_no);
+	int rc = index_pack_number(rw->c->index, p, &at.pack_no);
 
 	if (rc)
 		return rc;

@@ -50,6 +50,7 @@ struct session {
 	uint64_t segment_bytes;
 	struct session_stats stats;
 	bool locked;
+	enum { PACKS_UNKNOWN, PACKS_WHOLE, PACKS_MISSING } packs;       /* of the view when the session began */
 };
 
 /* --------------------------------------------------------------------------------------------------------- rows */
@@ -202,6 +203,35 @@ session_stats(const struct session *s)
 
 /* ------------------------------------------------------------------------------------------------------- looking */
 
+int
+session_packs_whole(struct session *s)
+{
+	int rc;
+
+	if (s->packs == PACKS_UNKNOWN) {
+		if ((rc = index_packs_whole(s->index)) < 0)
+			return rc;
+		s->packs = rc == FOUND ? PACKS_WHOLE : PACKS_MISSING;
+	}
+	return s->packs == PACKS_WHOLE ? FOUND : OK;
+}
+
+/* FOUND when a chunk that is stored as a difference can be read: its pack is there, but what lies underneath may not be. */
+static int
+base_there(struct session *s, const struct name *id, uint8_t type)
+{
+	const uint8_t *p;
+	size_t len;
+	int rc = session_packs_whole(s);
+
+	if (rc)
+		return rc;
+	rc = reader_get(s->reader, id, type, &p, &len);
+	if (rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT)
+		return OK;
+	return rc ? rc : FOUND;
+}
+
 /* A hit counts only if its pack is there.  *gone: the index has copies, but not the disk. */
 static int
 look(struct session *s, const struct name *id, bool *gone)
@@ -219,8 +249,10 @@ look(struct session *s, const struct name *id, bool *gone)
 		return rc;
 	if ((rc = index_pack_there(s->index, place.pack_no)) < 0)
 		return rc;
+	if (rc == FOUND && place.depth)
+		rc = base_there(s, id, place.type);
 	*gone = rc == OK;
-	return reusable ? rc : OK;
+	return rc < 0 || reusable ? rc : OK;
 }
 
 int
@@ -537,7 +569,11 @@ session_commit(struct session *s, const struct snaprec *rec)
 		struct rewrite_policy small = { .small_only = true, .max_bytes = MERGE_BYTES };
 		struct settle_stats stats = { 0 };
 
-		(void)!settle_rewrite(s->repo, &small, false, &stats);
+		rc = settle_rewrite(s->repo, &small, false, &stats);
+		if (rc != OK && rc != ERR_LOCKED) {
+			s->stats.settle_rc = rc;
+			snprintf(s->stats.settle_note, sizeof(s->stats.settle_note), "%s", err_text());
+		}
 	}
 	return OK;
 }

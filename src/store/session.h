@@ -22,6 +22,8 @@ struct session_config {
 struct session_stats {
 	uint64_t chunks_new, bytes_new; /* plaintext not stored before */
 	uint64_t bytes_stored;          /* bytes of packs and segments made */
+	int settle_rc;                  /* OK, or why folding the segments after the commit failed (busy is not failure) */
+	char settle_note[256];
 };
 
 /* Takes the shared lock (waits), loads the index.  Owns: *out: caller ends it with session_commit or session_abort, then session_free. */
@@ -46,6 +48,9 @@ int session_put_named(struct session *s, uint8_t type, const void *p, size_t len
 
 /* May a chunk be named without storing it, its pack being there (IX-8)?  FOUND or OK. */
 int session_has(struct session *s, const struct name *id) __attribute__((warn_unused_result));
+
+/* Is every pack there that the index names?  FOUND or OK: then what an old list names may be gone.  Cost: one look per pack, once. */
+int session_packs_whole(struct session *s) __attribute__((warn_unused_result));
 
 /* Publish what there is so far as a part without a root, so that another session can reuse it (interrupt). */
 int session_checkpoint(struct session *s) __attribute__((warn_unused_result));

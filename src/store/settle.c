@@ -8,6 +8,7 @@
 #include "store/settle.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

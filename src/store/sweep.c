@@ -1,6 +1,7 @@
 /* sweep: unlink what the head says is dead, and what unfinished sessions and settles left under tmp/ (SPEC PB-5). */
 #include "store/sweep.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,8 +170,8 @@ sweep_unlink(struct sweep *s, const char *path, uint64_t *freed)
 	if (freed && (rc = io_stat(s->r->io, path, &size)))
 		return rc == ERR_ABSENT ? OK : rc;
 	rc = io_unlink(s->r->io, path);
-	if (rc == ERR_ABSENT)
-		return OK;
+	if (rc == ERR_ABSENT || (rc == ERR_IO && (err_errno() == EISDIR || err_errno() == EPERM)))
+		return OK;              /* gone, or a directory: not one of ours */
 	if (rc == OK) {
 		s->unlinked = true;
 		if (freed)

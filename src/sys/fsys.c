@@ -570,6 +570,38 @@ fsys_absolute(const char *path, char **out)
 	return rc;
 }
 
+static bool
+needs_kernel(const char *path)
+{
+	size_t len;
+
+	for (;; path += len) {
+		while (*path == '/') {
+			if (path[1] == '\0')
+				return true;
+			path++;
+		}
+		len = strcspn(path, "/");
+		if (len == 0)
+			return false;
+		if (len == 2 && path[0] == '.' && path[1] == '.')
+			return true;
+	}
+}
+
+int
+fsys_resolve(const char *path, char **out)
+{
+	*out = NULL;
+	if (!needs_kernel(path))
+		return fsys_absolute(path, out);
+	if ((*out = realpath(path, NULL)))
+		return OK;
+	if (errno == ENOENT)
+		return fsys_absolute(path, out);        /* reported as missing when it is looked at */
+	return fail_io("cannot resolve '%s'", path);
+}
+
 void
 fsys_raise_limits(void)
 {

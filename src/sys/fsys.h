@@ -74,6 +74,9 @@ int fsys_group_name(uint32_t gid, char *buf, size_t cap);
 bool fsys_user_id(const char *name, uint32_t *uid);
 bool fsys_group_id(const char *name, uint32_t *gid);
 
+/* The path with links resolved by the kernel if it ends in "/" or has ".." in it, where text and kernel may disagree; else as fsys_absolute. */
+int fsys_resolve(const char *path, char **out) __attribute__((warn_unused_result));
+
 /* Lexically absolute, without "." "..", double or trailing slashes.  Owns: *out: caller frees. */
 int fsys_absolute(const char *path, char **out) __attribute__((warn_unused_result));
 

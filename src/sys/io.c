@@ -58,13 +58,19 @@ file_new(int fd, const char *path, struct io_file **out)
 static int
 posix_open(struct io *io, const char *path, struct io_file **out)
 {
+	struct stat st;
 	int fd;
 
+	/* Whoever can write the directory could put a fifo there: never wait for one. */
 	do
-		fd = openat(posix_of(io)->root_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		fd = openat(posix_of(io)->root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return fail_io("cannot open '%s'", path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return fail(ERR_CORRUPT, "'%s' is not a regular file", path);
+	}
 	return file_new(fd, path, out);
 }
 
@@ -328,6 +334,18 @@ posix_lock(struct io *io, enum io_lock kind, bool wait)
 	return OK;
 }
 
+static int
+posix_identity(struct io *io, uint64_t *dev, uint64_t *inode)
+{
+	struct stat st;
+
+	if (fstat(posix_of(io)->root_fd, &st) < 0)
+		return fail_io("cannot stat the repository's directory");
+	*dev = st.st_dev;
+	*inode = st.st_ino;
+	return FOUND;
+}
+
 static void
 posix_free(struct io *io)
 {
@@ -344,7 +362,7 @@ static const struct io_ops posix_ops = {
 	.open = posix_open, .create = posix_create, .size = posix_size, .read_at = posix_read_at, .append = posix_append,
 	.write_at = posix_write_at,
 	.sync = posix_sync, .close = posix_close, .rename = posix_rename, .unlink = posix_unlink, .mkdir = posix_mkdir,
-	.sync_dir = posix_sync_dir, .list = posix_list, .stat = posix_stat, .lock = posix_lock, .free = posix_free,
+	.sync_dir = posix_sync_dir, .list = posix_list, .stat = posix_stat, .lock = posix_lock, .identity = posix_identity, .free = posix_free,
 };
 
 int
@@ -471,6 +489,12 @@ int
 io_stat(struct io *io, const char *path, uint64_t *size)
 {
 	return io->ops->stat(io, path, size);
+}
+
+int
+io_identity(struct io *io, uint64_t *dev, uint64_t *inode)
+{
+	return io->ops->identity ? io->ops->identity(io, dev, inode) : OK;
 }
 
 int

@@ -34,6 +34,7 @@ struct io_ops {
 	int (*list)(struct io *io, const char *path, io_list_fn fn, void *arg);         /* no "." and ".."; any order */
 	int (*stat)(struct io *io, const char *path, uint64_t *size);
 	int (*lock)(struct io *io, enum io_lock kind, bool wait);                       /* SPEC §11; ERR_LOCKED if !wait */
+	int (*identity)(struct io *io, uint64_t *dev, uint64_t *inode);                 /* of its directory; NULL: it has none */
 	void (*free)(struct io *io);
 };
 
@@ -66,6 +67,9 @@ int io_stat(struct io *io, const char *path, uint64_t *size) __attribute__((warn
  * is never upgraded.  ERR_LOCKED if !wait and another process holds it; ERR_INTERRUPTED when a signal ends the waiting.
  */
 int io_lock(struct io *io, enum io_lock kind, bool wait) __attribute__((warn_unused_result));
+
+/* The repository's directory as the file system knows it: FOUND, or OK when it is no directory of this machine. */
+int io_identity(struct io *io, uint64_t *dev, uint64_t *inode);
 
 /* A whole small file, at most max bytes (else ERR_CORRUPT).  Owns: *out: caller frees. */
 int io_read_file(struct io *io, const char *path, size_t max, uint8_t **out, size_t *len) __attribute__((warn_unused_result));

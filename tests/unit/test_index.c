@@ -821,21 +821,21 @@ test_add_segment(void **state)
 	struct indexfile_row row = row_of(1, 1, 0, 0);
 	struct index *ix = load(f);
 	uint32_t no, again;
-	struct name name = { { 2 } };
+	struct indexfile_pack pack = { .name = { { 2 } } };
 
 	put_file(f, segment(2), 2, &row, 1);
 	assert_int_equal(find(ix, 1, NULL), 0);
 	assert_int_equal(index_add_segment(ix, "index/02000000000000000000000000000000-00000000"), OK);
 	assert_int_equal(find(ix, 1, NULL), 2);
 	assert_int_equal(index_segment_count(ix), 1);
-	assert_int_equal(index_pack_number(ix, &name, &no), OK);
+	assert_int_equal(index_pack_number(ix, &pack, &no), OK);
 	for (unsigned i = 0; i < 200; i++) {
-		struct name other = id_of(i);
+		struct indexfile_pack other = { .name = id_of(i) };
 
 		assert_int_equal(index_pack_number(ix, &other, &again), OK);
 		assert_true(again != no);
 	}
-	assert_int_equal(index_pack_number(ix, &name, &again), OK);
+	assert_int_equal(index_pack_number(ix, &pack, &again), OK);
 	assert_int_equal(again, no);
 	assert_int_equal(index_pack_count(ix), 201);
 	index_free(ix);
