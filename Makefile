@@ -12,24 +12,24 @@ FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repoh
 BASE = args err mem text
 SYS = child clock entropy fsys guard host io signals target
 CODEC = chunker digest keys lanes seal squeeze
-STORE = children content counts fold framejob index index_file indexbuild keyring packer packout paper reader repo session \
-	settle snapshots tree
+STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins reader repo \
+	reserve rewrite session settle snapshots sweep tree
 SOURCE = filter tags
-OPS = cat diff entry filebuild find home inodes links listing owners place readfile refill restore scan select snapshot stats \
-	treebuild twin view
-CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_restore cmd_snapshot cmd_stats \
-	cmd_version record report secret
+OPS = cat diff entry filebuild find forget home inodes links listing owners place prune readfile refill restore retention scan \
+	select snapshot stats treebuild twin view
+CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
+	cmd_restore cmd_snapshot cmd_stats cmd_undelete cmd_version keep reclaim record report secret
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
-UNIT = args chunker filter format_base format_codecs format_nodes fsys index keyring keys lanes reader restore secret select \
-	session settle signals squeeze text tree vectors
+UNIT = args chunker filter format_base format_codecs format_nodes fsys index keyring keys lanes reader restore retention \
+	secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
-CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters inplace json keys locks lsfinddiff reader \
-	select settle stdin
+CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace json keys locks \
+	lsfinddiff reader prune select settle soak stdin
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
@@ -153,6 +153,14 @@ matrix:
 	$(MAKE) check CC=clang WERROR=1
 	$(MAKE) check CC=clang PROFILE=asan WERROR=1
 
+bench-retention: all
+	@tests/deps.sh restic borgbackup strace
+	@VARVE=$(CURDIR)/varve $(PYTHON) bench/retention.py $(if $(WORK),--work '$(WORK)') $(if $(SNAPSHOTS),--snapshots $(SNAPSHOTS))
+
+# Writers, pruners and restorers at once for an hour, killed anywhere.
+soak: everything
+	@SOAK_SECONDS=$(or $(SECONDS),3600) $(RUN) -t $(shell expr $(or $(SECONDS),3600) + 600) -v tests/cli/soak.sh
+
 # Two builds in two directories are equal, byte for byte.
 repro:
 	rm -rf build/repro && mkdir -p build/repro/one build/repro/the-other
@@ -183,7 +191,7 @@ dist:
 clean:
 	rm -rf build varve varve-*.tar.gz
 
-.PHONY: all everything fuzz fuzz-one deps check check-now demo spec lint fuzz-check bench bench-tree matrix repro list install uninstall \
+.PHONY: all everything fuzz fuzz-one deps check check-now demo spec lint fuzz-check bench bench-tree bench-retention soak matrix repro list install uninstall \
 	dist clean
 .DELETE_ON_ERROR:
 .SECONDARY:

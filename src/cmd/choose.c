@@ -43,6 +43,20 @@ choose_open(struct context *ctx, struct choose *c, unsigned what)
 }
 
 int
+choose_open_named(struct context *ctx, struct choose *c, char **operands, size_t count)
+{
+	const char *const *ids = (const char *const *)operands;
+	bool all = count > 0;
+	int rc;
+
+	for (size_t i = 0; i < count; i++)
+		all = all && select_is_id(operands[i]);
+	if ((rc = choose_open(ctx, c, all ? VIEW_BARE : 0)) || !all)
+		return rc;
+	return snapshots_load_some(ctx->repo, false, ids, count, bad_record, &ctx->report, &c->view.snaps);
+}
+
+int
 choose_one(struct choose *c, const char *text, const struct snapshots_item **snap,
     const char **path)
 {

@@ -40,6 +40,12 @@ int choose_open(struct context *ctx, struct choose *c,
     unsigned what) __attribute__((warn_unused_result));
 
 /*
+ * The same for snapshots that the user names: if all of them are ids (or their beginnings), only their records are read.
+ */
+int choose_open_named(struct context *ctx, struct choose *c, char **operands, size_t count)
+    __attribute__((warn_unused_result));
+
+/*
  * The snapshot that "SNAP" or "SNAP:PATH" names.
  * Owns: *snap borrowed from c->view, *path (NULL without a colon) from text.
  */

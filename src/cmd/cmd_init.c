@@ -6,6 +6,7 @@
 #include "cmd/cmd.h"
 #include "cmd/secret.h"
 #include "store/repo.h"
+#include "store/reserve.h"
 
 struct init {
 	const char *path, *chunk_size, *label;
@@ -142,6 +143,8 @@ create(struct context *ctx, struct init *in)
 		rc = err_context(repo_create(io, &in->params, &secret.given,
 		    &in->cost, in->label, NULL, &ctx->repo),
 		    "'%s'", in->path);
+	if (rc == OK)
+		rc = reserve_make(ctx->repo->io, reserve_want(0));
 	if (rc == OK)
 		show(ctx, in, ctx->repo, secret.given.kind);
 	secret_clear(&secret);

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cmd/choose.h"
 #include "cmd/cmd.h"
+#include "cmd/reclaim.h"
 #include "format/treenode.h"
 #include "ops/select.h"
 #include "ops/snapshot.h"
@@ -25,6 +26,8 @@ struct snapshot_cmd {
 	struct args_list tag_list;      /* tags at their commas apart; each owned */
 	uint64_t jobs, level;
 	const char *time;
+	bool prune_after;
+	struct reclaim reclaim;
 };
 
 static void
@@ -200,8 +203,12 @@ check(struct snapshot_cmd *c, int argc, char **argv)
 {
 	int rc;
 
-	if ((rc = check_source(c, argc)) || (rc = split_tags(c)))
+	if ((rc = check_source(c, argc)) || (rc = split_tags(c)) || (rc = keep_request(&c->reclaim.keep)))
 		return rc;
+	if (c->reclaim.keep.given && !c->prune_after)
+		return fail(ERR_USAGE, "the --keep options belong to --prune-after");
+	if (c->prune_after && c->o.dry_run)
+		return fail(ERR_USAGE, "--prune-after and --dry-run exclude each other");
 	if (c->jobs > JOBS_MAX)
 		return fail(ERR_USAGE, "--jobs is at most %d", JOBS_MAX);
 	if (c->level > LEVEL_MAX)
@@ -220,11 +227,20 @@ check(struct snapshot_cmd *c, int argc, char **argv)
 	return OK;
 }
 
+/* Rules are for snapshots like the one just made; what is forgotten already goes in any case. */
+static int
+prune_after(struct context *ctx, struct snapshot_cmd *c, const struct snapshot_result *res)
+{
+	c->reclaim.prune = true;
+	c->reclaim.like = name_sid_is_zero(&res->sid) ? &res->parent : &res->sid;
+	return reclaim_run(ctx, &c->reclaim, NULL, 0);
+}
+
 static int
 snapshot(struct context *ctx, struct snapshot_cmd *c)
 {
 	struct snapshot_result res = { .unchanged = false };
-	int rc;
+	int rc, rc2;
 
 	if ((rc = cmd_open(ctx, ctx->cmd->needs)))
 		return rc;
@@ -241,6 +257,8 @@ snapshot(struct context *ctx, struct snapshot_cmd *c)
 		summary_text(c, &res);
 	if (res.settle_rc)
 		report_talk(c->rp, "warning: the snapshot is safe, but folding the index failed: %s", res.settle_note);
+	if (c->prune_after && (rc2 = prune_after(ctx, c, &res)))
+		return rc2;
 	if (rc == ERR_PARTIAL)
 		return fail(ERR_PARTIAL,
 		    "%ju thing%s could not be read; the snapshot has everything else",
@@ -252,7 +270,7 @@ snapshot(struct context *ctx, struct snapshot_cmd *c)
 static int
 run(struct context *ctx, int argc, char **argv)
 {
-	struct snapshot_cmd c = { .rp = &ctx->report };
+	struct snapshot_cmd c = { .rp = &ctx->report, .reclaim = { .prune = true } };
 	int rc = filter_new(&c.filter);
 	const struct args_option opts[] = {
 		{ 'e', "exclude", ARGS_CALL, c.filter, exclude },
@@ -275,6 +293,8 @@ run(struct context *ctx, int argc, char **argv)
 		{ 0, "time", ARGS_TEXT, &c.time, NULL },
 		{ 'j', "jobs", ARGS_NUMBER, &c.jobs, NULL },
 		{ 0, "compression-level", ARGS_NUMBER, &c.level, NULL },
+		{ 0, "prune-after", ARGS_FLAG, &c.prune_after, NULL },
+		KEEP_OPTIONS(&c.reclaim.keep),
 	};
 
 	if (rc == OK && (rc = cmd_parse(ctx, opts, ARGS_COUNT(opts), &argc, argv)) == OK &&
@@ -286,6 +306,7 @@ run(struct context *ctx, int argc, char **argv)
 	args_list_clear(&c.tags);
 	args_list_clear(&c.if_present);
 	filter_free(c.filter);
+	reclaim_clear(&c.reclaim);
 	return rc;
 }
 
@@ -324,6 +345,9 @@ const struct cmd cmd_snapshot = {
 	    "  -n, --dry-run             store nothing, say how much would be\n"
 	    "  -j, --jobs N              threads (default: one per processor)\n"
 	    "      --compression-level N zstd level, 1 to 22 (default 3)\n"
+	    "      --prune-after         then prune; with --keep-last and the other rules of\n"
+	    "                            'varve forget', forget first among the snapshots of the\n"
+	    "                            same host and paths\n"
 	    "What to write beside it:\n"
 	    "      --tag TAG[,TAG]       tags (repeatable)\n"
 	    "  -H, --host HOST           instead of this machine's name\n"
@@ -333,7 +357,8 @@ const struct cmd cmd_snapshot = {
 	    "Examples:\n"
 	    "  varve snapshot /srv/app /etc --exclude '*.tmp' --tag hourly\n"
 	    "  varve snapshot --command 'pg_dump app' --name app.sql\n"
-	    "  varve snapshot /home --exclude-caches -x --json\n",
+	    "  varve snapshot /home --exclude-caches -x --json\n"
+	    "  varve snapshot /srv/app --prune-after --keep-hourly 24 --keep-daily 14\n",
 	.needs = CMD_REPO | CMD_KEY | CMD_WRITES,
 	.run = run,
 };

@@ -376,6 +376,8 @@ by_prefix(const struct snapshots *all, const struct select_filter *f, const char
 		    fits, found + 1,
 		    fits > CANDIDATES ? " ..." : "");
 	}
+	if (!fits && !all->count)       /* perhaps only those were read that it could be */
+		return fail(ERR_ABSENT, "no snapshot '%s'; 'varve list' shows all", text);
 	return fits ? OK : none_fits(all, f, text);
 }
 

@@ -16,6 +16,8 @@ view_open(struct repo *r, unsigned what, snapshots_bad_fn bad, void *arg, struct
 	if ((rc = io_lock(r->io, IO_SHARED, true)))
 		return rc;
 	v->locked = true;
+	if (what & VIEW_BARE)
+		return OK;
 	if ((rc = snapshots_load(r, what & VIEW_FORGOTTEN, bad, arg, &v->snaps)) ||
 	    !(what & VIEW_CONTENT))
 		return rc;

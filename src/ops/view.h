@@ -12,6 +12,7 @@
 
 #define VIEW_FORGOTTEN 1u               /* records of forgotten/ instead of snapshots/ */
 #define VIEW_CONTENT 2u                 /* index and reader as well */
+#define VIEW_BARE 4u                    /* only the lock: no record is read */
 
 struct view {
 	struct repo *r;                 /* borrowed */

@@ -197,8 +197,8 @@ add_copy(struct counts *c, struct counts_cell *cell, uint32_t frame, const struc
 
 	if (rc)
 		return rc;
-	c->copies[c->copy_count] = (struct counts_copy){ .next = cell->copies, .frame = frame, .slot = row->slot,
-		.depth = row->depth };
+	c->copies[c->copy_count] = (struct counts_copy){ .next = cell->copies, .frame = frame, .base = COUNTS_NONE,
+		.slot = row->slot, .depth = row->depth };
 	cell->copies = (uint32_t)c->copy_count++;
 	return OK;
 }
@@ -404,19 +404,31 @@ out:
 	return rc;
 }
 
+static int
+place_of(struct counts *c, const struct counts_copy *copy, uint8_t type, struct index_place *place)
+{
+	const struct indexfile_frame *f = &c->frames[copy->frame].row;
+	const struct indexfile_pack *p = &c->packs[f->pack].row;
+
+	*place = (struct index_place){ .pack_name = p->name, .pack_kind = p->kind, .ordinal = f->ordinal,
+		.off = f->off, .len = f->len, .slot = copy->slot, .depth = copy->depth, .type = type };
+	return index_pack_number(c->index, p, &place->pack_no);
+}
+
 /* A delta block dies: its base loses a use. */
 static int
 release_base(struct counts *c, const struct counts_copy *copy, uint8_t type)
 {
-	const struct indexfile_frame *f = &c->frames[copy->frame].row;
-	const struct indexfile_pack *p = &c->packs[f->pack].row;
-	struct index_place place = { .pack_name = p->name, .pack_kind = p->kind, .ordinal = f->ordinal,
-		.off = f->off, .len = f->len, .slot = copy->slot, .depth = copy->depth, .type = type };
 	struct counts_cell *cell;
+	struct index_place place;
 	struct name base;
 	int rc;
 
-	if ((rc = index_pack_number(c->index, p, &place.pack_no)))
+	if (copy->base != COUNTS_NONE) {
+		c->cells[copy->base].uses--;
+		return enqueue(c, &c->cells[copy->base]);
+	}
+	if ((rc = place_of(c, copy, type, &place)))
 		return rc;
 	if ((rc = reader_base(c->reader, &place, &base)))
 		return is_damage(rc) ? OK : rc;
@@ -432,20 +444,31 @@ live_bytes(const struct indexfile_frame *f)
 	return (uint64_t)f->len * f->live / f->chunks;
 }
 
+/* One chunk less in the frame. */
 static int
-drop_copy(struct counts *c, const struct counts_copy *copy, uint8_t type)
+leave_frame(struct counts *c, uint32_t frame)
 {
-	struct indexfile_frame *f = &c->frames[copy->frame].row;
+	struct indexfile_frame *f = &c->frames[frame].row;
 	struct indexfile_pack *p = &c->packs[f->pack].row;
+	uint64_t before = p->live_bytes;
 
 	if (f->live == 0 || p->live_frames == 0)
 		return fail(ERR_CORRUPT, "the index's count of live chunks is too low ('varve verify' recounts)");
 	p->live_bytes -= live_bytes(f);
 	f->live--;
 	p->live_bytes += live_bytes(f);
+	c->packs[f->pack].dropped += before - p->live_bytes;
 	if (f->live == 0)
 		p->live_frames--;
-	return copy->depth ? release_base(c, copy, type) : OK;
+	return OK;
+}
+
+static int
+drop_copy(struct counts *c, const struct counts_copy *copy, uint8_t type)
+{
+	int rc = copy->frame == COUNTS_NONE ? OK : leave_frame(c, copy->frame);
+
+	return rc == OK && copy->depth ? release_base(c, copy, type) : rc;
 }
 
 /* FOUND or OK. */
@@ -555,4 +578,117 @@ counts_cascade(struct counts *c)
 			return rc;
 	}
 	return OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------- moving */
+
+uint32_t
+counts_touched(const struct counts *c, const struct name *pack)
+{
+	return c->pack_size ? c->pack_hash[pack_slot(c, pack)] - 1 : COUNTS_NONE;
+}
+
+int
+counts_find_pack(struct counts *c, const struct name *name, uint32_t *pack)
+{
+	struct indexfile_pack row;
+	bool found;
+	int rc;
+
+	*pack = counts_touched(c, name);
+	if (*pack != COUNTS_NONE)
+		return FOUND;
+	if ((rc = settled_pack(c, name, &row, &found)) || !found)
+		return rc;
+	rc = touch_pack(c, &row, true, pack);
+	return rc ? rc : FOUND;
+}
+
+int
+counts_find_frame(struct counts *c, uint32_t pack, uint32_t ordinal, uint32_t *frame)
+{
+	struct indexfile_frame row;
+	struct indexfile_pack p;
+	uint32_t at;
+	int rc = OK;
+
+	*frame = c->frame_size ? c->frame_hash[frame_slot(c, pack, ordinal)] - 1 : COUNTS_NONE;
+	if (*frame != COUNTS_NONE)
+		return FOUND;
+	for (size_t i = 0; rc == OK && i < index_table_count(c->index); i++) {
+		struct index_file *t = index_table_at(c->index, i);
+
+		rc = index_file_find_pack(t, &c->packs[pack].row.name, &p, &at);
+		if (rc == FOUND)
+			rc = index_file_find_frame(t, at, ordinal, &row);
+	}
+	if (rc != FOUND)
+		return rc;
+	rc = touch_frame(c, pack, &row, true, frame);
+	return rc ? rc : FOUND;
+}
+
+int
+counts_find_cell(struct counts *c, const struct name *id, uint8_t type, uint32_t *cell)
+{
+	struct counts_cell *p;
+	int rc = touch(c, id, type, &p);
+
+	if (rc)
+		return rc;
+	*cell = (uint32_t)(p - c->cells);
+	return p->copies == COUNTS_NONE ? OK : FOUND;
+}
+
+int
+counts_place(struct counts *c, uint32_t cell, struct index_place *place)
+{
+	return place_of(c, &c->copies[c->cells[cell].copies], c->cells[cell].type, place);
+}
+
+int
+counts_move(struct counts *c, uint32_t cell, uint32_t old_base, uint8_t depth, uint32_t base)
+{
+	int rc = mem_grow((void **)&c->copies, &c->copy_cap, c->copy_count + 1, sizeof(*c->copies));
+
+	if (rc || (rc = leave_frame(c, c->copies[c->cells[cell].copies].frame)))
+		return rc;
+	c->copies[c->copy_count] = (struct counts_copy){ .next = COUNTS_NONE, .frame = COUNTS_NONE, .base = base, .depth = depth };
+	c->cells[cell].copies = (uint32_t)c->copy_count++;
+	if (base != COUNTS_NONE)
+		c->cells[base].uses++;
+	if (old_base == COUNTS_NONE)
+		return OK;
+	c->cells[old_base].uses--;
+	return enqueue(c, &c->cells[old_base]);
+}
+
+int
+counts_add_pack(struct counts *c, const struct indexfile_pack *row, uint32_t *pack)
+{
+	return touch_pack(c, row, false, pack);
+}
+
+int
+counts_add_frame(struct counts *c, const struct indexfile_frame *row, uint32_t *frame)
+{
+	return touch_frame(c, row->pack, row, false, frame);
+}
+
+void
+counts_moved(struct counts *c, uint32_t cell, uint32_t frame, uint16_t slot)
+{
+	struct indexfile_frame *f = &c->frames[frame].row;
+	struct indexfile_pack *p = &c->packs[f->pack].row;
+	struct counts_copy *copy;
+
+	if (c->cells[cell].copies == COUNTS_NONE)       /* it died meanwhile */
+		return;
+	copy = &c->copies[c->cells[cell].copies];
+	copy->frame = frame;
+	copy->slot = slot;
+	p->live_bytes -= live_bytes(f);
+	if (f->live++ == 0)
+		p->live_frames++;
+	p->live_bytes += live_bytes(f);
 }

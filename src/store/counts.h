@@ -16,6 +16,7 @@
 struct counts_pack {
 	struct indexfile_pack row;
 	bool known;                     /* a table has it */
+	uint64_t dropped;               /* live bytes it lost */
 };
 
 struct counts_frame {
@@ -25,7 +26,8 @@ struct counts_frame {
 
 struct counts_copy {
 	uint32_t next;                  /* of the same chunk; COUNTS_NONE at the end */
-	uint32_t frame;                 /* index into frames[] */
+	uint32_t frame;                 /* index into frames[]; COUNTS_NONE: being moved, see counts_move */
+	uint32_t base;                  /* cell of its base if that is known, else COUNTS_NONE: the frame says */
 	uint16_t slot;
 	uint8_t depth;
 };
@@ -79,5 +81,30 @@ int counts_acquire(struct counts *c) __attribute__((warn_unused_result));
 /* Follow zeros and surplus copies.  ERR_CORRUPT when a count falls below zero: nothing may be published then.
  * Cost: reads each dead node once, and the frames of dead delta blocks. */
 int counts_cascade(struct counts *c) __attribute__((warn_unused_result));
+
+/*
+ * Moving what lives to new packs (PB-6), after counts_cascade.  All three: FOUND, OK (no table or segment has it), or an error.
+ * Indices into packs[], frames[], cells[].
+ */
+int counts_find_pack(struct counts *c, const struct name *name, uint32_t *pack) __attribute__((warn_unused_result));
+int counts_find_frame(struct counts *c, uint32_t pack, uint32_t ordinal, uint32_t *frame) __attribute__((warn_unused_result));
+int counts_find_cell(struct counts *c, const struct name *id, uint8_t type, uint32_t *cell) __attribute__((warn_unused_result));
+
+/* Is the pack among those that were touched?  Its index, or COUNTS_NONE. */
+uint32_t counts_touched(const struct counts *c, const struct name *pack);
+
+/* Where the frame of this copy lies, for the reader. */
+int counts_place(struct counts *c, uint32_t cell, struct index_place *place) __attribute__((warn_unused_result));
+
+/*
+ * The cell's copy gives way to one that is being written, of `depth` on `base` (a cell, or COUNTS_NONE).  old_base: of the copy that
+ * goes, likewise.  The new one gets its place with counts_moved.
+ */
+int counts_move(struct counts *c, uint32_t cell, uint32_t old_base, uint8_t depth, uint32_t base) __attribute__((warn_unused_result));
+
+/* New packs and their frames, without anything in them; *first: index of the first frame. */
+int counts_add_pack(struct counts *c, const struct indexfile_pack *row, uint32_t *pack) __attribute__((warn_unused_result));
+int counts_add_frame(struct counts *c, const struct indexfile_frame *row, uint32_t *frame) __attribute__((warn_unused_result));
+void counts_moved(struct counts *c, uint32_t cell, uint32_t frame, uint16_t slot);
 
 #endif

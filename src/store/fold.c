@@ -369,9 +369,9 @@ fold_clear(struct fold *f)
 }
 
 int
-fold_write(struct counts *c, uint64_t number, const struct indexfile_remove *removes, size_t remove_count, const char *tmp_path)
+fold_write(struct counts *c, const struct fold_job *job)
 {
-	struct indexfile_header h = { .kind = INDEXFILE_TABLE, .number = number };
+	struct indexfile_header h = { .kind = INDEXFILE_TABLE, .number = job->number };
 	struct fold f = { .c = c };
 	struct indexbuild *b = NULL;
 	uint64_t rows = 0, len;
@@ -385,9 +385,10 @@ fold_write(struct counts *c, uint64_t number, const struct indexfile_remove *rem
 	merge_frames(&f);
 	for (uint32_t i = 0; i < f.src_count; i++)
 		rows += f.src[i].row_count;
-	if ((rc = indexbuild_begin(c->repo, tmp_path, &h, rows, &b)))
+	if ((rc = indexbuild_begin(c->repo, job->tmp_path, &h, rows, &b)))
 		goto out;
-	rc = put_all(&f, b, removes, remove_count);
+	rc = put_all(&f, b, job->removes, job->remove_count);
+	indexbuild_published(b, job->published, job->published_count);
 	if (rc)
 		indexbuild_abort(b);
 	else

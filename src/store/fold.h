@@ -9,11 +9,16 @@
 
 #include "store/counts.h"
 
-/*
- * Write table `number` under tmp/, synced.  removes: sorted as SPEC §9 says.
- * Cost: linear in the rows touched and in the tables absorbed.
- */
-int fold_write(struct counts *c, uint64_t number, const struct indexfile_remove *removes, size_t remove_count,
-    const char *tmp_path) __attribute__((warn_unused_result));
+struct fold_job {
+	uint64_t number;                /* of the table */
+	const char *tmp_path;           /* where it is written, synced */
+	const struct indexfile_remove *removes;         /* sorted as SPEC §9 says */
+	size_t remove_count;
+	const struct name *published;   /* packs published with it, ascending */
+	size_t published_count;
+};
+
+/* Write the table.  Cost: linear in the rows touched and in the tables absorbed. */
+int fold_write(struct counts *c, const struct fold_job *job) __attribute__((warn_unused_result));
 
 #endif

@@ -8,7 +8,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "codec/digest.h"
+#include "format/extrec.h"
 
+#define EXTRA_READ (1u << 26)            /* two million packs published at once */
 #define BUCKET_ROWS 160                 /* a bucket holds 64 rows or fewer on average */
 
 struct index_file {
@@ -420,4 +422,40 @@ index_file_find_frame(struct index_file *f, uint32_t pack, uint32_t ordinal, str
 			lo = mid + 1;
 	}
 	return OK;
+}
+
+int
+index_file_published(struct index_file *f, struct name **names, size_t *count)
+{
+	struct extrec_iter it;
+	struct extrec r;
+	uint8_t *raw;
+	int rc;
+
+	*names = NULL;
+	*count = 0;
+	if (f->h.kind != INDEXFILE_TABLE || f->h.extra_len == 0)
+		return OK;
+	if (f->h.extra_len > EXTRA_READ)
+		return fail(ERR_CORRUPT, "index file '%s' has too much extra", f->path);
+	if ((rc = mem_new((void **)&raw, (size_t)f->h.extra_len)) || (rc = body_read(f, f->l.extra, raw, (size_t)f->h.extra_len)))
+		goto out;
+	extrec_init(&it, raw, (size_t)f->h.extra_len);
+	while (rc == OK && extrec_next(&it, &r)) {
+		if (r.tag != INDEXFILE_PUBLISHED)
+			continue;
+		*count = r.len / NAME_LEN;
+		rc = r.len % NAME_LEN ? fail(ERR_CORRUPT, "bad list of packs in '%s'", f->path) :
+		    mem_dup_bytes((uint8_t **)names, r.val, r.len);
+	}
+	if (rc == OK && !cursor_done(&it.c))
+		rc = fail(ERR_CORRUPT, "bad extra in '%s'", f->path);
+out:
+	free(raw);
+	if (rc) {
+		free(*names);
+		*names = NULL;
+		*count = 0;
+	}
+	return rc;
 }

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "codec/digest.h"
+#include "format/extrec.h"
 #include "store/index_file.h"
 #include "sys/entropy.h"
 
@@ -24,6 +25,8 @@ struct indexbuild {
 	uint32_t *fanout;               /* rows per bucket at fan_bits */
 	uint32_t fan_bits;
 	struct name last;               /* id of the newest row */
+	const struct name *published;   /* borrowed */
+	size_t published_count;
 };
 
 int
@@ -151,6 +154,31 @@ indexbuild_row(struct indexbuild *b, const struct indexfile_row *row)
 	return body_add(b, raw, indexfile_row_encode(raw, sizeof(raw), row));
 }
 
+void
+indexbuild_published(struct indexbuild *b, const struct name *names, size_t count)
+{
+	b->published = names;
+	b->published_count = count;
+}
+
+static int
+put_extra(struct indexbuild *b)
+{
+	struct extrec r = { .tag = INDEXFILE_PUBLISHED, .len = (uint32_t)(b->published_count * NAME_LEN),
+		.val = (const uint8_t *)b->published };
+	uint8_t *raw;
+	int rc;
+
+	if (!b->published_count)
+		return OK;
+	b->h.extra_len = EXTREC_HEAD_LEN + r.len;
+	if ((rc = mem_new((void **)&raw, b->h.extra_len)))
+		return rc;
+	rc = body_add(b, raw, extrec_encode(raw, b->h.extra_len, &r));
+	free(raw);
+	return rc;
+}
+
 /* The fanout was counted for row_bound; the rows that came may need fewer buckets. */
 static int
 put_fanout(struct indexbuild *b)
@@ -171,6 +199,8 @@ put_fanout(struct indexbuild *b)
 		if ((rc = body_add(b, raw, sizeof(raw))))
 			return rc;
 	}
+	if ((rc = put_extra(b)))
+		return rc;
 	return b->fill ? flush_block(b) : OK;
 }
 

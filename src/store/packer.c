@@ -409,6 +409,18 @@ packer_add(struct packer *p, uint8_t type, const struct name *id, const void *da
 	return note_error(p, add_plain(p, kind, &c, data));
 }
 
+int
+packer_copy(struct packer *p, uint8_t type, const struct name *id, const struct frame_block *b, const void *stored, uint32_t row)
+{
+	struct framejob_chunk c = { .chunk = { .type = type, .len = b->raw_len, .id = *id }, .row = row };
+	struct framejob *j;
+	int rc = packer_error(p);
+
+	if (rc == OK && (rc = job_open(p, type == FRAME_DATA ? PACKFILE_DATA : PACKFILE_META, 0, &j)) == OK)
+		rc = framejob_delta(j, &c, b, stored);
+	return note_error(p, rc);
+}
+
 /* ------------------------------------------------------------------------------------------- flush and publish */
 
 static int

@@ -36,6 +36,10 @@ struct packer_base {
 int packer_add(struct packer *p, uint8_t type, const struct name *id, const void *data, size_t len, const struct packer_base *base,
     uint32_t row, uint8_t *depth) __attribute__((warn_unused_result));
 
+/* Add a chunk as the block that another pack has it in (FRAME_DELTA): b->stored_len bytes, copied. */
+int packer_copy(struct packer *p, uint8_t type, const struct name *id, const struct frame_block *b, const void *stored, uint32_t row)
+    __attribute__((warn_unused_result));
+
 /* Close all frames and packs; after OK they are complete and synced under tmp/ and the tables below are final. */
 int packer_flush(struct packer *p) __attribute__((warn_unused_result));
 

@@ -605,6 +605,60 @@ reader_base(struct reader *rd, const struct index_place *place,
 }
 
 int
+reader_frame(struct reader *rd, const struct index_place *at,
+    reader_chunk_fn fn, void *arg)
+{
+	struct reader_chunk ch = { .slot = 0 };
+	struct frame_iter it;
+	struct frame_block b;
+	struct frame_chunk c;
+	struct cached *f;
+	int rc = frame_get(rd, at, &f);
+
+	if (rc)
+		return rc;
+	frame_iter_init(&it, &f->head);
+	while (rc == OK && frame_next_block(&it, &b))
+		for (uint32_t i = 0; rc == OK && i < b.chunk_count &&
+		    frame_next_chunk(&it, &c); i++, ch.slot++) {
+			ch = (struct reader_chunk){ c.id, b.base, ch.slot,
+			    c.type, b.depth };
+			rc = fn(arg, &ch);
+		}
+	f->pins--;
+	return rc;
+}
+
+int
+reader_delta(struct reader *rd, const struct index_place *at,
+    struct frame_block *b, const uint8_t **stored)
+{
+	struct frame_iter it;
+	struct cached *f;
+	struct cursor c;
+	uint32_t slot = 0;
+	int rc = frame_get(rd, at, &f);
+
+	if (rc == OK && !f->body) {             /* every block was decoded */
+		f->pins--;
+		evict(rd, f);
+		rc = frame_get(rd, at, &f);
+	}
+	if (rc)
+		return rc;
+	f->pins--;
+	frame_iter_init(&it, &f->head);
+	cursor_init(&c, f->body, f->body_len);
+	while (frame_next_block(&it, b)) {
+		*stored = cursor_bytes(&c, b->stored_len);
+		if (slot == at->slot && b->codec == FRAME_DELTA)
+			return OK;
+		slot += b->chunk_count;
+	}
+	return fail(ERR_CORRUPT, "slot %u is no delta block", at->slot);
+}
+
+int
 reader_new(struct repo *r, struct index *ix, size_t cache_bytes,
     struct reader **out)
 {

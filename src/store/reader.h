@@ -5,6 +5,7 @@
 #ifndef STORE_READER_H
 #define STORE_READER_H
 
+#include "format/frame.h"
 #include "store/index.h"
 #include "store/repo.h"
 
@@ -26,6 +27,21 @@ int reader_get(struct reader *rd, const struct name *id, uint8_t type, const uin
 
 /* The base of the delta block at this place (place->depth > 0). */
 int reader_base(struct reader *rd, const struct index_place *place, struct name *base) __attribute__((warn_unused_result));
+
+/* A chunk of a frame, dead or not; base is zero unless it is a delta block. */
+struct reader_chunk {
+	struct name id, base;
+	uint16_t slot;
+	uint8_t type, depth;
+};
+
+/* Called for each chunk of the frame at a place (its slot is of no account).  fn must not use the reader. */
+typedef int (*reader_chunk_fn)(void *arg, const struct reader_chunk *chunk);
+int reader_frame(struct reader *rd, const struct index_place *at, reader_chunk_fn fn, void *arg) __attribute__((warn_unused_result));
+
+/* The delta block at this place as it is stored: b->stored_len bytes, borrowed until the next call. */
+int reader_delta(struct reader *rd, const struct index_place *at, struct frame_block *b, const uint8_t **stored)
+    __attribute__((warn_unused_result));
 
 /* Statistics. */
 struct reader_stats {

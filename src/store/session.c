@@ -26,6 +26,7 @@
 
 #define PART_BYTES (1ull << 30)
 #define PART_ROWS (1u << 18)
+#define MERGE_BYTES (32u << 20)         /* of small packs, merged when segments are settled */
 #define READER_CACHE (16u << 20)
 
 struct row {
@@ -565,9 +566,10 @@ session_commit(struct session *s, const struct snaprec *rec)
 		s->locked = false;
 	if (segments > SETTLE_SEGMENTS) {
 		/* The snapshot is durable; folding is housekeeping, and whoever comes next can do it too. */
-		struct settle_stats stats;
+		struct rewrite_policy small = { .small_only = true, .max_bytes = MERGE_BYTES };
+		struct settle_stats stats = { 0 };
 
-		rc = settle_run(s->repo, NULL, 0, false, &stats);
+		rc = settle_rewrite(s->repo, &small, false, &stats);
 		if (rc != OK && rc != ERR_LOCKED) {
 			s->stats.settle_rc = rc;
 			snprintf(s->stats.settle_note, sizeof(s->stats.settle_note), "%s", err_text());

@@ -17,240 +17,23 @@
 #include "base/mem.h"
 #include "store/counts.h"
 #include "store/fold.h"
+#include "store/graves.h"
 #include "store/index.h"
 #include "store/index_file.h"
+#include "store/pins.h"
+#include "store/rewrite.h"
 #include "store/snapshots.h"
+#include "store/sweep.h"
 
 #define READER_CACHE (16u << 20)
 
-struct names {
-	char (*name)[INDEX_FILE_PATH];
-	size_t count, cap;
-};
-
-static int
-names_add(void *arg, const char *name)
-{
-	struct names *n = arg;
-	int rc;
-
-	if (strlen(name) >= INDEX_FILE_PATH - 8)
-		return OK;              /* not one of ours */
-	if ((rc = mem_grow((void **)&n->name, &n->cap, n->count + 1, sizeof(*n->name))))
-		return rc;
-	memcpy(n->name[n->count++], name, strlen(name) + 1);
-	return OK;
-}
-
-static void
-pack_path(char out[static 128], const struct name *name)
-{
-	char hex[NAME_HEX];
-
-	name_hex(name, hex);
-	snprintf(out, 128, "packs/%.2s/%s", hex, hex);
-}
-
-/* --------------------------------------------------------------------------------------------------------- sweep */
-
-struct sweep {
-	struct repo *r;
-	struct index *ix;
-	struct names tmp;
-	struct name *packs;             /* named in the head's remove list, or by an intent in tmp/ */
-	size_t pack_count, pack_cap;
-	bool unlinked;
-};
-
-static int
-sweep_pack(struct sweep *s, const struct name *name)
-{
-	int rc = mem_grow((void **)&s->packs, &s->pack_cap, s->pack_count + 1, sizeof(*s->packs));
-
-	if (rc == OK)
-		s->packs[s->pack_count++] = *name;
-	return rc;
-}
-
-/* Packs that a complete segment in tmp/ names and that were not published with it. */
-static int
-intent_packs(struct sweep *s, const char *name)
-{
-	char path[INDEX_FILE_PATH];
-	struct indexfile_pack p;
-	struct name_sid sid;
-	struct index_file *f;
-	uint64_t size;
-	uint32_t part;
-	int rc;
-
-	if (!index_file_parse_segment(name, &sid, &part))
-		return OK;
-	snprintf(path, sizeof(path), "index/%.48s", name);
-	rc = io_stat(s->r->io, path, &size);
-	if (rc != ERR_ABSENT)
-		return rc;              /* published: its packs are not ours to remove */
-	snprintf(path, sizeof(path), "tmp/%.48s", name);
-	rc = index_file_open(s->r, path, &f);
-	if (rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT || rc == ERR_UNSUPPORTED)
-		return OK;              /* incomplete: it was not synced, so no pack of it was renamed (PB-2) */
-	if (rc)
-		return rc;
-	for (uint32_t i = 0; rc == OK && i < index_file_header(f)->pack_count; i++) {
-		if ((rc = index_file_pack(f, i, &p)) == OK)
-			rc = sweep_pack(s, &p.name);
-	}
-	index_file_close(f);
-	return rc == ERR_CORRUPT || rc == ERR_AUTH ? OK : rc;
-}
-
-static int
-sweep_gather(struct sweep *s)
-{
-	struct indexfile_remove rm;
-	struct index_file *head;
-	int rc;
-
-	if ((rc = io_list(s->r->io, "tmp", names_add, &s->tmp)))
-		return rc;
-	for (size_t i = 0; i < s->tmp.count; i++)
-		if ((rc = intent_packs(s, s->tmp.name[i])))
-			return rc;
-	if (!index_table_count(s->ix))
-		return OK;
-	head = index_table_at(s->ix, 0);
-	for (uint32_t i = 0; i < index_file_header(head)->remove_count; i++) {
-		if ((rc = index_file_remove(head, i, &rm)))
-			return rc;
-		if (rm.kind == INDEXFILE_DEAD_PACK && (rc = sweep_pack(s, &rm.name)))
-			return rc;
-	}
-	return OK;
-}
-
-static int
-sync_pack_dirs(struct sweep *s)
-{
-	uint8_t dirty[256] = { 0 };
-	char dir[16];
-	int rc;
-
-	for (size_t i = 0; i < s->pack_count; i++)
-		dirty[s->packs[i].b[0]] = 1;
-	for (unsigned i = 0; i < 256; i++) {
-		snprintf(dir, sizeof(dir), "packs/%02x", i);
-		if (dirty[i] && (rc = io_sync_dir(s->r->io, dir)))
-			return rc;
-	}
-	return OK;
-}
-
-static int
-sync_names(struct repo *r)
-{
-	int rc;
-
-	if ((rc = io_sync_dir(r->io, "index")) || (rc = io_sync_dir(r->io, "snapshots")))
-		return rc;
-	return io_sync_dir(r->io, "forgotten");
-}
-
-static int
-sweep_unlink(struct sweep *s, const char *path, uint64_t *freed)
-{
-	uint64_t size = 0;
-	int rc;
-
-	if (freed && (rc = io_stat(s->r->io, path, &size)))
-		return rc == ERR_ABSENT ? OK : rc;
-	rc = io_unlink(s->r->io, path);
-	if (rc == ERR_ABSENT || (rc == ERR_IO && (err_errno() == EISDIR || err_errno() == EPERM)))
-		return OK;              /* gone, or a directory: not one of ours */
-	if (rc == OK) {
-		s->unlinked = true;
-		if (freed)
-			*freed += size;
-	}
-	return rc;
-}
-
-/* Tables that the head neither is nor keeps, dead segments and records. */
-static int
-sweep_index(struct sweep *s)
-{
-	char path[INDEX_FILE_PATH], hex[NAME_SID_HEX];
-	struct names all = { 0 };
-	struct indexfile_remove rm;
-	struct name_sid sid;
-	struct index_file *head;
-	uint64_t number;
-	bool kept;
-	int rc;
-
-	if (!index_table_count(s->ix))
-		return OK;
-	head = index_table_at(s->ix, 0);
-	rc = io_list(s->r->io, "index", names_add, &all);
-	for (size_t i = 0; rc == OK && i < all.count; i++) {
-		if (!index_file_parse_table(all.name[i], &number) || number > index_file_header(head)->number)
-			continue;
-		kept = false;
-		for (size_t k = 0; k < index_table_count(s->ix); k++)
-			kept = kept || index_file_header(index_table_at(s->ix, k))->number == number;
-		snprintf(path, sizeof(path), "index/%.48s", all.name[i]);
-		if (!kept)
-			rc = sweep_unlink(s, path, NULL);
-	}
-	free(all.name);
-	for (uint32_t i = 0; rc == OK && i < index_file_header(head)->remove_count; i++) {
-		if ((rc = index_file_remove(head, i, &rm)))
-			break;
-		memcpy(sid.b, rm.name.b, sizeof(sid.b));
-		name_sid_hex(&sid, hex);
-		if (rm.kind == INDEXFILE_DEAD_SEGMENT) {
-			index_file_segment_path(path, "index", &sid, rm.part);
-			rc = sweep_unlink(s, path, NULL);
-		} else if (rm.kind == INDEXFILE_DEAD_RECORD) {
-			snprintf(path, sizeof(path), "forgotten/%s", hex);
-			rc = sweep_unlink(s, path, NULL);
-		}
-	}
-	return rc;
-}
-
-/* PB-5.  The first sweep syncs before (a killed process may not have) and after; the last one leaves that to the next. */
-static int
-sweep(struct repo *r, struct index *ix, bool first, struct settle_stats *stats)
-{
-	struct sweep s = { .r = r, .ix = ix };
-	char path[128];
-	int rc;
-
-	if ((rc = sweep_gather(&s)))
-		goto out;
-	if (first && ((rc = sync_names(r)) || (rc = sync_pack_dirs(&s))))
-		goto out;
-	if ((rc = sweep_index(&s)))
-		goto out;
-	for (size_t i = 0; rc == OK && i < s.pack_count; i++) {
-		pack_path(path, &s.packs[i]);
-		rc = sweep_unlink(&s, path, &stats->bytes_freed);
-	}
-	if (rc == OK && s.unlinked && (first || s.tmp.count))
-		rc = sync_pack_dirs(&s);
-	for (size_t i = 0; rc == OK && i < s.tmp.count; i++) {
-		snprintf(path, sizeof(path), "tmp/%.*s", INDEX_FILE_PATH, s.tmp.name[i]);
-		rc = sweep_unlink(&s, path, NULL);
-	}
-	if (rc == OK && first && s.unlinked)
-		rc = sync_names(r);
-out:
-	free(s.tmp.name);
-	free(s.packs);
-	return rc;
-}
-
 /* --------------------------------------------------------------------------------------------------------- count */
+
+/* What one settle does besides absorbing the segments. */
+struct settle_step {
+	struct graves *collect;         /* forgotten records */
+	const struct rewrite_policy *policy;    /* packs to rewrite; NULL: none */
+};
 
 struct removes {
 	struct indexfile_remove *p;
@@ -347,20 +130,20 @@ is_forgotten(struct repo *r, const struct name_sid *sid, struct snapshots_item *
 
 /* Whoever chose the sids had no lock yet: what is not in forgotten/ now was brought back, or collected by somebody else. */
 static int
-count_collected(struct counts *c, const struct name_sid *collect, size_t n, struct removes *dead, struct settle_stats *stats)
+count_collected(struct counts *c, const struct graves *g, struct removes *dead, struct settle_stats *stats)
 {
 	struct snapshots_item it;
 	bool yes;
 	int rc;
 
-	for (size_t i = 0; i < n; i++) {
-		if ((rc = is_forgotten(c->repo, &collect[i], &it, &yes)))
+	for (size_t i = 0; i < g->count; i++) {
+		if ((rc = is_forgotten(c->repo, &g->p[i], &it, &yes)))
 			return rc;
 		if (!yes)
 			continue;
 		rc = counts_root(c, &it.rec.root, -1);
 		snapshots_item_clear(&it);
-		if (rc || (rc = removes_add(dead, INDEXFILE_DEAD_RECORD, collect[i].b, NAME_SID_LEN, 0)))
+		if (rc || (rc = removes_add(dead, INDEXFILE_DEAD_RECORD, g->p[i].b, NAME_SID_LEN, 0)))
 			return rc;
 		stats->snapshots_removed++;
 	}
@@ -381,12 +164,31 @@ dead_packs(struct counts *c, struct removes *dead, struct settle_stats *stats)
 	return OK;
 }
 
-/* PB-4 (3) to (5). */
 static int
-next_head(struct repo *r, struct index *ix, const struct name_sid *collect, size_t collect_count, struct settle_stats *stats)
+write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, uint64_t number)
 {
 	char tmp[INDEX_FILE_PATH], path[INDEX_FILE_PATH];
+	struct fold_job job = { .number = number, .tmp_path = tmp, .removes = dead->p, .remove_count = dead->count };
+	struct io *io = c->repo->io;
+	int rc;
+
+	index_file_table_path(tmp, "tmp", number);
+	index_file_table_path(path, "index", number);
+	job.published = rewrite_names(rw, &job.published_count);
+	if ((rc = fold_write(c, &job)) ||
+	    (rc = io_sync_dir(io, "tmp")) ||
+	    (rc = rewrite_publish(rw)) ||
+	    (rc = io_rename(io, tmp, path)))
+		return rc;
+	return io_sync_dir(io, "index");
+}
+
+/* PB-4 (3) to (5).  FOUND when there is a new head, OK when there was nothing to do. */
+static int
+next_head(struct repo *r, struct index *ix, const struct settle_step *step, struct settle_stats *stats)
+{
 	struct removes dead = { 0 };
+	struct rewrite *rw = NULL;
 	struct counts c;
 	uint64_t number = index_head_number(ix) + 1;
 	int rc;
@@ -394,67 +196,211 @@ next_head(struct repo *r, struct index *ix, const struct name_sid *collect, size
 	counts_init(&c, r, ix, NULL);
 	if ((rc = reader_new(r, ix, READER_CACHE, &c.reader)) ||
 	    (rc = count_segments(&c, &dead, stats)) ||
-	    (rc = count_collected(&c, collect, collect_count, &dead, stats)) ||
-	    dead.count == 0 ||
+	    (rc = count_collected(&c, step->collect, &dead, stats)) ||
 	    (rc = counts_acquire(&c)) ||
-	    (rc = counts_cascade(&c)) ||
-	    (rc = dead_packs(&c, &dead, stats)))
+	    (rc = counts_cascade(&c)))
+		goto out;
+	if (step->policy && (rc = rewrite_run(&c, step->policy, &stats->rewrite, &rw)))
+		goto out;
+	if (dead.count == 0 && !rw)
+		goto out;
+	if ((rc = dead_packs(&c, &dead, stats)))
 		goto out;
 	qsort(dead.p, dead.count, sizeof(*dead.p), removes_cmp);
 	for (size_t i = 1; i < dead.count; i++)
 		assert(removes_cmp(&dead.p[i - 1], &dead.p[i]) < 0);
-	index_file_table_path(tmp, "tmp", number);
-	index_file_table_path(path, "index", number);
-	if ((rc = fold_write(&c, number, dead.p, dead.count, tmp)) ||
-	    (rc = io_sync_dir(r->io, "tmp")) ||
-	    (rc = io_rename(r->io, tmp, path)) ||
-	    (rc = io_sync_dir(r->io, "index")))
+	if ((rc = write_head(&c, &dead, rw, number)))
 		goto out;
+	rc = FOUND;
 	stats->head = number;
-	stats->nodes_read = c.nodes_read;
-	stats->chunks_removed = c.chunks_removed;
+	stats->nodes_read += c.nodes_read;
+	stats->chunks_removed += c.chunks_removed;
 out:
+	rewrite_free(rw);
 	reader_free(c.reader);
 	counts_clear(&c);
 	free(dead.p);
 	return rc;
 }
 
+/* Everything forgotten that nobody pinned; what cannot be read is left. */
 static int
-settle_locked(struct repo *r, const struct name_sid *collect, size_t collect_count, struct settle_stats *stats)
+gather_collected(struct repo *r, const struct settle_prune *o, struct graves *out)
+{
+	struct graves pins = { 0 };
+	struct snapshots_item it;
+	char hex[NAME_SID_HEX];
+	size_t n = 0;
+	int rc;
+
+	if ((rc = graves_list(r, "forgotten", out)) || (rc = pins_load(r, &pins)))
+		goto out;
+	for (size_t i = 0; i < out->count; i++) {
+		if (pins_have(&pins, &out->p[i]))
+			continue;
+		rc = snapshots_read(r, true, &out->p[i], &it);
+		if (rc == OK) {
+			snapshots_item_clear(&it);
+			out->p[n++] = out->p[i];
+		} else if (rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_UNSUPPORTED) {
+			name_sid_hex(&out->p[i], hex);
+			if (o->bad)
+				o->bad(o->arg, hex);
+		} else {
+			goto out;
+		}
+	}
+	out->count = n;
+	rc = OK;
+out:
+	free(pins.p);
+	return rc;
+}
+
+static int
+settle_locked(struct repo *r, const struct settle_prune *o, struct settle_step *step, struct settle_stats *stats)
 {
 	struct index *ix;
 	int rc;
 
 	if ((rc = index_load(r, &ix)))
 		return rc;
-	if ((rc = sweep(r, ix, true, stats)))
+	if (step->policy && index_segment_count(ix) == 0 &&
+	    (rc = rewrite_wanted(r, ix, step->policy, &stats->rewrite)) != FOUND)
+		goto out;
+	if ((rc = sweep_run(r, ix, true, &stats->bytes_freed)) || (o && (rc = gather_collected(r, o, step->collect))))
 		goto out;
 	stats->head = index_head_number(ix);
-	if (index_segment_count(ix) == 0 && collect_count == 0)
-		goto out;
-	if ((rc = next_head(r, ix, collect, collect_count, stats)))
+	if ((index_segment_count(ix) == 0 && step->collect->count == 0 && !step->policy) ||
+	    (rc = next_head(r, ix, step, stats)) != FOUND)
 		goto out;
 	index_free(ix);
 	if ((rc = index_load(r, &ix)))
 		return rc;
-	rc = sweep(r, ix, false, stats);
+	rc = sweep_run(r, ix, false, &stats->bytes_freed);
 out:
 	index_free(ix);
 	return rc;
 }
 
-int
-settle_run(struct repo *r, const struct name_sid *collect, size_t collect_count, bool wait, struct settle_stats *stats)
+/* o: NULL when step->collect is given. */
+static int
+settle(struct repo *r, const struct settle_prune *o, struct settle_step *step, bool wait, struct settle_stats *stats)
 {
 	int rc, rc2;
 
-	*stats = (struct settle_stats){ 0 };
 	if (r->read_only)
 		return fail(ERR_UNSUPPORTED, "this repository has features this version of varve may read but not write");
 	if ((rc = io_lock(r->io, IO_EXCLUSIVE, wait)))
 		return rc;
-	rc = settle_locked(r, collect, collect_count, stats);
+	rc = settle_locked(r, o, step, stats);
 	rc2 = io_lock(r->io, IO_UNLOCKED, false);
 	return rc ? rc : rc2;
+}
+
+int
+settle_run(struct repo *r, const struct name_sid *collect, size_t collect_count, bool wait, struct settle_stats *stats)
+{
+	/* Only read. */
+	struct graves g = { .p = (struct name_sid *)(uintptr_t)collect, .count = collect_count };
+	struct settle_step step = { .collect = &g };
+
+	*stats = (struct settle_stats){ 0 };
+	return settle(r, NULL, &step, wait, stats);
+}
+
+int
+settle_collect(struct repo *r, const struct settle_prune *o, struct settle_stats *stats)
+{
+	struct graves g = { 0 };
+	struct settle_step step = { .collect = &g };
+	int rc = settle(r, o, &step, o->wait, stats);
+
+	free(g.p);
+	return rc;
+}
+
+int
+settle_rewrite(struct repo *r, const struct rewrite_policy *policy, bool wait, struct settle_stats *stats)
+{
+	struct graves none = { 0 };
+	struct settle_step step = { .collect = &none, .policy = policy };
+
+	return settle(r, NULL, &step, wait, stats);
+}
+
+/* ------------------------------------------------------------------------------------------------------- preview */
+
+/* Of the packs touched: bytes of dead ones, and dead bytes of the others. */
+static void
+dead_bytes(const struct counts *c, struct settle_preview *s)
+{
+	s->packs = s->bytes_freed = s->bytes_unused = 0;
+	s->chunks = c->chunks_removed;
+	for (size_t i = 0; i < c->pack_count; i++) {
+		const struct indexfile_pack *p = &c->packs[i].row;
+
+		if (p->live_frames == 0) {
+			s->packs++;
+			s->bytes_freed += p->bytes;
+		} else {
+			s->bytes_unused += c->packs[i].dropped;
+		}
+	}
+}
+
+static int
+preview_roots(struct counts *c, const struct name_sid *sids, size_t count)
+{
+	struct snapshots_item it;
+	int rc;
+
+	for (size_t i = 0; i < count; i++) {
+		rc = snapshots_read(c->repo, false, &sids[i], &it);
+		if (rc == ERR_ABSENT)
+			rc = snapshots_read(c->repo, true, &sids[i], &it);
+		if (rc)
+			return rc;
+		rc = counts_root(c, &it.rec.root, -1);
+		snapshots_item_clear(&it);
+		if (rc)
+			return rc;
+	}
+	return OK;
+}
+
+int
+settle_preview(struct repo *r, const struct name_sid *sids, size_t count, struct settle_preview *out)
+{
+	struct settle_preview before, after;
+	struct settle_stats ignored = { 0 };
+	struct removes dead = { 0 };
+	struct index *ix = NULL;
+	struct counts c = { 0 };
+	int rc;
+
+	*out = (struct settle_preview){ 0 };
+	if ((rc = index_load(r, &ix)))
+		return rc;
+	counts_init(&c, r, ix, NULL);
+	/* What dies without these snapshots, and what with them: garbage of others is not theirs. */
+	if ((rc = reader_new(r, ix, READER_CACHE, &c.reader)) ||
+	    (rc = count_segments(&c, &dead, &ignored)) ||
+	    (rc = counts_acquire(&c)) ||
+	    (rc = counts_cascade(&c)))
+		goto out;
+	dead_bytes(&c, &before);
+	if ((rc = preview_roots(&c, sids, count)) || (rc = counts_cascade(&c)))
+		goto out;
+	dead_bytes(&c, &after);
+	out->chunks = after.chunks - before.chunks;
+	out->packs = after.packs - before.packs;
+	out->bytes_freed = after.bytes_freed - before.bytes_freed;
+	out->bytes_unused = after.bytes_unused > before.bytes_unused ? after.bytes_unused - before.bytes_unused : 0;
+out:
+	reader_free(c.reader);
+	counts_clear(&c);
+	free(dead.p);
+	index_free(ix);
+	return rc;
 }

@@ -5,11 +5,13 @@
 #define STORE_SETTLE_H
 
 #include "store/repo.h"
+#include "store/rewrite.h"
 
 struct settle_stats {
 	uint64_t segments, rows, nodes_read;
-	uint64_t chunks_removed, packs_removed, bytes_freed, snapshots_removed;
+	uint64_t chunks_removed, packs_removed, bytes_freed, snapshots_removed;     /* bytes of packs unlinked */
 	uint64_t head;                  /* number of the head afterwards */
+	struct rewrite_stats rewrite;
 };
 
 /*
@@ -19,6 +21,34 @@ struct settle_stats {
  * With nothing to do no head is written.
  */
 int settle_run(struct repo *r, const struct name_sid *collect, size_t collect_count, bool wait, struct settle_stats *stats)
+    __attribute__((warn_unused_result));
+
+/* A prune: settle and collect everything in forgotten/ that is not pinned. */
+struct settle_prune {
+	bool wait;                      /* for the lock, else ERR_LOCKED */
+	/* Told of a record in forgotten/ that cannot be read: it stays, and so does what it holds.  May be NULL. */
+	void (*bad)(void *arg, const char *sid_hex);
+	void *arg;
+};
+
+/* Both add to *stats. */
+int settle_collect(struct repo *r, const struct settle_prune *o, struct settle_stats *stats) __attribute__((warn_unused_result));
+
+/* One bounded step of rewriting packs; stats->rewrite.more says whether another one is worth while. */
+int settle_rewrite(struct repo *r, const struct rewrite_policy *policy, bool wait, struct settle_stats *stats)
+    __attribute__((warn_unused_result));
+
+/*
+ * What collecting these snapshots (of snapshots/ or forgotten/) would free, from the counts alone.  The caller holds the shared
+ * lock; nothing is written.
+ */
+struct settle_preview {
+	uint64_t chunks, packs;         /* that would die */
+	uint64_t bytes_freed;           /* of packs of which nothing would be left */
+	uint64_t bytes_unused;          /* dead bytes in the other packs: rewriting these frees most of them */
+};
+
+int settle_preview(struct repo *r, const struct name_sid *sids, size_t count, struct settle_preview *out)
     __attribute__((warn_unused_result));
 
 /* Segments above which a session settles when it ends. */

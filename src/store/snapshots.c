@@ -126,33 +126,100 @@ item_cmp(const void *a, const void *b)
 	return name_sid_cmp(&x->sid, &y->sid);
 }
 
-int
-snapshots_load(struct repo *r, bool forgotten, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+static int
+read_all(struct repo *r, bool forgotten, const struct sid_list *l, snapshots_bad_fn bad, void *arg, struct snapshots *out)
 {
-	struct sid_list l = { 0 };
 	char hex[NAME_SID_HEX];
-	int rc;
+	int rc = mem_new((void **)&out->items, mem_array(l->count, sizeof(*out->items)));
 
-	*out = (struct snapshots){ 0 };
-	if ((rc = io_list(r->io, forgotten ? "forgotten" : "snapshots", list_one, &l)) ||
-	    (rc = mem_new((void **)&out->items, mem_array(l.count, sizeof(*out->items)))))
-		goto out;
-	for (size_t i = 0; i < l.count; i++) {
-		rc = snapshots_read(r, forgotten, &l.sid[i], &out->items[out->count]);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < l->count; i++) {
+		rc = snapshots_read(r, forgotten, &l->sid[i], &out->items[out->count]);
 		if (rc == OK) {
 			out->count++;
 		} else if (rc == ERR_NOMEM) {
-			goto out;
+			return rc;
 		} else if (rc != ERR_ABSENT) {          /* absent: forgotten since it was listed */
-			name_sid_hex(&l.sid[i], hex);
+			name_sid_hex(&l->sid[i], hex);
 			out->damaged++;
 			if (bad)
 				bad(arg, hex, rc);
 		}
 	}
-	rc = OK;
 	if (out->count)
 		qsort(out->items, out->count, sizeof(*out->items), item_cmp);
+	return OK;
+}
+
+int
+snapshots_load(struct repo *r, bool forgotten, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+{
+	struct sid_list l = { 0 };
+	int rc;
+
+	*out = (struct snapshots){ 0 };
+	if ((rc = io_list(r->io, forgotten ? "forgotten" : "snapshots", list_one, &l)) == OK)
+		rc = read_all(r, forgotten, &l, bad, arg, out);
+	free(l.sid);
+	if (rc)
+		snapshots_clear(out);
+	return rc;
+}
+
+static bool
+begins_with_one(const struct name_sid *sid, const char *const *ids, size_t count)
+{
+	char hex[NAME_SID_HEX];
+
+	name_sid_hex(sid, hex);
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(hex, ids[i], strlen(ids[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Whole ids as they are; false when one is not whole. */
+static int
+whole_ids(const char *const *ids, size_t count, struct sid_list *l, bool *whole)
+{
+	bool again = false;
+	int rc = OK;
+
+	*whole = true;
+	for (size_t i = 0; rc == OK && i < count; i++) {
+		*whole = *whole && strlen(ids[i]) == NAME_SID_HEX - 1;
+		for (size_t k = 0; k < i; k++)
+			again = again || strcmp(ids[k], ids[i]) == 0;
+		if (*whole && !again)
+			rc = list_one(l, ids[i]);
+		again = false;
+	}
+	return rc;
+}
+
+int
+snapshots_load_some(struct repo *r, bool forgotten, const char *const *ids, size_t count, snapshots_bad_fn bad, void *arg,
+    struct snapshots *out)
+{
+	struct sid_list l = { 0 };
+	size_t n = 0;
+	bool whole;
+	int rc;
+
+	*out = (struct snapshots){ 0 };
+	if ((rc = whole_ids(ids, count, &l, &whole)))
+		goto out;
+	if (!whole) {
+		l.count = 0;
+		if ((rc = io_list(r->io, forgotten ? "forgotten" : "snapshots", list_one, &l)))
+			goto out;
+		for (size_t i = 0; i < l.count; i++)
+			if (begins_with_one(&l.sid[i], ids, count))
+				l.sid[n++] = l.sid[i];
+		l.count = n;
+	}
+	rc = read_all(r, forgotten, &l, bad, arg, out);
 out:
 	free(l.sid);
 	if (rc)

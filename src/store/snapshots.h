@@ -24,6 +24,13 @@ typedef void (*snapshots_bad_fn)(void *arg, const char *sid_hex, int rc);
 /* Read all records of snapshots/ (or forgotten/).  A bad record is reported and left out, not an error. */
 int snapshots_load(struct repo *r, bool forgotten, snapshots_bad_fn bad, void *arg, struct snapshots *out)
     __attribute__((warn_unused_result));
+
+/*
+ * Only those whose ids begin with one of these texts (hexadecimal digits); names are listed only if one is no whole id, and no other
+ * record is read: so naming a snapshot costs the same however many there are.
+ */
+int snapshots_load_some(struct repo *r, bool forgotten, const char *const *ids, size_t count, snapshots_bad_fn bad, void *arg,
+    struct snapshots *out) __attribute__((warn_unused_result));
 void snapshots_clear(struct snapshots *s);
 
 /* One record. */

@@ -40,6 +40,18 @@ lines diff diff --json latest~1 latest
 lines stats stats --json
 lines restore restore --json latest --target "$T/dst"
 lines restore-dry-run restore --json --dry-run latest --target "$T/dst2"
+lines forget-dry-run forget --json --dry-run --keep-last 1
+lines pin pin --json latest
+lines unpin unpin --json latest
+lines forget forget --json latest
+lines undelete undelete --json latest
+lines prune prune --json --keep-last 1
+"$PYTHON" - "$T/out" >"$T/missing" <<'PY'
+import json, sys
+last = json.loads([l for l in open(sys.argv[1]) if l.strip()][-1])
+print(*[w for w in "snapshots_removed chunks_removed bytes_freed bytes_rewritten seconds".split() if w not in last])
+PY
+equal "the summary of prune is complete" "$(cat "$T/missing")" ""
 lines key-list key list --json
 lines version version --json
 must list --json

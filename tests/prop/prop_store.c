@@ -2,7 +2,7 @@
  * prop_store [SEQUENCES [SEED]]: random histories of one repository against a model of its snapshots in memory.
  *
  * A step is a snapshot (in one part or several, alone or two at once), a session given up after a part, forget, undelete, or a
- * settle that collects some of what was forgotten; each may be cut short by a kill or a power loss at any operation.  Directories
+ * settle that collects some of what was forgotten and, often, rewrites packs; each may be cut short by a kill or a power loss at any operation.  Directories
  * are shared, files change by a few bytes (so that chunks and nodes are stored as differences), old states return.
  *
  *   after a crash     what was reported is there, every snapshot reads back whole, no count is too low
@@ -73,7 +73,7 @@ struct run {
 	char step[400];
 	char why[600];
 	bool crashed;                   /* the last step was cut short */
-	uint64_t deltas, hollow, crashes, settles;
+	uint64_t deltas, hollow, crashes, settles, moved, rebased;
 };
 
 /* splitmix64 */
@@ -533,6 +533,22 @@ step_forget(struct run *u, enum where from)
 	return move_record(u, s, from == HERE ? FORGOTTEN : HERE);
 }
 
+/* Packs with dead bytes are emptied to different degrees; or only small ones are merged. */
+static bool
+rewrite(struct run *u, struct repo *r)
+{
+	static const unsigned unused[] = { 0, 0, 100, 400 };
+	struct rewrite_policy policy = { .max_unused = unused[below(u, 4)], .max_bytes = below(u, 4) ? 1u << 20 : 1,
+		.small_only = below(u, 6) == 0 };
+	struct settle_stats stats = { 0 };
+	bool ok = well(u, settle_rewrite(r, &policy, false, &stats), "rewrite");
+
+	say(u, " (rewrote %ju chunks of %ju packs)", (uintmax_t)stats.rewrite.chunks, (uintmax_t)stats.rewrite.packs);
+	u->moved += stats.rewrite.chunks;
+	u->rebased += stats.rewrite.rebased;
+	return ok;
+}
+
 static bool
 step_settle(struct run *u)
 {
@@ -552,6 +568,8 @@ step_settle(struct run *u)
 		}
 	ok = well(u, support_store_open(u->d, &r), "open") && well(u, settle_run(r, collect, n, false, &stats), "settle");
 	say(u, " (%ju segments, head %ju)", (uintmax_t)stats.segments, (uintmax_t)stats.head);
+	if (ok && below(u, 3))
+		ok = rewrite(u, r);
 	repo_close(r);
 	u->settles++;
 	for (size_t i = 0; i < u->count; i++)
@@ -760,8 +778,9 @@ main(int argc, char **argv)
 	fflush(stdout);
 	for (unsigned long i = 0; i < count && failed < 10; i++)
 		failed += !sequence(u, seed + i);
-	printf("%sok 1 - %lu histories (%ju crashes, %ju settles; chunks checked: %ju stored as differences, %ju hollow)\n",
-	    failed ? "not " : "", count, (uintmax_t)u->crashes, (uintmax_t)u->settles, (uintmax_t)u->deltas, (uintmax_t)u->hollow);
+	printf("%sok 1 - %lu histories (%ju crashes, %ju settles; chunks checked: %ju stored as differences, %ju hollow; "
+	    "%ju moved, %ju of them rebased)\n", failed ? "not " : "", count, (uintmax_t)u->crashes, (uintmax_t)u->settles,
+	    (uintmax_t)u->deltas, (uintmax_t)u->hollow, (uintmax_t)u->moved, (uintmax_t)u->rebased);
 	free(u);
 	return failed != 0;
 }
