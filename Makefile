@@ -14,11 +14,11 @@ SYS = child clock entropy fsys guard host io signals target
 CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob index index_file indexbuild keyring packer packout paper reader repo session \
 	settle snapshots tree
-SOURCE = filter tags
-OPS = cat diff entry filebuild find inodes links listing owners place readfile refill restore scan select snapshot stats \
+SOURCE = chunkcache filter imagevfs tags
+OPS = cat diff entry filebuild find inodes links listing owners place readfile refill restore scan select snapshot sql stats \
 	treebuild twin view
-CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_restore cmd_snapshot cmd_stats \
-	cmd_version record report secret
+CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_restore cmd_snapshot cmd_sql \
+	cmd_stats cmd_version record report rows secret
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
@@ -28,12 +28,12 @@ SUPPORT = support_index support_io support_open support_recount support_store su
 PROP = prop_format
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = nochange nasty hostile dedup interrupt crash commands damage exits filters inplace json keys locks lsfinddiff reader \
-	select settle stdin
+	select settle sql stdin
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
-PKGS = libsodium libzstd libxxhash jansson
-PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13
+PKGS = libsodium libzstd libxxhash jansson sqlite3
+PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13 sqlite3 >= 3.34.0
 DEB = build-essential gcc libc6-dev pkg-config libzstd-dev libsodium-dev libxxhash-dev libsqlite3-dev libjansson-dev \
 	libcmocka-dev python3 python3-nacl python3-zstandard rsync acl attr strace sqlite3
 
