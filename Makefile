@@ -15,7 +15,7 @@ CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob index index_file indexbuild keyring packer packout paper reader repo session \
 	settle snapshots tree
 SOURCE = chunkcache filter imagevfs tags
-OPS = cat diff entry filebuild find inodes links listing owners place readfile refill restore scan select snapshot sql stats \
+OPS = cat dbdiff diff entry filebuild find inodes links listing owners place readfile refill restore scan select snapshot sql stats \
 	treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_restore cmd_snapshot cmd_sql \
 	cmd_stats cmd_version record report rows secret
@@ -28,7 +28,7 @@ SUPPORT = support_index support_io support_open support_recount support_store su
 PROP = prop_format
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = nochange nasty hostile dedup interrupt crash commands damage exits filters inplace json keys locks lsfinddiff reader \
-	select settle sql stdin
+	select settle sql sqldiff stdin
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)

@@ -279,8 +279,8 @@ find_beside(struct sql *s, const struct name *root, const char *path, const char
 	return view_damage(rc);
 }
 
-static int
-add_file(struct sql *s, const char *schema, const struct treenode_entry *e)
+int
+sql_add_entry(struct sql *s, const char *schema, const struct treenode_entry *e)
 {
 	char file[IMAGEVFS_FILE_MAX];
 	int rc;
@@ -303,7 +303,7 @@ sql_add(struct sql *s, const char *schema, const struct name *root, const char *
 	if (rc == OK)
 		return fail(ERR_ABSENT, "no '%s' in this snapshot", path);
 	if (rc == FOUND)
-		rc = err_context(add_file(s, schema, &found.e), "'%s'", path);
+		rc = err_context(sql_add_entry(s, schema, &found.e), "'%s'", path);
 	tree_entry_clear(&found);
 	if (rc == OK)
 		rc = find_beside(s, root, path, &suffix);

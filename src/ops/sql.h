@@ -53,6 +53,10 @@ int sql_is_file(struct reader *rd, const struct name *root,
 int sql_add(struct sql *s, const char *schema, const struct name *root, const char *path,
     const char **beside) __attribute__((warn_unused_result));
 
+/* The same for an entry that was found already. */
+int sql_add_entry(struct sql *s, const char *schema,
+    const struct treenode_entry *e) __attribute__((warn_unused_result));
+
 /* From now on no more databases; statements may be run. */
 int sql_seal(struct sql *s) __attribute__((warn_unused_result));
 
