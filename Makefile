@@ -10,7 +10,7 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
 BASE = args err mem text
-SYS = child clock entropy fsys guard host io signals target
+SYS = child clock entropy fsys guard host io signals target watch
 CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob index index_file indexbuild keyring packer packout paper reader repo session \
 	settle snapshots tree

@@ -153,6 +153,7 @@ static void
 pause_view(struct shell *sh)
 {
 	count_reader(sh);
+	sql_set_reader(sh->sql, NULL);
 	view_close(&sh->c.view);
 }
 

@@ -354,6 +354,10 @@ by_key(struct dbdiff *d, const char *quoted, const struct columns *c, struct dbd
 		rc = append(&q, "%sn.%s = o.%s", i ? " AND " : "", c->keys[i], c->keys[i]);
 	if (rc || (rc = numbers(d, &q, n, 3)) || (rc = count_rows(d, "old", quoted, &old_rows)))
 		goto out;
+	if (n[0] - n[1] > old_rows) {
+		rc = fail(ERR_FAILED, "its primary key is not unique");
+		goto out;
+	}
 	item->added = n[1];
 	item->changed = n[2];
 	item->removed = old_rows - (n[0] - n[1]);
@@ -546,9 +550,11 @@ read_objects(struct dbdiff *d)
 {
 	static const char question[] =
 	    "WITH n AS (SELECT type, name, sql, type = 'table' AND coalesce(rootpage, 0) = 0 AS v "
-	    "  FROM main.sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_'),"
+	    "  FROM main.sqlite_master WHERE typeof(name) = 'text' AND "
+	    "  substr(name, 1, 7) <> 'sqlite_' AND typeof(type) = 'text'),"
 	    " o AS (SELECT type, name, sql, type = 'table' AND coalesce(rootpage, 0) = 0 AS v "
-	    "  FROM old.sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_') "
+	    "  FROM old.sqlite_master WHERE typeof(name) = 'text' AND "
+	    "  substr(name, 1, 7) <> 'sqlite_' AND typeof(type) = 'text') "
 	    "SELECT * FROM (SELECT 'M' AS what, n.type AS type, n.name AS name, n.sql IS NOT o.sql, n.v "
 	    "  FROM n JOIN o USING (type, name) "
 	    "UNION ALL SELECT '+', type, name, 0, v FROM n "

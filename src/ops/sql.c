@@ -20,9 +20,9 @@
 #include "store/tree.h"
 #include "sys/clock.h"
 #include "sys/signals.h"
+#include "sys/watch.h"
 
 #define CACHE_BYTES (64u << 20)         /* of decoded chunks */
-#define STEPS 20000                     /* of SQLite's machine between two looks at the clock */
 #define NAMES_SHOWN 3
 #define READ_ONLY "; 'varve cat' or 'varve restore' give a copy that can be changed"
 
@@ -31,7 +31,7 @@ struct sql {
 	struct imagevfs *vfs;
 	sqlite3 *db;                    /* NULL until the first sql_add */
 	struct sql_options o;
-	int64_t deadline_ns;            /* of the statement that runs; 0: none */
+	struct watch *watch;            /* interrupts db; looks while there is a reader */
 	char denied[64];                /* what the authorizer refused; "": nothing */
 	struct sql_value *values;       /* of a row; column names go there before */
 	const char **columns;
@@ -69,13 +69,11 @@ sql_failure(struct sql *s, int code)
 	}
 }
 
-static int
-on_progress(void *arg)
+/* Of another thread: SQLite allows this one. */
+static void
+interrupt(void *arg)
 {
-	struct sql *s = arg;
-
-	return signals_stop_asked() ||
-	    (s->deadline_ns && clock_steady_ns() > s->deadline_ns);
+	sqlite3_interrupt(((struct sql *)arg)->db);
 }
 
 /* ---- what is allowed ---- */
@@ -213,6 +211,7 @@ sql_free(struct sql *s)
 {
 	if (!s)
 		return NULL;
+	watch_free(s->watch);
 	sqlite3_close(s->db);
 	imagevfs_free(s->vfs);
 	free(s->values);
@@ -232,8 +231,10 @@ open_main(struct sql *s, const char *file)
 	if (code != SQLITE_OK)
 		return sql_failure(s, code);
 	sqlite3_extended_result_codes(s->db, 1);
-	sqlite3_progress_handler(s->db, STEPS, on_progress, s);
 	set_limits(s);
+	if ((code = watch_new(interrupt, s, &s->watch)))
+		return code;
+	watch_begin(s->watch, 0);
 	return set_switches(s);
 }
 
@@ -323,6 +324,10 @@ sql_set_reader(struct sql *s, struct reader *rd)
 {
 	s->rd = rd;
 	imagevfs_set_reader(s->vfs, rd);
+	if (rd)
+		watch_begin(s->watch, 0);
+	else
+		watch_end(s->watch);
 }
 
 /* ---- the file that a name means ---- */
@@ -510,14 +515,16 @@ sql_run_with(struct sql *s, const char *text, const char *const *binds, unsigned
 
 	while (rc == OK && *text) {
 		s->denied[0] = 0;
-		s->deadline_ns = s->o.seconds && s->o.seconds < INT32_MAX ?
-		    clock_steady_ns() + (int64_t)s->o.seconds * CLOCK_NS : 0;
+		if (s->o.seconds > 0 && s->o.seconds < INT32_MAX)
+			watch_begin(s->watch, clock_steady_ns() +
+			    (int64_t)s->o.seconds * CLOCK_NS);
 		rc = sql_failure(s, sqlite3_prepare_v2(s->db, text, -1, &stmt, &text));
 		if (rc == OK && stmt)
 			rc = run_one(s, stmt, binds, count, sink);
 		sqlite3_finalize(stmt);
 	}
-	s->deadline_ns = 0;
+	if (s->o.seconds > 0)
+		watch_begin(s->watch, 0);
 	return rc;
 }
 

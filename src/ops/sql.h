@@ -60,7 +60,10 @@ int sql_add_entry(struct sql *s, const char *schema,
 /* From now on no more databases; statements may be run. */
 int sql_seal(struct sql *s) __attribute__((warn_unused_result));
 
-/* Read through another reader of the same repository from now on. */
+/*
+ * Read through another reader of the same repository from now on; NULL: nothing will be asked until
+ * there is one again.  A database must have been added.
+ */
 void sql_set_reader(struct sql *s, struct reader *rd);
 
 enum sql_kind { SQL_NULL, SQL_INTEGER, SQL_REAL, SQL_TEXT, SQL_BLOB };

@@ -191,6 +191,69 @@ pid=$!
 sleep 0.5; kill -TERM $pid; status=0; wait $pid || status=$?
 exits 130 "a signal ends a statement"
 
+# A hostile database: a b-tree of 17 levels whose pages all name the next one 80 times, a schema that is not what it should be,
+# names that do something to terminals.
+mkdir "$T/src/bad"
+"$PYTHON" - "$T/src/bad" <<'PY'
+import os, random, sqlite3, struct, sys
+def fresh(name, *statements):
+    path = os.path.join(sys.argv[1], name)
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA page_size = 512")
+    for s in statements:
+        db.execute(s)
+    db.commit()
+    return path, db
+path, db = fresh("bomb.db", "CREATE TABLE t(a)", "INSERT INTO t VALUES(zeroblob(20000))")
+root = db.execute("SELECT rootpage FROM sqlite_master").fetchone()[0]
+db.close()
+raw = bytearray(open(path, "rb").read())
+for level in range(17):
+    page = root + level
+    cell = struct.pack(">IB", page + 1, 1)
+    body = struct.pack(">BHHHBI", 5, 0, 80, 512 - len(cell), 0, page + 1) + struct.pack(">H", 512 - len(cell)) * 80
+    raw[(page - 1) * 512:page * 512] = body.ljust(512 - len(cell), b"\0") + cell
+leaf = root + 17
+raw[(leaf - 1) * 512:leaf * 512] = struct.pack(">BHHHB", 13, 0, 1, 500, 0) + struct.pack(">H", 500) + b"\0" * 490 + b"\x03\x01\x02\x01\x07" + b"\0" * 7
+open(path, "wb").write(raw)
+path, db = fresh("names.db", 'CREATE TABLE "\x1b]0;owned\x07 t"(a)', "CREATE VIEW again AS WITH RECURSIVE c(x) AS "
+    "(SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c")
+path, db = fresh("schema.db", "CREATE TABLE t(a)", "PRAGMA writable_schema = on",
+    "UPDATE sqlite_master SET sql = 'CREATE TABLE t(a, b AS (load_extension(a)))'")
+r = random.Random(4)
+for i in range(20):
+    path, db = fresh("noise%02d.db" % i, "CREATE TABLE t(a PRIMARY KEY, b)", "CREATE VIRTUAL TABLE f USING fts5(x)",
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 300) INSERT INTO t SELECT x, hex(x) FROM c",
+        "INSERT INTO f SELECT b || ' ' || a FROM t")
+    db.close()
+    raw = bytearray(open(path, "rb").read())
+    for _ in range(40):
+        raw[r.randrange(100, len(raw))] = r.choice([0, 1, 5, 13, 127, 128, 255, r.randrange(256)])
+    open(path, "wb").write(raw)
+PY
+snap "$T/src/bad"
+v sql latest bomb.db --timeout 1 'SELECT count(*) FROM t'; exits 1 "a tree without end"
+is "--timeout ended it" grep -q 'no end after 1 s' "$T/err"
+v sql latest names.db --timeout 1 'SELECT * FROM again'; exits 1 "a view without end"
+v sql latest schema.db 'SELECT * FROM t'; exits 1 "a schema that calls load_extension"
+if command -v script >/dev/null; then
+	script -qec "$VARVE sql latest names.db .tables" /dev/null </dev/null >"$T/screen" 2>&1
+	is "a name on a terminal" grep -qF '\x1b]0;owned\x07' "$T/screen"
+fi
+worst=0
+for i in $(seq 10 29); do
+	for q in 'PRAGMA integrity_check' 'SELECT count(*), sum(length(a)), sum(length(b)) FROM t' "SELECT * FROM f WHERE f MATCH '33*'"; do
+		v sql latest "noise${i/#?/$((i / 10 - 1))}.db" --timeout 5 "$q"
+		[ "$status" -le "$worst" ] || worst=$status
+	done
+done
+atmost "random damage ends with an answer or exit 1" "$worst" 1
+for f in "$T/src/bad"/*.db; do printf '\1' | dd of="$f" bs=1 seek=700 conv=notrunc status=none; done
+snap "$T/src/bad"
+run timeout 20 "$VARVE" diff --databases --json "latest~1:$T/src/bad" "latest:$T/src/bad" --path "$T/src/bad"
+ok "diff of the same: exit $status"
+isnt "it did not crash" [ "$status" -ge 128 -a "$status" != 130 ]
+
 # A file that a crash has left beside the database.
 cp "$T/src/p512.db" "$T/src/sub/left.db"; echo something >"$T/src/sub/left.db-wal"
 snap "$T/src/sub"
