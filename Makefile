@@ -22,7 +22,7 @@ CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_help cmd_init cmd_key cmd_list cm
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
-UNIT = args chunker filter format_base format_codecs format_nodes fsys index keyring keys lanes reader restore secret select \
+UNIT = args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader restore secret select \
 	session signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format
