@@ -18,7 +18,7 @@ SOURCE = chunkcache filter imagevfs tags
 OPS = cat dbdiff diff entry filebuild find inodes links listing owners place readfile refill restore scan select snapshot sql stats \
 	treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_restore cmd_snapshot cmd_sql \
-	cmd_stats cmd_version record report rows secret
+	cmd_stats cmd_version record report rows secret shell
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack

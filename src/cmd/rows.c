@@ -265,21 +265,33 @@ insert_bytes(struct rows *r, const struct sql_value *v)
 	put(cast ? "' AS TEXT)" : "'");
 }
 
+/* A name in quotes; what a terminal must not see makes it another name, of no use to anybody. */
 static int
-insert_row(struct rows *r, const struct sql_value *v)
+insert_name(struct rows *r, const char *name)
 {
-	char real[REAL_CAP], *quoted;
-	int rc = sql_quote(r->table, &quoted);
+	char *quoted;
+	int rc = sql_quote(name, &quoted);
 
 	if (rc)
 		return rc;
-	printf("INSERT INTO %s(", quoted);
+	put_bytes(r, quoted, strlen(quoted));
 	free(quoted);
+	return OK;
+}
+
+static int
+insert_row(struct rows *r, const struct sql_value *v)
+{
+	char real[REAL_CAP];
+	int rc;
+
+	put("INSERT INTO ");
+	if ((rc = insert_name(r, r->table)))
+		return rc;
 	for (unsigned i = 0; i < r->count; i++) {
-		if ((rc = sql_quote(r->columns[i], &quoted)))
+		put(i > 0 ? "," : "(");
+		if ((rc = insert_name(r, r->columns[i])))
 			return rc;
-		printf("%s%s", i > 0 ? "," : "", quoted);
-		free(quoted);
 	}
 	put(") VALUES(");
 	for (unsigned i = 0; i < r->count; i++, v++) {

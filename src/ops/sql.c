@@ -295,21 +295,20 @@ sql_add_entry(struct sql *s, const char *schema, const struct treenode_entry *e)
 
 int
 sql_add(struct sql *s, const char *schema, const struct name *root, const char *path,
-    const char **beside)
+    struct sql_remarks *remarks)
 {
 	struct tree_entry found = { .mem = NULL };
-	const char *suffix;
 	int rc = view_damage(tree_lookup(s->rd, root, path, strlen(path), &found));
 
 	if (rc == OK)
 		return fail(ERR_ABSENT, "no '%s' in this snapshot", path);
 	if (rc == FOUND)
 		rc = err_context(sql_add_entry(s, schema, &found.e), "'%s'", path);
+	if (rc == OK && remarks) {
+		remarks->changed = (found.e.flags & TREENODE_CHANGED) != 0;
+		rc = find_beside(s, root, path, &remarks->beside);
+	}
 	tree_entry_clear(&found);
-	if (rc == OK)
-		rc = find_beside(s, root, path, &suffix);
-	if (rc == OK && beside)
-		*beside = suffix;
 	return rc;
 }
 

@@ -43,15 +43,20 @@ int sql_find(struct reader *rd, const struct name *root, const char *sub, const 
 int sql_is_file(struct reader *rd, const struct name *root,
     const char *path) __attribute__((warn_unused_result));
 
+/* What a reader of the answers should know. */
+struct sql_remarks {
+	bool changed;                   /* the file changed while it was read for the snapshot */
+	/* "-wal" or "-journal": such a file beside it is not empty, and is not seen; else NULL */
+	const char *beside;
+};
+
 /*
- * Add a database; the first one must be called "main".
- * *beside (may be NULL): there is something in a -wal or -journal file beside it, which is not seen:
- *     its suffix; else NULL.
- * Errors: ERR_ABSENT; ERR_FAILED not a regular file, not a database; ERR_USAGE a name that cannot be
- *         used; ERR_CORRUPT, ERR_AUTH damage in the repository
+ * Add a database; the first one must be called "main".  remarks may be NULL.
+ * Errors: ERR_ABSENT; ERR_FAILED not a regular file, not a database, a name that cannot be used;
+ *         ERR_CORRUPT, ERR_AUTH damage in the repository
  */
 int sql_add(struct sql *s, const char *schema, const struct name *root, const char *path,
-    const char **beside) __attribute__((warn_unused_result));
+    struct sql_remarks *remarks) __attribute__((warn_unused_result));
 
 /* The same for an entry that was found already. */
 int sql_add_entry(struct sql *s, const char *schema,
