@@ -1,9 +1,12 @@
 /*
  * imagevfs: a page's way
  *
- *     xRead(off)  --pieces[off / 16 KiB]-->  piece      (table of each image, filled as used)
- *                 --tree_content_seek----->  piece      (one way down the list nodes)
- *                 --chunkcache_get-------->  plaintext  (kept, up to cache_bytes)
+ *     xRead(off)  --windows[off / 16 MiB]-->  span       (of an array that is searched)
+ *                 --tree_content_next----->   spans      (of a window at its first use)
+ *                 --chunkcache_get-------->   plaintext  (kept, up to cache_bytes)
+ *
+ * A window is the run of spans that touch 16 MiB of the file, read off the list nodes in one go:
+ * finding one row in a list costs half of the list.
  *
  * The cache is one for all images: two snapshots of a database share most chunks.
  *
@@ -25,16 +28,26 @@
 #include "sys/signals.h"
 
 #define MAGIC "SQLite format 3"         /* and its final zero */
-#define SLOT_SHIFT 14                   /* a chunk of a plain file has 16 KiB at least */
-#define SLOTS 4096u
+#define WINDOW_SHIFT 24
+#define WINDOWS 64u                     /* kept of an image */
 #define NOTE_CAP 512
 #define SECTOR 4096
+
+struct span {                           /* a piece, without its fingerprint */
+	uint64_t off, len;
+	struct name id;                 /* zero: a hole */
+};
+
+struct window {
+	struct span *spans;             /* ascending, without gaps; owned */
+	size_t count, cap;
+};
 
 struct image {
 	struct imagevfs *v;
 	struct treenode_entry e;        /* without name, target, extensions */
 	struct tree_content *c;         /* NULL until used */
-	struct tree_piece pieces[SLOTS];        /* len 0: nothing there */
+	struct window windows[WINDOWS]; /* number n of the file at n mod WINDOWS */
 	char file[IMAGEVFS_FILE_MAX];
 	struct image *next;
 };
@@ -70,45 +83,65 @@ keep_failure(struct imagevfs *v, int rc)
 
 /* ---- bytes ---- */
 
-static int
-piece_seek(struct image *im, uint64_t off, struct tree_piece *piece)
+/* The span of a window that holds off, or NULL. */
+static const struct span *
+window_find(const struct window *w, uint64_t off)
 {
-	int rc;
+	size_t low = 0, high = w->count;
 
-	if (!im->c && (rc = tree_content_open(im->v->rd, &im->e, &im->c)))
-		return rc;
-	if ((rc = tree_content_seek(im->c, off)))
-		return rc;
-	rc = tree_content_next(im->c, piece);
-	if (rc < 0)
-		return rc;
-	if (rc != FOUND || off < piece->off || off - piece->off >= piece->len)
-		return fail(ERR_CORRUPT, "the content ends before the file does");
-	return OK;
+	if (w->count == 0 || off < w->spans[0].off)
+		return NULL;
+	while (high - low > 1) {
+		size_t mid = low + (high - low) / 2;
+
+		*(w->spans[mid].off <= off ? &low : &high) = mid;
+	}
+	return off - w->spans[low].off < w->spans[low].len ? &w->spans[low] : NULL;
 }
 
-/* The piece that holds off. */
+/* Read the spans from the one that holds `from` up to `to`. */
 static int
-piece_at(struct image *im, uint64_t off, const struct tree_piece **out)
+window_read(struct image *im, struct window *w, uint64_t from, uint64_t to)
 {
-	struct tree_piece *piece = &im->pieces[(off >> SLOT_SHIFT) % SLOTS];
+	struct tree_piece piece = { .len = 0 };
+	int rc = im->c ? OK : tree_content_open(im->v->rd, &im->e, &im->c);
+
+	w->count = 0;
+	if (rc || (rc = tree_content_seek(im->c, from)))
+		return rc;
+	while (piece.off + piece.len < to && (rc = tree_content_next(im->c, &piece)) == FOUND) {
+		if ((rc = mem_grow((void **)&w->spans, &w->cap, w->count + 1, sizeof(*w->spans))))
+			return rc;
+		w->spans[w->count++] = (struct span){ piece.off, piece.len, piece.id };
+	}
+	return rc < 0 ? rc : OK;
+}
+
+static int
+span_at(struct image *im, uint64_t off, const struct span **out)
+{
+	struct window *w = &im->windows[(off >> WINDOW_SHIFT) % WINDOWS];
+	uint64_t start = off >> WINDOW_SHIFT << WINDOW_SHIFT;
 	int rc;
 
-	*out = piece;
-	if (piece->len > 0 && off >= piece->off && off - piece->off < piece->len)
+	if ((*out = window_find(w, off)))
 		return OK;
-	if ((rc = piece_seek(im, off, piece))) {
-		piece->len = 0;
-		/* It repeats its first failure; the next read is to find out for itself. */
+	rc = window_read(im, w, start, start + (1u << WINDOW_SHIFT));
+	/* An iterator repeats its first failure; and what is wrong elsewhere is no matter here. */
+	if (rc)
 		im->c = tree_content_close(im->c);
-	}
-	return rc;
+	if (rc && rc != ERR_NOMEM && !window_find(w, off) &&
+	    (rc = window_read(im, w, off, off + 1)))
+		im->c = tree_content_close(im->c);
+	if ((*out = window_find(w, off)))
+		return OK;
+	return rc ? rc : fail(ERR_CORRUPT, "the content ends before the file does");
 }
 
 static int
 read_at(struct image *im, uint8_t *buf, uint64_t off, size_t left)
 {
-	const struct tree_piece *piece;
+	const struct span *span;
 	const uint8_t *p;
 	int rc = signals_check();
 
@@ -116,13 +149,13 @@ read_at(struct image *im, uint8_t *buf, uint64_t off, size_t left)
 		uint64_t skip;
 		size_t n;
 
-		if ((rc = piece_at(im, off, &piece)))
+		if ((rc = span_at(im, off, &span)))
 			break;
-		skip = off - piece->off;
-		n = piece->len - skip < left ? (size_t)(piece->len - skip) : left;
-		if (piece->hole)
+		skip = off - span->off;
+		n = span->len - skip < left ? (size_t)(span->len - skip) : left;
+		if (name_is_zero(&span->id))
 			memset(buf, 0, n);
-		else if ((rc = chunkcache_get(im->v->cache, &piece->id, piece->len, &p)) == OK)
+		else if ((rc = chunkcache_get(im->v->cache, &span->id, span->len, &p)) == OK)
 			memcpy(buf, p + skip, n);
 		buf += n;
 		off += n;
@@ -341,6 +374,15 @@ vfs_register(struct imagevfs *v)
 
 /* ---- the module ---- */
 
+static void
+image_free(struct image *im)
+{
+	for (size_t i = 0; i < WINDOWS; i++)
+		free(im->windows[i].spans);
+	tree_content_close(im->c);
+	free(im);
+}
+
 int
 imagevfs_new(struct reader *rd, size_t cache_bytes, struct imagevfs **out)
 {
@@ -366,8 +408,7 @@ imagevfs_free(struct imagevfs *v)
 		sqlite3_vfs_unregister(&v->vfs);
 	for (struct image *im = v->images, *next; im; im = next) {
 		next = im->next;
-		tree_content_close(im->c);
-		free(im);
+		image_free(im);
 	}
 	chunkcache_free(v->cache);
 	free(v);
@@ -413,8 +454,7 @@ imagevfs_add(struct imagevfs *v, const struct treenode_entry *e,
 	if (rc == OK && e->size > 0 && memcmp(head, MAGIC, sizeof(MAGIC)) != 0)
 		rc = fail(ERR_FAILED, "not an SQLite database");
 	if (rc) {
-		tree_content_close(im->c);
-		free(im);
+		image_free(im);
 		return rc;
 	}
 	snprintf(im->file, sizeof(im->file), "/image-%u", v->count++);

@@ -145,7 +145,7 @@ for _ in range(50):
 sys.exit(1)
 PY
 	snap "$T/src"
-	printf 'SELECT count(*) FROM nothing;\nSELECT count(*) + 0.5 FROM users;\n.quit\n' >&9
+	printf 'SELECT count(*) FROM nosuch;\nSELECT count(*) + 0.5 FROM users;\n.quit\n' >&9
 	exec 9>&-
 	wait $pid || true
 	is "a mistake does not end it" grep -q '2998.5' "$T/screen"

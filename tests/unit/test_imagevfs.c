@@ -391,6 +391,58 @@ test_another_reader_takes_over(void **state)
 	world_free(w);
 }
 
+/* Two lists, of which one is bad: what the other one names can be read nevertheless. */
+static void
+test_a_bad_list_costs_its_own_range_only(void **state)
+{
+	struct world *w = world_new();
+	struct listnode_row row = { .len = 100 };
+	struct treenode_entry e = w->a;
+	uint8_t node[256], got[16];
+	char file[IMAGEVFS_FILE_MAX];
+	struct session_config cfg = { .level = 3 };
+	struct session *s;
+	struct imagevfs *v;
+	sqlite3_file *f;
+	sqlite3_vfs *vfs;
+	size_t len;
+	int flags;
+
+	(void)state;
+	/* In front of it 100 bytes of another list: their rows are fetched together. */
+	assert_int_equal(session_begin(w->r, &cfg, &s), OK);
+	assert_int_equal(session_put(s, FRAME_DATA, w->image, 100, NULL, &row.id, NULL), OK);
+	len = listnode_head_encode(node, sizeof(node), 0);
+	len += listnode_row_encode(node + len, sizeof(node) - len, &row);
+	assert_int_equal(session_put(s, FRAME_LIST, node, len, NULL, &row.id, NULL), OK);
+	len = listnode_head_encode(node, sizeof(node), 1);
+	len += listnode_row_encode(node + len, sizeof(node) - len, &row);
+	/* The other one has another length than its row says. */
+	row = (struct listnode_row){ .id = w->a.content, .len = w->len + 1 };
+	len += listnode_row_encode(node + len, sizeof(node) - len, &row);
+	assert_int_equal(session_put(s, FRAME_LIST, node, len, NULL, &e.content, NULL), OK);
+	assert_int_equal(support_store_commit(s, &w->root), OK);
+	session_free(s);
+	close_reader(w);
+	open_reader(w);
+	e.size = w->len + 101;
+	assert_int_equal(imagevfs_new(w->rd, 1, &v), OK);
+	assert_int_equal(imagevfs_add(v, &e, file), OK);
+	vfs = sqlite3_vfs_find(imagevfs_name(v));
+	f = calloc(1, (size_t)vfs->szOsFile);
+	assert_int_equal(vfs->xOpen(vfs, file, f, SQLITE_OPEN_MAIN_DB, &flags), SQLITE_OK);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(f->pMethods->xRead(f, got, 16, 40), SQLITE_OK);
+		assert_memory_equal(got, w->image + 40, 16);
+		assert_int_equal(imagevfs_failure(v), OK);
+		assert_int_equal(f->pMethods->xRead(f, got, 16, 1000), SQLITE_IOERR_READ);
+		assert_int_equal(imagevfs_failure(v), ERR_CORRUPT);
+	}
+	free(f);
+	imagevfs_free(v);
+	world_free(w);
+}
+
 /* LN-2: a list that lies about the length of a chunk. */
 static void
 test_a_chunk_of_another_length_is_damage(void **state)
@@ -424,6 +476,7 @@ main(void)
 		cmocka_unit_test(test_a_failed_read_is_told_and_does_not_stay),
 		cmocka_unit_test(test_a_missing_pack_is_damage),
 		cmocka_unit_test(test_another_reader_takes_over),
+		cmocka_unit_test(test_a_bad_list_costs_its_own_range_only),
 		cmocka_unit_test(test_a_chunk_of_another_length_is_damage),
 	};
 
