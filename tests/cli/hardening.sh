@@ -62,7 +62,7 @@ heal() { # WHAT, options
 datapack() {
 	local p
 	for p in "$T"/repo/packs/*/*; do
-		[ "$(od -An -tu4 -j12 -N4 "$p" 2>/dev/null | tr -d ' ')" = 1 ] && [ ! -e "$T/known-$(basename "$p")" ] && echo "$p"
+		[ "$(od -An -tu4 -j12 -N4 "$p" 2>/dev/null | tr -d ' ')" != 1 ] || echo "$p"
 	done
 }
 rm -rf "$T/repo"
