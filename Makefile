@@ -10,31 +10,32 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
 BASE = args err mem text
-SYS = child clock entropy fsys guard host io signals target
+SYS = child clock entropy fsys guard host io signals target watch
 CODEC = chunker digest keys lanes seal squeeze
-STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins reader repo \
-	reserve rewrite session settle snapshots sweep tree
-SOURCE = filter tags
-OPS = cat diff entry filebuild find forget home inodes links listing owners place prune readfile refill restore retention scan \
-	select snapshot stats treebuild twin view
+STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins \
+	reader repo reserve rewrite session settle snapshots sweep tree
+SOURCE = chunkcache filter imagevfs tags
+OPS = cat dbdiff diff entry filebuild find forget home inodes links listing owners place prune readfile refill restore \
+	retention scan select snapshot sql stats treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
-	cmd_restore cmd_snapshot cmd_stats cmd_undelete cmd_version keep reclaim record report secret
+	cmd_restore cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
+	shell
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
-UNIT = args chunker filter format_base format_codecs format_nodes fsys index keyring keys lanes reader restore retention \
-	secret select session settle signals squeeze text tree vectors
+UNIT = args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
+	restore retention secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
-CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace json keys locks \
-	lsfinddiff reader prune select settle soak stdin
+CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
+	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
-PKGS = libsodium libzstd libxxhash jansson
-PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13
+PKGS = libsodium libzstd libxxhash jansson sqlite3
+PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13 sqlite3 >= 3.34.0
 DEB = build-essential gcc libc6-dev pkg-config libzstd-dev libsodium-dev libxxhash-dev libsqlite3-dev libjansson-dev \
 	libcmocka-dev python3 python3-nacl python3-zstandard rsync acl attr strace sqlite3
 

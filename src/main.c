@@ -8,7 +8,7 @@
  *      src/sys/     the only door to the system: repository directory, user's trees, clock, signals
  *      src/codec/   hashes, seals, compression, cut points, keys
  *      src/store/   objects: packs, index, records, trees; one writer's session; settling of counts
- *      src/source/  what a snapshot takes: patterns, tags of directories
+ *      src/source/  what a snapshot takes: patterns, tags of directories; databases in place
  *      src/ops/     one operation each: a struct in, a struct out
  *      src/cmd/     one command each: options in, text or JSON out
  *      src/main.c   this table, and the exit status
@@ -24,11 +24,11 @@
 #include "sys/signals.h"
 
 extern const struct cmd cmd_init, cmd_snapshot, cmd_list, cmd_ls, cmd_restore, cmd_cat, cmd_diff,
-    cmd_find, cmd_forget, cmd_undelete, cmd_pin, cmd_pin_undo, cmd_prune, cmd_stats, cmd_key, cmd_version, cmd_help;
+    cmd_find, cmd_sql, cmd_forget, cmd_undelete, cmd_pin, cmd_pin_undo, cmd_prune, cmd_stats, cmd_key, cmd_version, cmd_help;
 
 static const struct cmd *const table[] = {
 	&cmd_init, &cmd_snapshot, &cmd_list, &cmd_ls, &cmd_restore, &cmd_cat, &cmd_diff,
-	&cmd_find, &cmd_forget, &cmd_undelete, &cmd_pin, &cmd_pin_undo, &cmd_prune, &cmd_stats, &cmd_key,
+	&cmd_find, &cmd_sql, &cmd_forget, &cmd_undelete, &cmd_pin, &cmd_pin_undo, &cmd_prune, &cmd_stats, &cmd_key,
 	&cmd_version, &cmd_help, NULL,
 };
 

@@ -7,12 +7,18 @@
 #include "cmd/choose.h"
 #include "cmd/cmd.h"
 #include "cmd/record.h"
+#include "ops/dbdiff.h"
 #include "ops/diff.h"
 
 struct diff_cmd {
 	struct report *rp;
-	bool no_metadata;
-	uint64_t bad;
+	struct reader *rd;
+	bool no_metadata, databases;
+	uint64_t bad;                   /* directories that could not be read */
+	uint64_t not_compared;          /* databases, for any reason */
+	bool damage;                    /* the repository's is one of the reasons */
+	const char *path;               /* of the database that is being compared */
+	bool any;                       /* a difference in it was shown */
 };
 
 static void
@@ -57,10 +63,100 @@ size_of(char buf[static TEXT_SIZE_MAX], const struct treenode_entry *e)
 	return e && e->kind == TREENODE_FILE ? text_size(buf, e->size) : "";
 }
 
+static void
+table_json(struct diff_cmd *d, const struct dbdiff_item *item)
+{
+	json_t *obj = json_object();
+
+	report_set_text(d->rp, obj, "type", item->type);
+	report_set_text(d->rp, obj, "change", item->what == '+' ? "added" : item->what == '-' ?
+	    "removed" : "modified");
+	report_set_text(d->rp, obj, "database", d->path);
+	report_set_text(d->rp, obj, "name", item->name);
+	report_set_flag(d->rp, obj, "definition_changed", item->definition);
+	if (item->counted) {
+		report_set_number(d->rp, obj, "rows_added", item->added);
+		report_set_number(d->rp, obj, "rows_removed", item->removed);
+		report_set_number(d->rp, obj, "rows_changed", item->changed);
+	}
+	if (item->why)
+		report_set_text(d->rp, obj, "not_counted", item->why);
+	report_json(d->rp, obj);
+}
+
+static void
+table_rows(struct report *rp, const struct dbdiff_item *item)
+{
+	const struct {
+		uint64_t n;
+		const char *word;
+	} parts[] = { { item->added, "added" }, { item->removed, "removed" },
+	    { item->changed, "changed" } };
+	bool first = true;
+
+	for (size_t i = 0; i < 3; i++)
+		if (parts[i].n) {
+			report_out(rp, "%s%ju%s %s", first ? "" : ", ", (uintmax_t)parts[i].n,
+			    !first ? "" : parts[i].n == 1 ? " row" : " rows", parts[i].word);
+			first = false;
+		}
+}
+
+static int
+show_table(void *arg, const struct dbdiff_item *item)
+{
+	struct diff_cmd *d = arg;
+	bool rows = item->counted && item->added + item->removed + item->changed > 0;
+
+	d->any = true;
+	if (d->rp->json) {
+		table_json(d, item);
+		return report_check(d->rp);
+	}
+	report_out(d->rp, "    %s ", item->type);
+	report_out_name(d->rp, item->name, strlen(item->name));
+	report_out(d->rp, ": ");
+	if (item->what != 'M')
+		report_out(d->rp, item->what == '+' ? "new" : "gone");
+	else if (item->definition)
+		report_out(d->rp, "definition changed");
+	if (rows || item->why)
+		report_out(d->rp, item->what != 'M' || item->definition ? "; " : "");
+	if (rows)
+		table_rows(d->rp, item);
+	if (item->why)
+		report_out_name(d->rp, item->why, strlen(item->why));
+	report_out(d->rp, "\n");
+	return report_check(d->rp);
+}
+
+/* A database that cannot be compared does not hide the other differences. */
+static int
+show_database(struct diff_cmd *d, const struct diff_item *item)
+{
+	int rc = dbdiff_probe(d->rd, item->old_entry, item->new_entry);
+
+	d->path = item->path;
+	d->any = false;
+	if (rc == FOUND) {
+		rc = dbdiff_run(d->rd, item->old_entry, item->new_entry, show_table, d);
+		if (rc == OK && !d->any && !d->rp->json)
+			report_out(d->rp, "    every row is the same\n");
+	}
+	if (rc == ERR_INTERRUPTED || rc == ERR_IO || rc >= 0)
+		return rc < 0 ? rc : OK;
+	d->not_compared++;
+	if (rc == ERR_CORRUPT || rc == ERR_AUTH)
+		d->damage = true;
+	report_talk(d->rp, "cannot compare database '%s': %s", item->path, err_text());
+	return OK;
+}
+
 static int
 show(void *arg, const struct diff_item *item)
 {
 	struct diff_cmd *d = arg;
+	bool database = d->databases && item->what == 'M';
 	const struct treenode_entry *a = item->old_entry, *b = item->new_entry;
 	char old_size[TEXT_SIZE_MAX], new_size[TEXT_SIZE_MAX];
 
@@ -68,7 +164,7 @@ show(void *arg, const struct diff_item *item)
 		return OK;
 	if (d->rp->json) {
 		show_json(d->rp, item);
-		return report_check(d->rp);
+		return database ? show_database(d, item) : report_check(d->rp);
 	}
 	report_out(d->rp, "%c ", item->what);
 	report_out_name(d->rp, item->path, strlen(item->path));
@@ -79,7 +175,7 @@ show(void *arg, const struct diff_item *item)
 	else if (item->what != 'm' && *size_of(new_size, b ? b : a))
 		report_out(d->rp, "  (%s)", size_of(new_size, b ? b : a));
 	report_out(d->rp, "\n");
-	return report_check(d->rp);
+	return database ? show_database(d, item) : report_check(d->rp);
 }
 
 static void
@@ -124,6 +220,8 @@ summarize(struct diff_cmd *d, const struct snapshots_item *a, const struct snaps
 	report_set_number(rp, obj, "bytes_removed", res->bytes_removed);
 	report_set_number(rp, obj, "bytes_modified", res->bytes_modified);
 	report_set_number(rp, obj, "damaged", d->bad);
+	if (d->databases)
+		report_set_number(rp, obj, "databases_not_compared", d->not_compared);
 	report_json(rp, obj);
 }
 
@@ -134,6 +232,7 @@ run(struct context *ctx, int argc, char **argv)
 	struct diff_cmd d = { .rp = &ctx->report };
 	const struct args_option opts[] = {
 		CHOOSE_OPTIONS(&c),
+		{ 0, "databases", ARGS_FLAG, &d.databases, NULL },
 		{ 0, "no-metadata", ARGS_FLAG, &d.no_metadata, NULL },
 	};
 	const struct diff_options o = { .item = show, .problem = problem, .arg = &d };
@@ -148,6 +247,7 @@ run(struct context *ctx, int argc, char **argv)
 	    &sub_a)) ||
 	    (rc = choose_one(&c, argv[2], &b, &sub_b)))
 		goto out;
+	d.rd = c.view.rd;
 	/* What is said of one side alone is meant for both. */
 	rc = diff_run(c.view.rd, &a->rec.root, sub_a ? sub_a : sub_b ? sub_b : "", &b->rec.root,
 	    sub_b ? sub_b : sub_a ? sub_a : "",
@@ -158,6 +258,9 @@ run(struct context *ctx, int argc, char **argv)
 		rc = fail(ERR_CORRUPT, "%ju director%s could not be read; the rest was compared",
 		    (uintmax_t)d.bad,
 		    d.bad == 1 ? "y" : "ies");
+	if (rc >= 0 && d.not_compared)
+		rc = fail(d.damage ? ERR_CORRUPT : ERR_FAILED, "%ju database%s could not be "
+		    "compared", (uintmax_t)d.not_compared, d.not_compared == 1 ? "" : "s");
 	rc = choose_result(&c, rc, false);
 out:
 	choose_close(&c);
@@ -174,11 +277,14 @@ const struct cmd cmd_diff = {
 	    "owner, time or attributes modified, T another type.  Times of directories do not\n"
 	    "count.\n"
 	    "\n"
+	    "      --databases       of SQLite databases also the tables that differ, and how many\n"
+	    "                        rows of each were added, removed, changed\n"
 	    "      --no-metadata     leave out the lines with m\n"
 	    CHOOSE_USAGE
 	    "\n"
 	    "Examples:\n"
 	    "  varve diff latest~1 latest\n"
+	    "  varve diff @7d latest:/srv/app/app.db --databases\n"
 	    "  varve diff @yesterday:/etc latest --json\n",
 	.needs = CMD_REPO | CMD_KEY,
 	.run = run,

@@ -1,0 +1,477 @@
+/*
+ * imagevfs: a page's way
+ *
+ *     xRead(off)  --pieces[off / 16 KiB]-->  piece      (table of each image, filled as used)
+ *                 --tree_content_seek----->  piece      (one way down the list nodes)
+ *                 --chunkcache_get-------->  plaintext  (kept, up to cache_bytes)
+ *
+ * The cache is one for all images: two snapshots of a database share most chunks.
+ *
+ * SQLite has its own idea of errors: xRead can only say SQLITE_IOERR.  The failure itself is kept in
+ * the VFS until imagevfs_failure() fetches it.
+ */
+#include "source/imagevfs.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "format/frame.h"
+#include "source/chunkcache.h"
+#include "store/tree.h"
+#include "sys/signals.h"
+
+#define MAGIC "SQLite format 3"         /* and its final zero */
+#define SLOT_SHIFT 14                   /* a chunk of a plain file has 16 KiB at least */
+#define SLOTS 4096u
+#define NOTE_CAP 512
+#define SECTOR 4096
+
+struct image {
+	struct imagevfs *v;
+	struct treenode_entry e;        /* without name, target, extensions */
+	struct tree_content *c;         /* NULL until used */
+	struct tree_piece pieces[SLOTS];        /* len 0: nothing there */
+	char file[IMAGEVFS_FILE_MAX];
+	struct image *next;
+};
+
+struct imagevfs {
+	sqlite3_vfs vfs;                /* pAppData is this struct */
+	sqlite3_vfs *under;             /* time and randomness */
+	char name[40];
+	struct reader *rd;
+	struct chunkcache *cache;
+	struct image *images;           /* newest first */
+	unsigned count;
+	struct imagevfs_stats stats;
+	int rc;                         /* the first failure since the last imagevfs_failure */
+	char note[NOTE_CAP];
+};
+
+/* What SQLite allocates for an open file. */
+struct handle {
+	sqlite3_file base;
+	struct image *image;
+};
+
+static int
+keep_failure(struct imagevfs *v, int rc)
+{
+	if (v->rc == OK) {
+		v->rc = rc;
+		snprintf(v->note, sizeof(v->note), "%s", err_text());
+	}
+	return rc == ERR_NOMEM ? SQLITE_IOERR_NOMEM : SQLITE_IOERR_READ;
+}
+
+/* ---- bytes ---- */
+
+static int
+piece_seek(struct image *im, uint64_t off, struct tree_piece *piece)
+{
+	int rc;
+
+	if (!im->c && (rc = tree_content_open(im->v->rd, &im->e, &im->c)))
+		return rc;
+	if ((rc = tree_content_seek(im->c, off)))
+		return rc;
+	rc = tree_content_next(im->c, piece);
+	if (rc < 0)
+		return rc;
+	if (rc != FOUND || off < piece->off || off - piece->off >= piece->len)
+		return fail(ERR_CORRUPT, "the content ends before the file does");
+	return OK;
+}
+
+/* The piece that holds off. */
+static int
+piece_at(struct image *im, uint64_t off, const struct tree_piece **out)
+{
+	struct tree_piece *piece = &im->pieces[(off >> SLOT_SHIFT) % SLOTS];
+	int rc;
+
+	*out = piece;
+	if (piece->len > 0 && off >= piece->off && off - piece->off < piece->len)
+		return OK;
+	if ((rc = piece_seek(im, off, piece))) {
+		piece->len = 0;
+		/* It repeats its first failure; the next read is to find out for itself. */
+		im->c = tree_content_close(im->c);
+	}
+	return rc;
+}
+
+static int
+read_at(struct image *im, uint8_t *buf, uint64_t off, size_t left)
+{
+	const struct tree_piece *piece;
+	const uint8_t *p;
+	int rc = signals_check();
+
+	while (rc == OK && left > 0) {
+		uint64_t skip;
+		size_t n;
+
+		if ((rc = piece_at(im, off, &piece)))
+			break;
+		skip = off - piece->off;
+		n = piece->len - skip < left ? (size_t)(piece->len - skip) : left;
+		if (piece->hole)
+			memset(buf, 0, n);
+		else if ((rc = chunkcache_get(im->v->cache, &piece->id, piece->len, &p)) == OK)
+			memcpy(buf, p + skip, n);
+		buf += n;
+		off += n;
+		left -= n;
+	}
+	return rc;
+}
+
+/* ---- methods of a file ---- */
+
+static int
+file_close(sqlite3_file *f)
+{
+	(void)f;
+	return SQLITE_OK;
+}
+
+static int
+file_read(sqlite3_file *f, void *buf, int amount, sqlite3_int64 offset)
+{
+	struct image *im = ((struct handle *)f)->image;
+	uint64_t off = (uint64_t)offset;
+	size_t want = (size_t)amount, n = want;
+	int rc;
+
+	im->v->stats.reads++;
+	im->v->stats.bytes += want;
+	if (off >= im->e.size)
+		n = 0;
+	else if (im->e.size - off < n)
+		n = (size_t)(im->e.size - off);
+	if ((rc = read_at(im, buf, off, n)))
+		return keep_failure(im->v, rc);
+	if (n == want)
+		return SQLITE_OK;
+	memset((uint8_t *)buf + n, 0, want - n);
+	return SQLITE_IOERR_SHORT_READ;
+}
+
+static int
+file_write(sqlite3_file *f, const void *buf, int amount, sqlite3_int64 offset)
+{
+	(void)f, (void)buf, (void)amount, (void)offset;
+	return SQLITE_READONLY;
+}
+
+static int
+file_truncate(sqlite3_file *f, sqlite3_int64 size)
+{
+	(void)f, (void)size;
+	return SQLITE_READONLY;
+}
+
+static int
+file_size(sqlite3_file *f, sqlite3_int64 *size)
+{
+	*size = (sqlite3_int64)((struct handle *)f)->image->e.size;
+	return SQLITE_OK;
+}
+
+/* Sync, lock, unlock: there is nothing to do. */
+static int
+file_nothing(sqlite3_file *f, int how)
+{
+	(void)f, (void)how;
+	return SQLITE_OK;
+}
+
+static int
+file_check_reserved(sqlite3_file *f, int *out)
+{
+	(void)f;
+	*out = 0;
+	return SQLITE_OK;
+}
+
+static int
+file_control(sqlite3_file *f, int op, void *arg)
+{
+	(void)f, (void)op, (void)arg;
+	return SQLITE_NOTFOUND;
+}
+
+static int
+file_sector_size(sqlite3_file *f)
+{
+	(void)f;
+	return SECTOR;
+}
+
+static int
+file_characteristics(sqlite3_file *f)
+{
+	(void)f;
+	return SQLITE_IOCAP_IMMUTABLE;
+}
+
+static const sqlite3_io_methods methods = {
+	.iVersion = 1,
+	.xClose = file_close,
+	.xRead = file_read,
+	.xWrite = file_write,
+	.xTruncate = file_truncate,
+	.xSync = file_nothing,
+	.xFileSize = file_size,
+	.xLock = file_nothing,
+	.xUnlock = file_nothing,
+	.xCheckReservedLock = file_check_reserved,
+	.xFileControl = file_control,
+	.xSectorSize = file_sector_size,
+	.xDeviceCharacteristics = file_characteristics,
+};
+
+/* ---- methods of the VFS ---- */
+
+/* Images only: a temporary file would carry content of the repository to the disk in the clear. */
+static int
+vfs_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *f, int flags, int *out_flags)
+{
+	struct imagevfs *v = vfs->pAppData;
+	struct handle *h = (struct handle *)f;
+
+	h->base.pMethods = NULL;
+	if (!name || !(flags & SQLITE_OPEN_MAIN_DB))
+		return SQLITE_CANTOPEN;
+	for (struct image *im = v->images; im; im = im->next)
+		if (strcmp(im->file, name) == 0) {
+			h->base.pMethods = &methods;
+			h->image = im;
+			if (out_flags)
+				*out_flags = SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_READONLY;
+			return SQLITE_OK;
+		}
+	return SQLITE_CANTOPEN;
+}
+
+static int
+vfs_delete(sqlite3_vfs *vfs, const char *name, int sync)
+{
+	(void)vfs, (void)name, (void)sync;
+	return SQLITE_READONLY;
+}
+
+static int
+vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
+{
+	(void)vfs, (void)name, (void)flags;
+	*out = 0;
+	return SQLITE_OK;
+}
+
+static int
+vfs_full_pathname(sqlite3_vfs *vfs, const char *name, int cap, char *out)
+{
+	(void)vfs;
+	return snprintf(out, (size_t)cap, "%s", name) < cap ? SQLITE_OK : SQLITE_CANTOPEN;
+}
+
+static int
+vfs_randomness(sqlite3_vfs *vfs, int len, char *out)
+{
+	struct imagevfs *v = vfs->pAppData;
+
+	return v->under->xRandomness(v->under, len, out);
+}
+
+static int
+vfs_sleep(sqlite3_vfs *vfs, int us)
+{
+	struct imagevfs *v = vfs->pAppData;
+
+	return v->under->xSleep(v->under, us);
+}
+
+static int
+vfs_current_time(sqlite3_vfs *vfs, double *days)
+{
+	struct imagevfs *v = vfs->pAppData;
+
+	return v->under->xCurrentTime(v->under, days);
+}
+
+static int
+vfs_last_error(sqlite3_vfs *vfs, int cap, char *out)
+{
+	(void)vfs, (void)cap, (void)out;
+	return 0;
+}
+
+static int
+vfs_register(struct imagevfs *v)
+{
+	v->under = sqlite3_vfs_find(NULL);
+	if (!v->under)
+		return fail(ERR_FAILED, "SQLite has no VFS");
+	snprintf(v->name, sizeof(v->name), "varve-%p", (void *)v);
+	v->vfs = (sqlite3_vfs){
+		.iVersion = 1,
+		.szOsFile = (int)sizeof(struct handle),
+		.mxPathname = IMAGEVFS_FILE_MAX,
+		.zName = v->name,
+		.pAppData = v,
+		.xOpen = vfs_open,
+		.xDelete = vfs_delete,
+		.xAccess = vfs_access,
+		.xFullPathname = vfs_full_pathname,
+		.xRandomness = vfs_randomness,
+		.xSleep = vfs_sleep,
+		.xCurrentTime = vfs_current_time,
+		.xGetLastError = vfs_last_error,
+	};
+	if (sqlite3_vfs_register(&v->vfs, 0) != SQLITE_OK)
+		return fail(ERR_NOMEM, "out of memory");
+	return OK;
+}
+
+/* ---- the module ---- */
+
+int
+imagevfs_new(struct reader *rd, size_t cache_bytes, struct imagevfs **out)
+{
+	struct imagevfs *v;
+	int rc;
+
+	*out = NULL;
+	if ((rc = MEM_NEW(v)))
+		return rc;
+	v->rd = rd;
+	if ((rc = chunkcache_new(rd, cache_bytes, &v->cache)) || (rc = vfs_register(v)))
+		v = imagevfs_free(v);
+	*out = v;
+	return rc;
+}
+
+struct imagevfs *
+imagevfs_free(struct imagevfs *v)
+{
+	if (!v)
+		return NULL;
+	if (v->vfs.zName)
+		sqlite3_vfs_unregister(&v->vfs);
+	for (struct image *im = v->images, *next; im; im = next) {
+		next = im->next;
+		tree_content_close(im->c);
+		free(im);
+	}
+	chunkcache_free(v->cache);
+	free(v);
+	return NULL;
+}
+
+const char *
+imagevfs_name(const struct imagevfs *v)
+{
+	return v->name;
+}
+
+static int
+image_new(struct imagevfs *v, const struct treenode_entry *e, struct image **out)
+{
+	int rc = MEM_NEW(*out);
+
+	if (rc)
+		return rc;
+	(*out)->v = v;
+	(*out)->e = *e;
+	(*out)->e.name = (*out)->e.target = (*out)->e.ext = NULL;
+	(*out)->e.name_len = 0;
+	(*out)->e.ext_len = 0;
+	rc = tree_content_open(v->rd, e, &(*out)->c);
+	if (rc)
+		free(*out);
+	return rc;
+}
+
+int
+imagevfs_add(struct imagevfs *v, const struct treenode_entry *e,
+    char file[static IMAGEVFS_FILE_MAX])
+{
+	uint8_t head[sizeof(MAGIC)] = { 0 };
+	struct image *im;
+	int rc;
+
+	if ((rc = image_new(v, e, &im)))
+		return rc;
+	if (e->size > 0)
+		rc = read_at(im, head, 0, e->size < sizeof(head) ? (size_t)e->size : sizeof(head));
+	if (rc == OK && e->size > 0 && memcmp(head, MAGIC, sizeof(MAGIC)) != 0)
+		rc = fail(ERR_FAILED, "not an SQLite database");
+	if (rc) {
+		tree_content_close(im->c);
+		free(im);
+		return rc;
+	}
+	snprintf(im->file, sizeof(im->file), "/image-%u", v->count++);
+	memcpy(file, im->file, sizeof(im->file));
+	im->next = v->images;
+	v->images = im;
+	v->stats.image_bytes += e->size;
+	return OK;
+}
+
+int
+imagevfs_probe(struct reader *rd, const struct treenode_entry *e)
+{
+	struct tree_content *c;
+	struct tree_piece piece = { 0 };
+	const uint8_t *p;
+	size_t len;
+	int rc;
+
+	if (e->kind != TREENODE_FILE || e->flags & TREENODE_UNREAD || e->size < sizeof(MAGIC))
+		return OK;
+	if ((rc = tree_content_open(rd, e, &c)))
+		return rc;
+	rc = tree_content_next(c, &piece);
+	tree_content_close(c);
+	if (rc < 0)
+		return rc;
+	if (rc != FOUND || piece.hole)
+		return OK;
+	if ((rc = reader_get(rd, &piece.id, FRAME_DATA, &p, &len)))
+		return rc;
+	return len >= sizeof(MAGIC) && memcmp(p, MAGIC, sizeof(MAGIC)) == 0 ? FOUND : OK;
+}
+
+void
+imagevfs_set_reader(struct imagevfs *v, struct reader *rd)
+{
+	v->rd = rd;
+	chunkcache_set_reader(v->cache, rd);
+	/* They hold the old one, and are opened again when needed. */
+	for (struct image *im = v->images; im; im = im->next)
+		im->c = tree_content_close(im->c);
+}
+
+int
+imagevfs_failure(struct imagevfs *v)
+{
+	int rc = v->rc;
+
+	v->rc = OK;
+	if (rc < 0)
+		err_set(rc, v->note);
+	return rc;
+}
+
+const struct imagevfs_stats *
+imagevfs_stats(const struct imagevfs *v)
+{
+	return &v->stats;
+}
