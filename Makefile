@@ -24,7 +24,7 @@ TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
 UNIT = args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
-	restore retention secret select session settle signals squeeze text tree vectors
+	restore retention rewrite secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format prop_store
 CRASH = crash_snapshot

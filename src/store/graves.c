@@ -17,6 +17,15 @@ path_of(char out[static 64], const char *dir, const struct name_sid *sid)
 	snprintf(out, 64, "%s/%s", dir, hex);
 }
 
+/* Where a rename is a link and an unlink, a crash between them left the record in both places: then only the old one goes. */
+static int
+move(struct repo *r, const char *from, const char *to)
+{
+	int rc = io_rename(r->io, from, to);
+
+	return rc == ERR_EXISTS ? io_unlink(r->io, from) : rc;
+}
+
 /* The new place first: after a crash in between the record is in one of them, or in both. */
 static int
 sync_both(struct repo *r, const char *first, const char *second)
@@ -46,7 +55,7 @@ graves_bury(struct repo *r, const struct name_sid *sids, size_t count)
 	for (size_t i = 0; rc == OK && i < count; i++) {
 		path_of(from, "snapshots", &sids[i]);
 		path_of(to, "forgotten", &sids[i]);
-		rc = io_rename(r->io, from, to);
+		rc = move(r, from, to);
 		if (rc == ERR_ABSENT && io_stat(r->io, to, &size) == OK)
 			rc = OK;
 	}
@@ -82,7 +91,7 @@ graves_raise(struct repo *r, const struct name_sid *sid)
 	path_of(to, "snapshots", sid);
 	if (rc == FOUND)
 		return fail(ERR_ABSENT, "snapshot %.8s was pruned: it cannot come back", from + 10);
-	rc = io_rename(r->io, from, to);
+	rc = move(r, from, to);
 	if (rc == ERR_ABSENT)
 		return fail(ERR_ABSENT, "snapshot %.8s is not among the forgotten ones", from + 10);
 	return rc ? rc : sync_both(r, "snapshots", "forgotten");

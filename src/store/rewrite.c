@@ -170,20 +170,43 @@ class_of(const struct indexfile_pack *p)
 	return CLASSES;
 }
 
+/* The small packs of one kind and class, if at least REWRITE_MERGE of them fit: fewer would only be moved about. */
+static void
+merge_class(struct rewrite *rw, uint32_t kind, int class)
+{
+	uint64_t bytes = rw->total;
+	size_t count = 0, fits = 0;
+
+	for (size_t i = 0; i < rw->cand_count; i++) {
+		const struct candidate *k = &rw->cand[i];
+
+		if (k->chosen || k->row.kind != kind || class_of(&k->row) != class)
+			continue;
+		count++;
+		bytes += k->row.live_bytes;
+		if (bytes <= rw->policy->max_bytes)
+			fits = count;
+	}
+	rw->stats->more = rw->stats->more || (fits < count && fits >= REWRITE_MERGE);
+	if (fits < REWRITE_MERGE)
+		return;
+	for (size_t i = 0; i < rw->cand_count && fits > 0; i++) {
+		struct candidate *k = &rw->cand[i];
+
+		if (k->chosen || k->row.kind != kind || class_of(&k->row) != class)
+			continue;
+		k->chosen = true;
+		rw->total += k->row.live_bytes;
+		fits--;
+	}
+}
+
 static void
 choose_small(struct rewrite *rw)
 {
-	unsigned count[3][CLASSES + 1] = { { 0 } };
-
-	for (size_t i = 0; i < rw->cand_count; i++)
-		count[rw->cand[i].row.kind][class_of(&rw->cand[i].row)]++;
-	for (size_t i = 0; i < rw->cand_count; i++) {
-		struct candidate *k = &rw->cand[i];
-		int class = class_of(&k->row);
-
-		if (class < CLASSES && count[k->row.kind][class] >= REWRITE_MERGE && !k->chosen && !choose(rw, k))
-			return;
-	}
+	for (uint32_t kind = PACKFILE_DATA; kind <= PACKFILE_META; kind++)
+		for (int class = 0; class < CLASSES; class++)
+			merge_class(rw, kind, class);
 }
 
 /* ------------------------------------------------------------------------------------------------------ gathering */

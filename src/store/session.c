@@ -28,6 +28,7 @@
 #define PART_ROWS (1u << 18)
 #define MERGE_BYTES (32u << 20)         /* of small packs, merged when segments are settled */
 #define READER_CACHE (16u << 20)
+#define DEPTH_LONG (FRAME_DEPTH_MAX / 2)
 
 struct row {
 	struct indexfile_row r;         /* frame: the packer's number until the part is published */
@@ -265,9 +266,27 @@ session_has(struct session *s, const struct name *id)
 
 /* ------------------------------------------------------------------------------------------------------- storing */
 
-/* Fetch the base if it can serve; *use says whether. */
+/* What stands on nothing at the end of the chain: *id and *place become its. */
 static int
-get_base(struct session *s, uint8_t type, const struct name *id, struct packer_base *b, bool *use)
+root_of(struct session *s, struct name *id, struct index_place *place)
+{
+	int rc = FOUND;
+
+	for (int i = 0; rc == FOUND && place->depth > 0; i++) {
+		if (i > FRAME_DEPTH_MAX)
+			return fail(ERR_CORRUPT, "a chain of bases does not end");
+		if ((rc = reader_base(s->reader, place, id)) == OK)
+			rc = index_find(s->index, id, place, NULL);
+	}
+	return rc == OK ? ERR_ABSENT : rc;
+}
+
+/*
+ * Fetch the base of chunk `self` if it can serve; *use says whether.  A chain that is long enough is not made longer: the next one
+ * stands on its root, and so begins a new branch; what differs too much from the root is stored whole.
+ */
+static int
+get_base(struct session *s, uint8_t type, const struct name *self, const struct name *id, struct packer_base *b, bool *use)
 {
 	struct index_place place;
 	int rc = index_find(s->index, id, &place, NULL);
@@ -275,16 +294,20 @@ get_base(struct session *s, uint8_t type, const struct name *id, struct packer_b
 	*use = false;
 	if (rc != FOUND)
 		return rc;
-	if (place.type != type || place.depth >= FRAME_DEPTH_MAX / 2)
-		return OK;
-	rc = reader_get(s->reader, id, type, &b->p, &b->len);
-	/* A damaged base is no reason not to store the chunk whole. */
-	if (rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT)
-		return OK;
 	b->id = *id;
+	if (place.type != type)
+		return OK;
+	if (place.depth >= DEPTH_LONG && (rc = root_of(s, &b->id, &place)) < 0)
+		goto out;
+	/* A hollow node that is stored again may be the root of what came after it. */
+	if (name_cmp(&b->id, self) == 0)
+		return OK;
+	rc = reader_get(s->reader, &b->id, type, &b->p, &b->len);
 	b->depth = place.depth;
 	*use = rc == OK;
-	return rc;
+out:
+	/* A damaged base is no reason not to store the chunk whole. */
+	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT ? OK : rc;
 }
 
 static int
@@ -314,14 +337,14 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 	n = (uint32_t)(row - s->rows);
 	row->placed = true;
 	if (s->packer) {
-		if (base && (rc = get_base(s, type, base, &b, &use)))
+		if (base && (rc = get_base(s, type, id, base, &b, &use)))
 			return rc;
 		if ((rc = packer_add(s->packer, type, id, p, len, use ? &b : NULL, n, &depth)))
 			return rc;
 		s->rows[n].r.depth = depth;
 	}
 	if (depth) {
-		if ((rc = row_get(s, base, type, &row)))
+		if ((rc = row_get(s, &b.id, type, &row)))
 			return rc;
 		row->r.uses++;
 	}

@@ -105,6 +105,17 @@ must undelete "$one"
 must restore "$one" --target "$T/y"
 is "and it is whole" diff -r "$T/x" "$T/y"
 
+# A crash where a rename is a link and an unlink.
+ln "$T/repo/snapshots/$one" "$T/repo/forgotten/$one"
+must prune
+must restore "$one" --target "$T/z"
+must unpin "$one"
+must forget "$one"
+isnt "forget finishes what a crash left half" test -e "$T/repo/snapshots/$one"
+ln "$T/repo/forgotten/$one" "$T/repo/snapshots/$one"
+must undelete "$one"
+isnt "so does undelete" test -e "$T/repo/forgotten/$one"
+
 for bad in "" "$one --keep-last 1" "--keep-last x" "--keep-within 3" "--group-by host --older-than 1d" "--keep-last 1 --group-by a" \
 	"latest:/x"; do
 	# shellcheck disable=SC2086

@@ -20,6 +20,7 @@
 #include "format/frame.h"
 #include "ops/filebuild.h"
 #include "ops/treebuild.h"
+#include "store/graves.h"
 #include "store/session.h"
 #include "store/settle.h"
 #include "store/snapshots.h"
@@ -496,14 +497,10 @@ step_abandon(struct run *u)
 static bool
 move_record(struct run *u, struct snap *s, enum where to)
 {
-	char from_path[SUPPORT_IO_PATH], to_path[SUPPORT_IO_PATH];
 	struct repo *r;
-	bool ok = well(u, support_store_open(u->d, &r), "open");
+	bool ok = well(u, support_store_open(u->d, &r), "open") && well(u, io_lock(r->io, IO_SHARED, false), "lock") &&
+	    (to == HERE ? well(u, graves_raise(r, &s->sid), "undelete") : well(u, graves_bury(r, &s->sid, 1), "forget"));
 
-	support_store_record_path(from_path, to == HERE ? "forgotten" : "snapshots", &s->sid);
-	support_store_record_path(to_path, to == HERE ? "snapshots" : "forgotten", &s->sid);
-	ok = ok && well(u, io_lock(r->io, IO_SHARED, false), "lock") && well(u, io_rename(r->io, from_path, to_path), "rename") &&
-	    well(u, io_sync_dir(r->io, "snapshots"), "sync") && well(u, io_sync_dir(r->io, "forgotten"), "sync");
 	repo_close(r);
 	s->is = to;
 	s->touched = true;

@@ -552,12 +552,13 @@ commit_one(struct session *s, const struct name *data)
 	assert_int_equal(support_store_commit(s, &root), OK);
 }
 
-/* FR-4, IX-7: a chunk like its base is stored as a difference, one deeper, and counts a use; chains stay short of the limit. */
+/* FR-4, IX-7: a chunk like its base is stored as a difference, one deeper, and counts a use; a chain stays short of the limit, then
+ * a new branch begins on its root. */
 static void
 test_delta_chain(void **state)
 {
 	struct fixture *f = *state;
-	struct name prev = { { 0 } }, id;
+	struct name prev = { { 0 } }, first = { { 0 } }, id;
 	struct support_recount_result res;
 	unsigned deepest = 0;
 
@@ -572,7 +573,11 @@ test_delta_chain(void **state)
 		assert_int_equal(index_file_find(file, &id, &row), FOUND);
 		if (row.depth) {
 			assert_true(session_stats(s)->bytes_stored < 2000);
-			check_row(file, &prev, 0, 1, false);
+			check_row(file, row.depth == 1 ? &first : &prev, 0, 1, false);
+			assert_int_equal(row.depth, (version - 1) % (FRAME_DEPTH_MAX / 2) + 1);
+		} else {
+			assert_int_equal(version, 0);
+			first = id;
 		}
 		deepest = row.depth > deepest ? row.depth : deepest;
 		index_file_close(file);
@@ -581,7 +586,7 @@ test_delta_chain(void **state)
 	}
 	assert_int_equal(deepest, FRAME_DEPTH_MAX / 2);
 	recount(f->r, SUPPORT_RECOUNT_SAFE, &res);
-	assert_true(res.deltas >= 16);
+	assert_int_equal(res.deltas, 19);
 	settle_and_recount(f->r, NULL);
 }
 

@@ -1,0 +1,226 @@
+/* rewrite: what lives moves, what only served as a base goes, nothing gets deeper (PB-6, PB-7).  Lost if it failed: disk space, or data. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#undef fail                              /* base/err.h has one too */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "format/treenode.h"
+#include "store/graves.h"
+#include "store/settle.h"
+#include "store/session.h"
+#include "tests/unit/support_recount.h"
+#include "tests/unit/support_store.h"
+
+#define VERSIONS 8                      /* as many small packs as are merged, and a chain that is not full */
+#define FILES 40
+
+static const struct rewrite_policy merge = { .small_only = true, .max_bytes = 1u << 24 };
+static const struct rewrite_policy dense = { .max_unused = 0, .max_bytes = 1u << 24 };
+
+struct fixture {
+	struct support_disk *disk;
+	struct repo *r;
+	struct name_sid sids[VERSIONS];
+};
+
+/* Each version of a directory has one file that the one before does not have, and is stored as a difference to it. */
+static int
+setup(void **state)
+{
+	const struct session_config cfg = { .jobs = 1, .level = 1 };
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct name ids[FILES], prev, root;
+	struct session *s;
+
+	assert_non_null(f);
+	f->disk = support_disk_new();
+	assert_int_equal(support_store_init(f->disk, &f->r), OK);
+	for (size_t v = 0; v < VERSIONS; v++) {
+		assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+		for (size_t i = 0; i < FILES; i++)
+			assert_int_equal(support_store_data(s, i <= v ? 1000 + i : i, 100, NULL, &ids[i]), OK);
+		assert_int_equal(support_store_tree(s, TREENODE_FILE, ids, FILES, v ? &prev : NULL, &root), OK);
+		assert_int_equal(support_store_commit(s, &root), OK);
+		f->sids[v] = *session_sid(s);
+		session_free(s);
+		prev = root;
+	}
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	repo_close(f->r);
+	support_disk_free(f->disk);
+	free(f);
+	return 0;
+}
+
+/* Forget versions from ... to, and collect them. */
+static void
+forget(struct fixture *f, size_t from, size_t to)
+{
+	struct settle_prune o = { .wait = false };
+	struct settle_stats stats = { 0 };
+
+	assert_int_equal(graves_bury(f->r, f->sids + from, to - from + 1), OK);
+	assert_int_equal(settle_collect(f->r, &o, &stats), OK);
+	assert_int_equal(stats.snapshots_removed, to - from + 1);
+}
+
+static void
+recount(struct fixture *f, struct support_recount_result *res)
+{
+	bool ok = support_recount(f->r, SUPPORT_RECOUNT_EXACT, res);
+
+	assert_string_equal(res->why, "");
+	assert_true(ok);
+}
+
+static void
+rewrite(struct fixture *f, const struct rewrite_policy *policy, struct rewrite_stats *out)
+{
+	struct settle_stats stats = { 0 };
+
+	assert_int_equal(settle_rewrite(f->r, policy, false, &stats), OK);
+	*out = stats.rewrite;
+}
+
+/* Of a chain only the last one is kept: it is stored whole, all the others die. */
+static void
+test_last_of_chain(void **state)
+{
+	struct fixture *f = *state;
+	struct support_recount_result res;
+	struct rewrite_stats done;
+
+	forget(f, 0, VERSIONS - 2);
+	recount(f, &res);
+	assert_int_equal(res.deltas, VERSIONS - 1);
+	assert_int_equal(res.hollow, VERSIONS - 1);
+	rewrite(f, &merge, &done);
+	assert_int_equal(done.rebased, 1);
+	assert_true(done.packs >= VERSIONS);
+	recount(f, &res);
+	assert_int_equal(res.deltas, 0);
+	assert_int_equal(res.hollow, 0);
+	assert_int_equal(res.chunks, FILES + 1);
+	/* And then there is nothing to do. */
+	rewrite(f, &dense, &done);
+	assert_int_equal(done.chunks, 0);
+}
+
+/* First and last are kept: the last now stands on the first. */
+static void
+test_ends_of_chain(void **state)
+{
+	struct fixture *f = *state;
+	struct support_recount_result res;
+	struct rewrite_stats done;
+
+	forget(f, 1, VERSIONS - 2);
+	rewrite(f, &merge, &done);
+	assert_int_equal(done.rebased, 1);
+	recount(f, &res);
+	assert_int_equal(res.deltas, 1);
+	assert_int_equal(res.hollow, 0);
+}
+
+/* All are kept: every block is copied as it is. */
+static void
+test_whole_chain(void **state)
+{
+	struct fixture *f = *state;
+	struct support_recount_result res;
+	struct rewrite_stats done;
+
+	rewrite(f, &merge, &done);
+	assert_int_equal(done.rebased, 0);
+	recount(f, &res);
+	assert_int_equal(res.deltas, VERSIONS - 1);
+	assert_int_equal(res.chunks, FILES + (VERSIONS - 1) + VERSIONS);
+}
+
+/* A pack of which a part is dead is emptied, whatever its size; steps come to an end. */
+static void
+test_steps(void **state)
+{
+	struct rewrite_policy one = { .max_unused = 0, .max_bytes = 1 };
+	struct fixture *f = *state;
+	struct support_recount_result res;
+	struct rewrite_stats done;
+	unsigned steps = 0;
+
+	forget(f, 0, 2);
+	do {
+		rewrite(f, &one, &done);
+		recount(f, &res);
+		assert_true(++steps < 20);
+	} while (done.more);
+	rewrite(f, &one, &done);
+	assert_int_equal(done.chunks, 0);
+}
+
+/* A read that fails stops it before anything is published; the next one does all of it. */
+static void
+test_read_fails(void **state)
+{
+	struct fixture *f = *state;
+	struct rewrite_policy policy = merge;
+	struct settle_stats stats = { 0 };
+
+	forget(f, 1, VERSIONS - 2);
+	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_READ), 30, 5, true);
+	assert_int_equal(settle_rewrite(f->r, &policy, false, &stats), ERR_IO);
+	support_disk_fail(f->disk, 0, 0, 0, false);
+	assert_int_equal(settle_rewrite(f->r, &policy, false, &stats), OK);
+	recount(f, &(struct support_recount_result){ .chunks = 0 });
+}
+
+/* The preview says what collecting frees, and changes nothing. */
+static void
+test_preview(void **state)
+{
+	struct fixture *f = *state;
+	struct settle_preview p;
+	struct settle_stats stats;
+
+	assert_int_equal(settle_run(f->r, NULL, 0, false, &stats), OK);
+	assert_int_equal(io_lock(f->r->io, IO_SHARED, false), OK);
+	support_disk_fail(f->disk, SUPPORT_WRITES, UINT64_MAX, 5, false);
+	assert_int_equal(settle_preview(f->r, f->sids, VERSIONS, &p), OK);
+	assert_int_equal(support_disk_asked(f->disk), 0);
+	assert_int_equal(io_lock(f->r->io, IO_UNLOCKED, false), OK);
+	assert_int_equal(graves_bury(f->r, f->sids, VERSIONS), OK);
+	assert_int_equal(settle_run(f->r, f->sids, VERSIONS, false, &stats), OK);
+	assert_int_equal(p.bytes_freed, stats.bytes_freed);
+	assert_int_equal(p.chunks, stats.chunks_removed);
+	assert_int_equal(p.packs, stats.packs_removed);
+	assert_int_equal(p.bytes_unused, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_last_of_chain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends_of_chain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whole_chain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_preview, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
