@@ -10,13 +10,13 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
 BASE = args err mem text
-SYS = child clock entropy fsys guard host io signals target
+SYS = child clock copy entropy fsys guard helper host io signals target
 CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins reader repo \
 	reserve rewrite session settle snapshots sweep tree
-SOURCE = filter tags
-OPS = cat diff entry filebuild find forget home inodes links listing owners place prune readfile refill restore retention scan \
-	select snapshot stats treebuild twin view
+SOURCE = dbimage dbopen dbread dbserve dbsource filter tags
+OPS = cat dbfind dbset diff entry filebuild find forget home inodes links listing owners place prune readfile refill restore retention scan \
+	scanlog select snapshot stats treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_snapshot cmd_stats cmd_undelete cmd_version keep reclaim record report secret
 TOOLS = mkvectors varve-dump
@@ -29,12 +29,12 @@ PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace json keys locks \
-	lsfinddiff reader prune select settle soak stdin
+	lsfinddiff reader prune select settle soak stdin database ledger
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
-PKGS = libsodium libzstd libxxhash jansson
-PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13
+PKGS = libsodium libzstd libxxhash jansson sqlite3
+PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13 sqlite3 >= 3.38
 DEB = build-essential gcc libc6-dev pkg-config libzstd-dev libsodium-dev libxxhash-dev libsqlite3-dev libjansson-dev \
 	libcmocka-dev python3 python3-nacl python3-zstandard rsync acl attr strace sqlite3
 
@@ -138,6 +138,10 @@ spec: everything
 lint: everything
 	@$(RUN) $(LINT_PY)
 
+# The long form of tests/cli/ledger.sh: about ten minutes.
+check-ledger: all
+	@VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
+
 fuzz-check: $(REGRESS_BIN)
 	@$(RUN) $(REGRESS_BIN:%=fuzz:%)
 
@@ -191,7 +195,7 @@ dist:
 clean:
 	rm -rf build varve varve-*.tar.gz
 
-.PHONY: all everything fuzz fuzz-one deps check check-now demo spec lint fuzz-check bench bench-tree bench-retention soak matrix repro list install uninstall \
+.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench bench-tree bench-retention soak matrix repro list install uninstall \
 	dist clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -10,7 +10,6 @@
 #include "ops/entry.h"
 #include "sys/fsys.h"
 
-#define READ_BUFFER (2u << 20)
 #define STAGE_BUFFER (2u << 20)
 #define STAGE_FILE_MAX (512u << 10)
 #define STAGE_FILES 128
@@ -32,7 +31,7 @@ readfile_init(struct readfile *f, struct repo *r, struct session *s, bool finger
 	*f = (struct readfile){ .repo = r, .s = s };
 	chunker_init(&f->chunker, r->keys->gear, r->hdr.chunk_min, r->hdr.chunk_avg, r->hdr.chunk_max);
 	filebuild_init(&f->build, s, r, &f->chunker, fingerprints);
-	if ((rc = mem_new((void **)&f->buf, READ_BUFFER)) || (rc = mem_new((void **)&f->stage, STAGE_BUFFER)))
+	if ((rc = mem_new((void **)&f->buf, READFILE_BUFFER)) || (rc = mem_new((void **)&f->stage, STAGE_BUFFER)))
 		return rc;
 	return mem_new((void **)&f->staged, STAGE_FILES * sizeof(*f->staged));
 }
@@ -54,8 +53,8 @@ fill(struct readfile *f, int fd, uint64_t *off, uint64_t end, size_t *have, bool
 {
 	size_t want, got;
 
-	while (!*eof && *have < READ_BUFFER) {
-		want = READ_BUFFER - *have;
+	while (!*eof && *have < READFILE_BUFFER) {
+		want = READFILE_BUFFER - *have;
 		if (want > end - *off)
 			want = (size_t)(end - *off);
 		if (want == 0) {

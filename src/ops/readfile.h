@@ -14,6 +14,8 @@
 struct fsys_stat;
 struct readfile_staged;
 
+#define READFILE_BUFFER (2u << 20)
+
 struct readfile {
 	struct repo *repo;
 	struct session *s;
