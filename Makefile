@@ -29,7 +29,7 @@ PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace json keys locks \
-	lsfinddiff reader prune select settle soak stdin database ledger
+	lsfinddiff reader prune select settle soak stdin database ledger delta
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)

@@ -146,7 +146,7 @@ struct image {
 static uint64_t
 unit_of(uint64_t size, uint32_t page_size)
 {
-	uint64_t unit = size < 8u << 20 ? 8u << 10 : size < 4ull << 30 ? 16u << 10 : UNIT_MAX;
+	uint64_t unit = size < 8u << 20 ? 8u << 10 : size < 64u << 20 ? 16u << 10 : UNIT_MAX;
 
 	return unit < page_size ? page_size : unit;
 }

@@ -374,11 +374,11 @@ add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
 		return rc;
 	if ((rc = squeeze_pack(p->squeeze, p->delta_buf, cap, data, len, base->p, base->len, &n)))
 		return rc;
-	if (n + DELTA_COST >= len / 2)
+	if (n + DELTA_COST >= len)
 		return OK;
 	if ((rc = squeeze_pack(p->squeeze, p->delta_buf + cap, cap, data, len, NULL, 0, &plain)))
 		return rc;
-	if (n + DELTA_COST >= plain / 2)
+	if (n + DELTA_COST >= plain - plain / 8)
 		return OK;
 	b.stored_len = (uint32_t)n;
 	if ((rc = job_open(p, kind, 0, &j)) || (rc = framejob_delta(j, c, &b, p->delta_buf)))

@@ -112,7 +112,7 @@ if is_root; then
 	rm -rf "$S"; mkdir "$S"
 	db make "$S/a" wal 4096 300
 	db make "$S/b" delete 512 300
-	cp "$VARVE" "$T/prog" && chmod 755 "$T/prog" "$T" "$S" && chmod 444 "$S/a" "$S/b" && chmod 555 "$S"
+	cp "$VARVE" "$T/prog" && chmod 755 "$T/prog" "$T" "$S" && chmod o+x "$(dirname "$T")" && chmod 444 "$S/a" "$S/b" && chmod 555 "$S"
 	mkdir "$T/home" && chown nobody "$T/home"
 	as() { setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$T/home" TMPDIR="$T/home" VARVE_REPOSITORY="$T/home/repo" VARVE_KEY_FILE="$T/home/key" "$T/prog" "$@"; }
 	run as init --key-file "$T/home/key"; exits 0 "init as nobody"
