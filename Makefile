@@ -14,8 +14,8 @@ SYS = child clock copy entropy fsys guard helper host io signals target
 CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins reader repo \
 	reserve rewrite session settle snapshots sweep tree
-SOURCE = dbimage dbopen dbread dbserve dbsource filter tags
-OPS = cat dbfind dbset diff entry filebuild find forget home inodes links listing owners place prune readfile refill restore retention scan \
+SOURCE = dbcheck dbimage dbopen dbread dbserve dbsource filter tags
+OPS = cat dbfind dbset diff entry filebuild find forget home inodes links listing owners place placedb prune readfile refill restore retention scan \
 	scanlog select snapshot stats treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_snapshot cmd_stats cmd_undelete cmd_version keep reclaim record report secret
@@ -29,7 +29,7 @@ PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace json keys locks \
-	lsfinddiff reader prune select settle soak stdin database ledger delta
+	lsfinddiff reader prune select settle soak stdin database ledger delta restoredb
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
