@@ -12,7 +12,7 @@ FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repoh
 BASE = args err mem text
 SYS = child clock copy entropy fsys guard helper host io signals target
 CODEC = chunker digest keys lanes seal squeeze
-STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins reader repo \
+STORE = children content counts fold framejob graves index index_file indexbuild keyring kin packer packout paper pins reader repo \
 	reserve rewrite session settle snapshots sweep tree
 SOURCE = dbcheck dbimage dbopen dbread dbserve dbsource filter tags
 OPS = cat dbfind dbset diff entry filebuild find forget home inodes links listing owners place placedb prune readfile refill restore retention scan \
@@ -138,10 +138,6 @@ spec: everything
 lint: everything
 	@$(RUN) $(LINT_PY)
 
-# The long form of tests/cli/ledger.sh: about ten minutes.
-check-ledger: all
-	@VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
-
 fuzz-check: $(REGRESS_BIN)
 	@$(RUN) $(REGRESS_BIN:%=fuzz:%)
 
@@ -152,26 +148,29 @@ bench-tree: all
 	@VARVE=$(CURDIR)/varve $(PYTHON) bench/tree.py $(if $(TREE),--tree '$(TREE)') $(if $(RUNS),--runs $(RUNS))
 
 matrix:
-	$(MAKE) check CC=gcc WERROR=1
-	$(MAKE) check CC=gcc PROFILE=asan WERROR=1
-	$(MAKE) check CC=clang WERROR=1
-	$(MAKE) check CC=clang PROFILE=asan WERROR=1
+	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done
 
 bench-retention: all
 	@tests/deps.sh restic borgbackup strace
 	@VARVE=$(CURDIR)/varve $(PYTHON) bench/retention.py $(if $(WORK),--work '$(WORK)') $(if $(SNAPSHOTS),--snapshots $(SNAPSHOTS))
 
+bench-database: all
+	@tests/deps.sh restic borgbackup zstd
+	@VARVE=$(CURDIR)/varve $(PYTHON) bench/database.py $(if $(HOURS),--hours $(HOURS))
+
 # Writers, pruners and restorers at once for an hour, killed anywhere.
 soak: everything
 	@SOAK_SECONDS=$(or $(SECONDS),3600) $(RUN) -t $(shell expr $(or $(SECONDS),3600) + 600) -v tests/cli/soak.sh
+
+check-ledger: all
+	@VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
 
 # Two builds in two directories are equal, byte for byte.
 repro:
 	rm -rf build/repro && mkdir -p build/repro/one build/repro/the-other
 	for d in one the-other; do cp -R Makefile format src build/repro/$$d/ && \
 		$(MAKE) -C build/repro/$$d CURDIR=$(CURDIR)/build/repro/$$d all || exit 1; done
-	cmp build/repro/one/varve build/repro/the-other/varve
-	@sha256sum build/repro/one/varve
+	cmp build/repro/one/varve build/repro/the-other/varve && sha256sum build/repro/one/varve
 
 # What tests/lint/sources.py compares.
 list:
@@ -184,8 +183,7 @@ install: all
 	$(INSTALL) -m 644 README.md SPEC.md DESIGN.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/varve
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/varve
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/varve
+	rm -rf $(DESTDIR)$(PREFIX)/bin/varve $(DESTDIR)$(PREFIX)/share/doc/varve
 
 # The same commit gives the same archive.
 dist:
@@ -195,8 +193,8 @@ dist:
 clean:
 	rm -rf build varve varve-*.tar.gz
 
-.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench bench-tree bench-retention soak matrix repro list install uninstall \
-	dist clean
+.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench bench-tree bench-database bench-retention soak matrix repro \
+	list install uninstall dist clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -146,7 +146,7 @@ struct image {
 static uint64_t
 unit_of(uint64_t size, uint32_t page_size)
 {
-	uint64_t unit = size < 8u << 20 ? 8u << 10 : size < 64u << 20 ? 16u << 10 : UNIT_MAX;
+	uint64_t unit = size < 8u << 20 ? 8u << 10 : size < 64u << 20 ? 16u << 10 : size < 4ull << 30 ? 32u << 10 : UNIT_MAX;
 
 	return unit < page_size ? page_size : unit;
 }
@@ -380,8 +380,8 @@ fail_waiting(struct scan *sc)
 			settle_failed(sc, &sc->db.items[i]);
 }
 
-int
-dbset_take(struct scan *sc)
+static int
+take_all(struct scan *sc)
 {
 	bool some = true, ours = false;
 	size_t left = sc->db.count + 1;
@@ -401,4 +401,14 @@ dbset_take(struct scan *sc)
 			fail_waiting(sc);
 	}
 	return OK;
+}
+
+int
+dbset_take(struct scan *sc)
+{
+	int rc = session_fine(sc->s, true);
+
+	if (rc == OK)
+		rc = take_all(sc);
+	return rc ? rc : session_fine(sc->s, false);
 }

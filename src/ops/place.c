@@ -265,23 +265,6 @@ take_name(const struct place *p, const struct spot *s, const char *temp)
 	return target_rename(s->dir->fd, temp, s->name);
 }
 
-/*
- * The complete database is durable and, if asked for, sound before anything of
- * the old one goes; what lay beside the old one would be taken for its own.
- */
-static int
-database_ready(const struct place *p, const struct spot *s, const char *temp,
-    int fd)
-{
-	int rc = target_sync(fd);
-
-	if (rc == OK && p->o->check_databases)
-		rc = placedb_check(s->dir->fd, temp);
-	if (rc == OK && !s->dir->fresh)
-		rc = placedb_clear_side(s->dir->fd, s->name);
-	return rc;
-}
-
 static int
 file_write(struct place *p, struct spot *s, int old)
 {
@@ -304,7 +287,8 @@ file_write(struct place *p, struct spot *s, int old)
 		rc = worn ? place_problem(p, worn) : OK;
 	}
 	if (rc == OK && s->database)
-		rc = database_ready(p, s, temp, fd);
+		rc = placedb_ready(s->dir->fd, s->name, temp, fd,
+		    p->o->check_databases);
 	shut = target_close(fd);
 	rc = rc ? rc : shut;
 	if (rc == OK)

@@ -52,8 +52,8 @@ placedb_may_replace(int fd, bool force)
 	return fail(ERR_FAILED, "another process has this database open: stop it first, or say --force");
 }
 
-int
-placedb_clear_side(int dirfd, const char *name)
+static int
+clear_side(int dirfd, const char *name)
 {
 	char side[TREENODE_NAME_MAX + 16];
 	bool any = false;
@@ -69,7 +69,11 @@ placedb_clear_side(int dirfd, const char *name)
 }
 
 int
-placedb_check(int dirfd, const char *temp)
+placedb_ready(int dirfd, const char *name, const char *temp, int fd, bool check)
 {
-	return dbcheck_file(dirfd, temp);
+	int rc = target_sync(fd);
+
+	if (rc == OK && check)
+		rc = dbcheck_file(dirfd, temp);
+	return rc ? rc : clear_side(dirfd, name);
 }

@@ -18,10 +18,11 @@ bool placedb_has_side(int dirfd, const char *name);
  */
 int placedb_may_replace(int fd, bool force) __attribute__((warn_unused_result));
 
-/* Remove what lies beside the name: it would be taken for the new file's. */
-int placedb_clear_side(int dirfd, const char *name) __attribute__((warn_unused_result));
-
-/* PRAGMA integrity_check on the complete file dirfd/temp; ERR_FAILED with SQLite's first complaint. */
-int placedb_check(int dirfd, const char *temp) __attribute__((warn_unused_result));
+/*
+ * The complete file dirfd/temp, open as fd, is to become dirfd/name: make it durable and, if `check`, see that it is sound
+ * (PRAGMA integrity_check, else ERR_FAILED with SQLite's first complaint), before anything of the old one goes; then remove what
+ * lies beside the name: it would be taken for the new file's.
+ */
+int placedb_ready(int dirfd, const char *name, const char *temp, int fd, bool check) __attribute__((warn_unused_result));
 
 #endif
