@@ -8,6 +8,7 @@
 #define OPS_READFILE_H
 
 #include "codec/chunker.h"
+#include "ops/cuts.h"
 #include "ops/filebuild.h"
 #include "store/session.h"
 
@@ -22,6 +23,7 @@ struct readfile {
 	struct reader *parent_reader;   /* for the parent's lists; NULL without parent */
 	struct chunker chunker;
 	struct filebuild build;
+	struct cuts cuts;               /* of the large file being read */
 	uint8_t *buf;                   /* read buffer of large files */
 	uint8_t *stage;                 /* contents of staged files */
 	size_t stage_len;

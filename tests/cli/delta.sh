@@ -18,6 +18,19 @@ atmost "ten places of 96 MiB changed" $(($(repo_bytes) - before)) 12000
 must restore "latest:$T/src" --target "$T/back"
 is "it comes back" cmp "$T/src/disk" "$T/back/disk"
 
+# Whole pages, some of them on a cut: the cuts around them stay.
+before=$(repo_bytes)
+"$PYTHON" - "$T/src/disk" <<'PY'
+import random, sys
+r = random.Random(8)
+with open(sys.argv[1], "r+b") as f:
+    for i in range(100):
+        f.seek(r.randrange(24 << 10) * 4096)
+        f.write(r.randbytes(4096))
+PY
+snap "$T/src"
+atmost "100 pages of 96 MiB changed" $(($(repo_bytes) - before)) 560000
+
 # A log that grows: its last chunk has a base, what is new is all that is stored.
 "$PYTHON" -c 'import sys; [print("%08d request from 10.0.%d.%d took %d ms" % (i, i % 251, i % 83, i * 7919 % 1000)) for i in range(400000)]' >"$T/src/log"
 snap "$T/src"
