@@ -10,13 +10,13 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
 BASE = args err mem text
-SYS = child clock entropy fsys guard host io signals target watch
+SYS = child clock copy entropy fsys guard helper host io signals target watch
 CODEC = chunker digest keys lanes seal squeeze
-STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins \
+STORE = children content counts fold framejob graves index index_file indexbuild keyring kin packer packout paper pins \
 	reader repo reserve rewrite session settle snapshots sweep tree
-SOURCE = chunkcache filter imagevfs tags
-OPS = cat dbdiff diff entry filebuild find forget home inodes links listing owners place prune readfile refill restore \
-	retention scan select snapshot sql stats treebuild twin view
+SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
+OPS = cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place placedb \
+	prune readfile refill restore retention scan scanlog select snapshot sql stats treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
 	shell
@@ -30,12 +30,13 @@ PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
-	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt
+	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
+	restoredb
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
 PKGS = libsodium libzstd libxxhash jansson sqlite3
-PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13 sqlite3 >= 3.34.0
+PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13 sqlite3 >= 3.38
 DEB = build-essential gcc libc6-dev pkg-config libzstd-dev libsodium-dev libxxhash-dev libsqlite3-dev libjansson-dev \
 	libcmocka-dev python3 python3-nacl python3-zstandard rsync acl attr strace sqlite3
 
@@ -149,40 +150,40 @@ bench-tree: all
 	@VARVE=$(CURDIR)/varve $(PYTHON) bench/tree.py $(if $(TREE),--tree '$(TREE)') $(if $(RUNS),--runs $(RUNS))
 
 matrix:
-	$(MAKE) check CC=gcc WERROR=1
-	$(MAKE) check CC=gcc PROFILE=asan WERROR=1
-	$(MAKE) check CC=clang WERROR=1
-	$(MAKE) check CC=clang PROFILE=asan WERROR=1
+	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done
 
 bench-retention: all
 	@tests/deps.sh restic borgbackup strace
 	@VARVE=$(CURDIR)/varve $(PYTHON) bench/retention.py $(if $(WORK),--work '$(WORK)') $(if $(SNAPSHOTS),--snapshots $(SNAPSHOTS))
 
+bench-database: all
+	@tests/deps.sh restic borgbackup zstd
+	@VARVE=$(CURDIR)/varve $(PYTHON) bench/database.py $(if $(HOURS),--hours $(HOURS))
+
 # Writers, pruners and restorers at once for an hour, killed anywhere.
 soak: everything
 	@SOAK_SECONDS=$(or $(SECONDS),3600) $(RUN) -t $(shell expr $(or $(SECONDS),3600) + 600) -v tests/cli/soak.sh
+
+check-ledger: all
+	@VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
 
 # Two builds in two directories are equal, byte for byte.
 repro:
 	rm -rf build/repro && mkdir -p build/repro/one build/repro/the-other
 	for d in one the-other; do cp -R Makefile format src build/repro/$$d/ && \
 		$(MAKE) -C build/repro/$$d CURDIR=$(CURDIR)/build/repro/$$d all || exit 1; done
-	cmp build/repro/one/varve build/repro/the-other/varve
-	@sha256sum build/repro/one/varve
+	cmp build/repro/one/varve build/repro/the-other/varve && sha256sum build/repro/one/varve
 
 # What tests/lint/sources.py compares.
 list:
 	@echo $(LIB_SRC) src/main.c $(TOOLS:%=tools/%.c) $(MKVEC:%=tools/%.c) $(DUMP:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
 		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(CRASH:%=tests/crash/%.c) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
-
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/varve
 	$(INSTALL) -m 755 varve $(DESTDIR)$(PREFIX)/bin/varve
 	$(INSTALL) -m 644 README.md SPEC.md DESIGN.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/varve
-
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/varve
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/varve
+	rm -rf $(DESTDIR)$(PREFIX)/bin/varve $(DESTDIR)$(PREFIX)/share/doc/varve
 
 # The same commit gives the same archive.
 dist:
@@ -192,8 +193,8 @@ dist:
 clean:
 	rm -rf build varve varve-*.tar.gz
 
-.PHONY: all everything fuzz fuzz-one deps check check-now demo spec lint fuzz-check bench bench-tree bench-retention soak matrix repro list install uninstall \
-	dist clean
+.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench bench-tree bench-database bench-retention soak matrix repro \
+	list install uninstall dist clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -8,7 +8,7 @@
  *      src/sys/     the only door to the system: repository directory, user's trees, clock, signals
  *      src/codec/   hashes, seals, compression, cut points, keys
  *      src/store/   objects: packs, index, records, trees; one writer's session; settling of counts
- *      src/source/  what a snapshot takes: patterns, tags of directories; databases in place
+ *      src/source/  what a snapshot takes: patterns, tags of directories, images of databases; databases in place
  *      src/ops/     one operation each: a struct in, a struct out
  *      src/cmd/     one command each: options in, text or JSON out
  *      src/main.c   this table, and the exit status
@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "cmd/cmd.h"
 #include "cmd/secret.h"
+#include "source/dbserve.h"
 #include "store/repo.h"
 #include "sys/fsys.h"
 #include "sys/signals.h"
@@ -94,6 +95,8 @@ main(int argc, char **argv)
 {
 	struct context ctx = { .table = table };
 
+	if (argc == 2 && strcmp(argv[1], DBSERVE_ARG) == 0)
+		return dbserve_run();
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)
 		argv[1] += 2;
 	hold_standard_descriptors();

@@ -18,6 +18,9 @@ struct repo;
 #define CMD_KEY 2u                      /* ... and unlocked */
 #define CMD_WRITES 4u                   /* refuses a repository that may not be written */
 
+/* This program, to be run again as a helper. */
+#define CMD_SELF "/proc/self/exe"
+
 struct cmd;
 
 struct context {

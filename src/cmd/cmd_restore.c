@@ -212,6 +212,8 @@ run(struct context *ctx, int argc, char **argv)
 		{ 0, "delete", ARGS_FLAG, &o.delete_extra, NULL },
 		{ 'n', "dry-run", ARGS_FLAG, &o.dry_run, NULL },
 		{ 0, "verify", ARGS_FLAG, &o.verify, NULL },
+		{ 0, "check-databases", ARGS_FLAG, &o.check_databases, NULL },
+		{ 0, "force", ARGS_FLAG, &o.force, NULL },
 		{ 'e', "exclude", ARGS_CALL, filter, exclude },
 		{ 'i', "include", ARGS_CALL, filter, include },
 		{ 0, "devices", ARGS_FLAG, &o.devices, NULL },
@@ -257,6 +259,10 @@ const struct cmd cmd_restore = {
 	    "  -n, --dry-run         change nothing; say what would change: + new, M\n"
 	    "                        content, m metadata, - deleted\n"
 	    "      --verify          read everything back and compare\n"
+	    "      --check-databases run SQLite's integrity_check on each database before it\n"
+	    "                        takes its place\n"
+	    "      --force           replace databases even while a process has them open;\n"
+	    "                        that process goes on with the old one\n"
 	    "  -e, --exclude PATTERN leave out (as gitignore; repeatable)\n"
 	    "  -i, --include PATTERN take back what an earlier --exclude left out\n"
 	    "      --devices         make device nodes (root)\n"

@@ -12,6 +12,7 @@
 #include "format/treenode.h"
 #include "ops/select.h"
 #include "ops/snapshot.h"
+#include "source/dbread.h"
 #include "source/filter.h"
 #include "sys/clock.h"
 
@@ -21,7 +22,8 @@
 struct snapshot_cmd {
 	struct report *rp;
 	struct snapshot_options o;
-	struct filter *filter;          /* owned */
+	struct filter *filter, *sqlite_exclude; /* owned */
+	bool no_sqlite;
 	struct args_list tags, if_present;
 	struct args_list tag_list;      /* tags at their commas apart; each owned */
 	uint64_t jobs, level;
@@ -76,6 +78,29 @@ item(void *arg, char what, const char *path, uint64_t size)
 		report_out_name(c->rp, path, strlen(path));
 		report_out(c->rp, "\n");
 	}
+}
+
+static void
+database(void *arg, const char *path, bool captured, const struct dbread_result *r)
+{
+	struct snapshot_cmd *c = arg;
+	json_t *obj;
+
+	if (!c->rp->json)
+		return;
+	obj = json_object();
+	report_set_text(c->rp, obj, "type", "database");
+	report_set_text(c->rp, obj, "path", path);
+	report_set_flag(c->rp, obj, "captured", captured);
+	report_set_flag(c->rp, obj, "one_instant", captured && r->one_instant);
+	report_set_number(c->rp, obj, "pages", r->pages);
+	report_set_number(c->rp, obj, "page_size", r->page_size);
+	report_set_seconds(c->rp, obj, "spread", (int64_t)r->spread_ns);
+	report_set_number(c->rp, obj, "wal_growth", r->wal_growth);
+	report_set_seconds(c->rp, obj, "writers_waited", (int64_t)r->held_ns);
+	if (!captured)
+		report_set_text(c->rp, obj, "message", r->text);
+	report_json(c->rp, obj);
 }
 
 static void
@@ -155,6 +180,12 @@ include(void *filter, const char *value)
 }
 
 static int
+sqlite_exclude(void *filter, const char *value)
+{
+	return filter_add(filter, value, false);
+}
+
+static int
 exclude_file(void *filter, const char *value)
 {
 	return filter_add_file(filter, value, false);
@@ -222,6 +253,8 @@ check(struct snapshot_cmd *c, int argc, char **argv)
 	c->o.if_present = c->if_present.v;
 	c->o.if_present_count = c->if_present.count;
 	c->o.filter = filter_is_empty(c->filter) ? NULL : c->filter;
+	c->o.helper = c->no_sqlite ? NULL : CMD_SELF;
+	c->o.sqlite_exclude = filter_is_empty(c->sqlite_exclude) ? NULL : c->sqlite_exclude;
 	c->o.jobs = (unsigned)c->jobs;
 	c->o.level = (int)c->level;
 	return OK;
@@ -246,6 +279,7 @@ snapshot(struct context *ctx, struct snapshot_cmd *c)
 		return rc;
 	c->o.progress = progress;
 	c->o.problem = problem;
+	c->o.database = database;
 	c->o.item = ctx->verbose && !ctx->quiet ? item : NULL;
 	c->o.arg = c;
 	rc = snapshot_run(ctx->repo, &c->o, &res);
@@ -271,7 +305,7 @@ static int
 run(struct context *ctx, int argc, char **argv)
 {
 	struct snapshot_cmd c = { .rp = &ctx->report, .reclaim = { .prune = true } };
-	int rc = filter_new(&c.filter);
+	int rc = filter_new(&c.filter), rc2 = filter_new(&c.sqlite_exclude);
 	const struct args_option opts[] = {
 		{ 'e', "exclude", ARGS_CALL, c.filter, exclude },
 		{ 'i', "include", ARGS_CALL, c.filter, include },
@@ -280,6 +314,9 @@ run(struct context *ctx, int argc, char **argv)
 		{ 0, "exclude-if-present", ARGS_LIST, &c.if_present, NULL },
 		{ 0, "exclude-larger-than", ARGS_SIZE, &c.o.larger_than, NULL },
 		{ 'x', "one-file-system", ARGS_FLAG, &c.o.one_file_system, NULL },
+		{ 0, "no-sqlite", ARGS_FLAG, &c.no_sqlite, NULL },
+		{ 0, "sqlite-exclude", ARGS_CALL, c.sqlite_exclude, sqlite_exclude },
+		{ 0, "sqlite-wal-limit", ARGS_SIZE, &c.o.wal_limit, NULL },
 		{ 0, "stdin", ARGS_FLAG, &c.o.from_stdin, NULL },
 		{ 0, "command", ARGS_TEXT, &c.o.command, NULL },
 		{ 0, "name", ARGS_TEXT, &c.o.name, NULL },
@@ -297,7 +334,7 @@ run(struct context *ctx, int argc, char **argv)
 		KEEP_OPTIONS(&c.reclaim.keep),
 	};
 
-	if (rc == OK && (rc = cmd_parse(ctx, opts, ARGS_COUNT(opts), &argc, argv)) == OK &&
+	if ((rc = rc ? rc : rc2) == OK && (rc = cmd_parse(ctx, opts, ARGS_COUNT(opts), &argc, argv)) == OK &&
 	    (rc = check(&c, argc, argv)) == OK)
 		rc = snapshot(ctx, &c);
 	for (size_t i = 0; i < c.tag_list.count; i++)
@@ -307,6 +344,7 @@ run(struct context *ctx, int argc, char **argv)
 	args_list_clear(&c.if_present);
 	filter_free(c.filter);
 	reclaim_clear(&c.reclaim);
+	filter_free(c.sqlite_exclude);
 	return rc;
 }
 
@@ -332,6 +370,12 @@ const struct cmd cmd_snapshot = {
 	    "                                        TEXT)\n"
 	    "      --exclude-larger-than SIZE  leave out larger files: 500M, 2G\n"
 	    "  -x, --one-file-system     do not enter other file systems\n"
+	    "      --no-sqlite           SQLite databases are files like any other; else they\n"
+	    "                            are captured: consistent, all at one instant, with\n"
+	    "                            what is in their WAL, while others write to them\n"
+	    "      --sqlite-exclude PATTERN  those that match are files like any other\n"
+	    "      --sqlite-wal-limit SIZE   give up a database whose WAL grows by more\n"
+	    "                            meanwhile (default: half of it, at least 1G)\n"
 	    "      --stdin               standard input as a file\n"
 	    "      --command CMD         the output of a shell command; no snapshot if it\n"
 	    "                            fails\n"

@@ -1,6 +1,7 @@
 #include "ops/entry.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
@@ -82,4 +83,21 @@ entry_ext(struct treenode_entry *e, int dirfd, const char *name, uint32_t mode, 
 out:
 	free(xattrs);
 	return rc;
+}
+
+int
+entry_ext_add(struct treenode_entry *e, uint8_t **mem, uint16_t tag, const uint8_t *val, size_t len)
+{
+	size_t cap = e->ext_len + len + 16;
+	uint8_t *all;
+	int rc;
+
+	if ((rc = mem_new((void **)&all, cap)))
+		return rc;
+	if (e->ext_len)
+		memcpy(all, e->ext, e->ext_len);
+	e->ext_len += (uint32_t)treenode_ext_encode(all + e->ext_len, cap - e->ext_len, tag, val, len);
+	free(*mem);
+	e->ext = *mem = all;
+	return OK;
 }

@@ -19,4 +19,8 @@ void entry_stat(struct treenode_entry *e, const struct fsys_stat *st);
 int entry_ext(struct treenode_entry *e, int dirfd, const char *name, uint32_t mode, int fd, uint8_t **mem)
     __attribute__((warn_unused_result));
 
+/* One more, with a tag above all that e has.  *mem holds e's extensions before and after. */
+int entry_ext_add(struct treenode_entry *e, uint8_t **mem, uint16_t tag, const uint8_t *val, size_t len)
+    __attribute__((warn_unused_result));
+
 #endif

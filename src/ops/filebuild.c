@@ -41,7 +41,7 @@ filebuild_begin(struct filebuild *b, struct tree_content *old)
 	b->off = 0;
 	b->old = old;
 	b->have_piece = false;
-	b->hint = (struct name){ { 0 } };
+	b->hint = b->old_node = (struct name){ { 0 } };
 	b->bytes_new = 0;
 }
 
@@ -105,7 +105,7 @@ follow(struct filebuild *b)
 		if (rc == FOUND) {
 			node = tree_content_node_id(b->old);
 			if (node)
-				b->hint = *node;
+				b->old_node = *node;
 			continue;
 		}
 		b->old = NULL;
@@ -120,6 +120,7 @@ follow(struct filebuild *b)
 struct pending {
 	struct listnode_row row;
 	struct name base;               /* zero: none */
+	struct name old_node;           /* the parent's list node that has the piece */
 	struct lanes_job *job;          /* NULL: the id is known */
 };
 
@@ -132,6 +133,7 @@ look_back(struct filebuild *b, const uint8_t *p, struct pending *k, bool *known)
 	*known = false;
 	if ((rc = follow(b)))
 		return rc;
+	k->old_node = b->old_node;
 	digest_poly1305(k->row.fingerprint, b->repo->keys->fingerprint, p, (size_t)k->row.len);
 	if (!b->have_piece || !b->old || b->piece.hole)
 		return OK;
@@ -175,6 +177,8 @@ filebuild_chunks(struct filebuild *b, const uint8_t *p, const size_t *lens, size
 			if (was_new)
 				b->bytes_new += k[i].job->len;
 		}
+		/* A node that ends with this row replaces the one its predecessor is in, not one that later chunks have reached. */
+		b->hint = k[i].old_node;
 		if ((rc = level_row(b, 0, &k[i].row)))
 			return rc;
 	}

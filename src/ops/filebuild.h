@@ -27,7 +27,8 @@ struct filebuild {
 	struct tree_content *old;       /* the parent's content, or NULL */
 	struct tree_piece piece;        /* its piece at or before off */
 	bool have_piece;
-	struct name hint;               /* the parent's list node around here; zero for none */
+	struct name old_node;           /* the parent's list node that has piece; zero for none */
+	struct name hint;               /* the same for the newest row */
 	uint64_t bytes_new;             /* of chunks that were not there */
 };
 

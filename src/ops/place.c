@@ -20,6 +20,7 @@
 
 #include "base/err.h"
 #include "format/treenode.h"
+#include "ops/placedb.h"
 #include "sys/clock.h"
 #include "sys/fsys.h"
 
@@ -32,6 +33,7 @@ struct spot {
 	const struct treenode_entry *e;
 	char name[TREENODE_NAME_MAX + 1];
 	bool there;
+	bool database;                  /* captured as one */
 	struct fsys_stat st;
 };
 
@@ -269,7 +271,8 @@ file_write(struct place *p, struct spot *s, int old)
 	char temp[TARGET_TEMP_MAX];
 	int fd = -1, rc, shut, worn;
 
-	if ((rc = clear_way(p, s)))
+	if ((rc = clear_way(p, s)) ||
+	    (s->database && (rc = placedb_may_replace(old, p->o->force))))
 		return rc;
 	if (p->o->dry_run)
 		goto done;
@@ -283,10 +286,15 @@ file_write(struct place *p, struct spot *s, int old)
 		worn = dress(p, s, temp, fd);
 		rc = worn ? place_problem(p, worn) : OK;
 	}
+	if (rc == OK && s->database)
+		rc = placedb_ready(s->dir->fd, s->name, temp, fd,
+		    p->o->check_databases);
 	shut = target_close(fd);
 	rc = rc ? rc : shut;
 	if (rc == OK)
 		rc = take_name(p, s, temp);
+	if (rc == OK && s->database)
+		rc = target_sync(s->dir->fd);
 	if (rc) {
 		target_drop(s->dir->fd, temp);
 		return rc;
@@ -367,7 +375,15 @@ place_file(struct place *p, struct spot *s)
 	if (s->e->flags & TREENODE_UNREAD)
 		return fail(ERR_FAILED,
 		    "it could not be read when the snapshot was made");
+	s->database = placedb_is(s->e);
 	rc = file_same(p, s, &fd);
+	/* Equal, but a journal beside it says something else. */
+	if (rc == FOUND && s->database &&
+	    placedb_has_side(s->dir->fd, s->name))
+		rc = OK;
+	/* Who has it open can be told from an open file only. */
+	if (rc == OK && s->database && s->there && fd < 0)
+		(void)!fsys_open_file(s->dir->fd, s->name, &fd);
 	/* Another name's metadata must not change through this one. */
 	if (rc == FOUND && shared && meta_differs(p, s, fd))
 		rc = OK;

@@ -10,7 +10,6 @@
 #include "ops/entry.h"
 #include "sys/fsys.h"
 
-#define READ_BUFFER (2u << 20)
 #define STAGE_BUFFER (2u << 20)
 #define STAGE_FILE_MAX (512u << 10)
 #define STAGE_FILES 128
@@ -32,7 +31,7 @@ readfile_init(struct readfile *f, struct repo *r, struct session *s, bool finger
 	*f = (struct readfile){ .repo = r, .s = s };
 	chunker_init(&f->chunker, r->keys->gear, r->hdr.chunk_min, r->hdr.chunk_avg, r->hdr.chunk_max);
 	filebuild_init(&f->build, s, r, &f->chunker, fingerprints);
-	if ((rc = mem_new((void **)&f->buf, READ_BUFFER)) || (rc = mem_new((void **)&f->stage, STAGE_BUFFER)))
+	if ((rc = mem_new((void **)&f->buf, READFILE_BUFFER)) || (rc = mem_new((void **)&f->stage, STAGE_BUFFER)))
 		return rc;
 	return mem_new((void **)&f->staged, STAGE_FILES * sizeof(*f->staged));
 }
@@ -54,8 +53,8 @@ fill(struct readfile *f, int fd, uint64_t *off, uint64_t end, size_t *have, bool
 {
 	size_t want, got;
 
-	while (!*eof && *have < READ_BUFFER) {
-		want = READ_BUFFER - *have;
+	while (!*eof && *have < READFILE_BUFFER) {
+		want = READFILE_BUFFER - *have;
 		if (want > end - *off)
 			want = (size_t)(end - *off);
 		if (want == 0) {
@@ -72,6 +71,60 @@ fill(struct readfile *f, int fd, uint64_t *off, uint64_t end, size_t *have, bool
 	return f->tick ? f->tick(f->arg) : OK;
 }
 
+/*
+ * The old cut instead of the one the content asks for (*len), if one of the chunks that followed it is where it was.  FOUND: there must be
+ * more data to tell.
+ */
+static int
+keep_cut(struct readfile *f, const uint8_t *p, size_t have, bool eof, uint64_t off, size_t *len)
+{
+	const struct tree_piece *k = f->cuts.piece;
+	uint8_t fingerprint[16];
+	uint64_t at;
+	bool there;
+	int rc;
+
+	if (!f->build.fingerprints)
+		return OK;
+	if ((rc = cuts_at(&f->cuts, off, &there)) || !there || k[0].len == *len)
+		return rc;
+	at = k[0].len;
+	for (unsigned i = 1; i < f->cuts.have; at += k[i++].len) {
+		if (have < at + k[i].len)
+			return eof || have == READFILE_BUFFER ? OK : FOUND;
+		digest_poly1305(fingerprint, f->repo->keys->fingerprint, p + at, (size_t)k[i].len);
+		if (memcmp(fingerprint, k[i].fingerprint, sizeof(fingerprint)) == 0) {
+			*len = (size_t)k[0].len;
+			break;
+		}
+	}
+	return OK;
+}
+
+/* Lengths of the next chunks at f->buf + *used, at most FILEBUILD_BATCH. */
+static int
+cut_batch(struct readfile *f, size_t have, bool eof, size_t *used, size_t *lens, size_t *count)
+{
+	uint64_t off = f->build.off;
+	size_t n;
+	int rc;
+
+	for (n = 0; n < FILEBUILD_BATCH && *used < have; n++) {
+		lens[n] = chunker_cut(&f->chunker, f->buf + *used, have - *used, eof);
+		if (lens[n] == 0)
+			break;
+		rc = keep_cut(f, f->buf + *used, have - *used, eof, off, &lens[n]);
+		if (rc == FOUND)
+			break;
+		if (rc)
+			return rc;
+		*used += lens[n];
+		off += lens[n];
+	}
+	*count = n;
+	return OK;
+}
+
 /* A run of data [off, end); *got_end: where the file really ended, if sooner. */
 static int
 read_run(struct readfile *f, int fd, uint64_t off, uint64_t end, uint64_t *got_end, int *source)
@@ -86,13 +139,8 @@ read_run(struct readfile *f, int fd, uint64_t off, uint64_t end, uint64_t *got_e
 		used = 0;
 		do {
 			at = used;
-			for (n = 0; n < FILEBUILD_BATCH && used < have; n++) {
-				lens[n] = chunker_cut(&f->chunker, f->buf + used, have - used, eof);
-				if (lens[n] == 0)
-					break;
-				used += lens[n];
-			}
-			if (n && (rc = filebuild_chunks(&f->build, f->buf + at, lens, n)))
+			if ((rc = cut_batch(f, have, eof, &used, lens, &n)) ||
+			    (n && (rc = filebuild_chunks(&f->build, f->buf + at, lens, n))))
 				return rc;
 		} while (n == FILEBUILD_BATCH);
 		memmove(f->buf, f->buf + used, have - used);
@@ -158,12 +206,14 @@ read_large(struct readfile *f, int fd, const struct fsys_stat *st, const struct 
     int *source)
 {
 	struct filebuild_content content;
-	struct tree_content *oc;
-	int rc = old_content(f, old, &oc);
+	struct tree_content *oc, *cuts = NULL;
+	int rc;
 
-	if (rc)
-		return rc;
-	rc = read_content(f, fd, st, oc, &content, source);
+	if ((rc = old_content(f, old, &oc)) == OK && (rc = old_content(f, old, &cuts)) == OK) {
+		cuts_begin(&f->cuts, cuts);
+		rc = read_content(f, fd, st, oc, &content, source);
+		cuts_end(&f->cuts);
+	}
 	tree_content_close(oc);
 	f->bytes_new += f->build.bytes_new;
 	if (rc == OK && *source == OK)

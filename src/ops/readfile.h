@@ -8,11 +8,14 @@
 #define OPS_READFILE_H
 
 #include "codec/chunker.h"
+#include "ops/cuts.h"
 #include "ops/filebuild.h"
 #include "store/session.h"
 
 struct fsys_stat;
 struct readfile_staged;
+
+#define READFILE_BUFFER (2u << 20)
 
 struct readfile {
 	struct repo *repo;
@@ -20,6 +23,7 @@ struct readfile {
 	struct reader *parent_reader;   /* for the parent's lists; NULL without parent */
 	struct chunker chunker;
 	struct filebuild build;
+	struct cuts cuts;               /* of the large file being read */
 	uint8_t *buf;                   /* read buffer of large files */
 	uint8_t *stage;                 /* contents of staged files */
 	size_t stage_len;

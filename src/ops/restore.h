@@ -32,6 +32,8 @@ struct restore_options {
 	bool delete_extra;
 	bool dry_run;                   /* report through item(), change nothing */
 	bool verify;                    /* read back and compare every restored file */
+	bool force;                     /* replace databases that a process has open */
+	bool check_databases;           /* PRAGMA integrity_check before a database gets its name */
 	bool devices;                   /* make device nodes (root) */
 	bool numeric_owner;             /* do not map owners by name */
 	bool sparse;                    /* also make holes of zero chunks; recorded holes always are */

@@ -10,12 +10,15 @@
 #include "ops/scan.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "ops/dbfind.h"
 #include "ops/entry.h"
+#include "ops/scanlog.h"
 #include "ops/treebuild.h"
 #include "ops/twin.h"
 #include "source/filter.h"
@@ -23,10 +26,8 @@
 #include "store/tree.h"
 #include "sys/clock.h"
 #include "sys/fsys.h"
-#include "sys/signals.h"
 
 #define RACY_NS (60 * CLOCK_NS)
-#define PROGRESS_NS (CLOCK_NS / 5)
 #define QUEUE_MAX 256
 #define READER_CACHE (24u << 20)
 
@@ -61,6 +62,7 @@ scan_clear(struct scan *sc)
 	reader_free(sc->parent_reader);
 	mem_buf_clear(&sc->path);
 	inodes_clear(&sc->links);
+	dbset_clear(&sc->db);
 	free(sc->uids.v);
 	free(sc->gids.v);
 }
@@ -74,78 +76,10 @@ scan_parent(struct scan *sc, const struct snaprec *parent, struct snaprec_string
 	sc->racy_ns = parent->clock_ns - RACY_NS;
 }
 
-/* ---------------------------------------------------------------------------------------------------- reporting */
-
-static const char *
-path_text(const struct scan *sc)
-{
-	return sc->path.len ? (const char *)sc->path.p : "/";
-}
-
-static void
-problem(struct scan *sc, const char *text)
-{
-	sc->stats[SNAPREC_ERRORS]++;
-	if (sc->o->problem)
-		sc->o->problem(sc->o->arg, path_text(sc), text);
-}
-
-/* What the source refused is a problem of one path; anything else ends the snapshot. */
-static int
-source_error(struct scan *sc, int rc)
-{
-	if (rc == ERR_NOMEM)
-		return rc;
-	problem(sc, rc == ERR_ABSENT ? "vanished while the snapshot was made" : err_text());
-	return OK;
-}
-
-/* Progress, and a look at the signals. */
-static int
-scan_tick(void *arg)
-{
-	struct scan *sc = arg;
-	struct snapshot_progress p;
-	int64_t now;
-
-	if (sc->o->progress && (now = clock_steady_ns()) >= sc->next_progress_ns) {
-		sc->next_progress_ns = now + PROGRESS_NS;
-		p = (struct snapshot_progress){ .files = sc->stats[SNAPREC_FILES], .dirs = sc->stats[SNAPREC_DIRS],
-			.bytes_total = sc->stats[SNAPREC_BYTES_TOTAL], .bytes_read = sc->file.bytes_read,
-			.bytes_new = session_stats(sc->s)->bytes_new, .errors = sc->stats[SNAPREC_ERRORS], .path = path_text(sc) };
-		sc->o->progress(sc->o->arg, &p);
-	}
-	return signals_check();
-}
-
-static int
-path_push(struct scan *sc, const char *name, size_t *old)
-{
-	size_t n = strlen(name);
-	int rc = mem_buf_reserve(&sc->path, n + 2);
-
-	*old = sc->path.len;
-	if (rc)
-		return rc;
-	sc->path.p[sc->path.len++] = '/';
-	memcpy(sc->path.p + sc->path.len, name, n + 1);
-	sc->path.len += n;
-	return OK;
-}
-
-static void
-path_pop(struct scan *sc, size_t old)
-{
-	sc->path.len = old;
-	if (sc->path.p)
-		sc->path.p[old] = 0;
-}
-
 /* ------------------------------------------------------------------------------------------------------ entries */
 
-/* Does the old entry tell all about the new one's inode? */
-static bool
-same_inode(const struct scan *sc, const struct treenode_entry *e, const struct treenode_entry *old)
+bool
+scan_same_inode(const struct scan *sc, const struct treenode_entry *e, const struct treenode_entry *old)
 {
 	int64_t racy_s = sc->racy_ns / CLOCK_NS;
 
@@ -174,7 +108,7 @@ queued_ext(struct scan *sc, struct queued *q, int dirfd, const char *name, uint3
 {
 	int rc = entry_ext(&q->e, dirfd, name, mode, fd, &q->mem);
 
-	return rc ? source_error(sc, rc) : OK;
+	return rc ? scanlog_refused(sc, rc) : OK;
 }
 
 static int
@@ -232,10 +166,10 @@ count_file(struct scan *sc, const struct queued *q)
 		return OK;
 	memcpy(name, q->e.name, q->e.name_len);
 	name[q->e.name_len] = 0;
-	if ((rc = path_push(sc, name, &mark)))
+	if ((rc = scanlog_push(sc, name, &mark)))
 		return rc;
-	sc->o->item(sc->o->arg, same ? 'U' : q->old_file ? 'M' : '+', path_text(sc), q->e.size);
-	path_pop(sc, mark);
+	sc->o->item(sc->o->arg, same ? 'U' : q->old_file ? 'M' : '+', scanlog_path(sc), q->e.size);
+	scanlog_pop(sc, mark);
 	return OK;
 }
 
@@ -263,7 +197,7 @@ queue_drain(struct scan *sc, struct queue *q, struct treebuild *b)
 		treebuild_hint(b, &k->hint);
 		rc = treebuild_add(b, &k->e);
 		if (rc == ERR_FAILED)
-			rc = source_error(sc, rc);
+			rc = scanlog_refused(sc, rc);
 	}
 	for (size_t n = 0; n < q->count; n++)
 		queued_clear(&q->item[n]);
@@ -293,12 +227,12 @@ scan_names(struct scan *sc, int fd, const struct fsys_names *names, struct twin 
 		/* The tag itself is kept, so that a restored directory is still marked. */
 		if (keep && !tags_is_named(name, keep))
 			continue;
-		if ((rc = twin_find(t, name, strlen(name), &old)) || (rc = path_push(sc, name, &mark)))
+		if ((rc = twin_find(t, name, strlen(name), &old)) || (rc = scanlog_push(sc, name, &mark)))
 			break;
 		if (old)
 			hint = tree_node_id(t->dir);
 		rc = scan_entry(sc, q, fd, name, name, old, hint, false);
-		path_pop(sc, mark);
+		scanlog_pop(sc, mark);
 		if (rc == OK && q->count == q->cap)
 			rc = queue_drain(sc, q, b);
 	}
@@ -317,7 +251,7 @@ scan_children(struct scan *sc, int fd, const struct name *old_tree, struct name 
 
 	treebuild_init(&b, sc->s);
 	if ((rc = fsys_list(fd, &names))) {
-		if ((rc = source_error(sc, rc)))
+		if ((rc = scanlog_refused(sc, rc)))
 			return rc;
 		names = (struct fsys_names){ 0 };
 	}
@@ -347,17 +281,17 @@ scan_dir(struct scan *sc, struct queued *q, int dirfd, const char *name, const s
 	if (old && old->kind == TREENODE_DIR)
 		old_tree = old->content;
 	if (sc->depth >= TREENODE_DEPTH_MAX) {
-		problem(sc, "directories are nested too deeply");
+		scanlog_problem(sc, "directories are nested too deeply");
 		q->e.flags |= TREENODE_UNREAD;
 		return OK;
 	}
 	if ((rc = fsys_open_dir(dirfd, name, &fd))) {
 		q->e.flags |= TREENODE_UNREAD;
-		return source_error(sc, rc);
+		return scanlog_refused(sc, rc);
 	}
 	if (is_root)
 		sc->root_dev = st->dev;
-	rc = same_inode(sc, &q->e, old) ? copy_ext(q, old) : queued_ext(sc, q, dirfd, name, st->mode, fd);
+	rc = scan_same_inode(sc, &q->e, old) ? copy_ext(q, old) : queued_ext(sc, q, dirfd, name, st->mode, fd);
 	sc->depth++;
 	if (rc == OK && (home_is(&sc->home, st) || (sc->o->one_file_system && st->dev != sc->root_dev)))
 		rc = treebuild_empty(sc->s, &q->e.content);
@@ -375,7 +309,7 @@ reuse(struct scan *sc, struct queued *q, const struct treenode_entry *old)
 	struct treenode_entry *e = &q->e;
 	int rc;
 
-	if (!same_inode(sc, e, old) || old->size != e->size || old->flags & (TREENODE_CHANGED | TREENODE_UNREAD) ||
+	if (!scan_same_inode(sc, e, old) || old->size != e->size || old->flags & (TREENODE_CHANGED | TREENODE_UNREAD) ||
 	    (old->flags & TREENODE_HARDLINK) != (e->flags & TREENODE_HARDLINK))
 		return OK;
 	if (name_is_zero(&old->content) && e->size > 0)
@@ -403,7 +337,7 @@ read_open_file(struct scan *sc, struct queued *q, int fd, struct fsys_stat *st, 
 	/* What was opened must be what was listed. */
 	if ((rc = fsys_stat(fd, "", st)) || !S_ISREG(st->mode)) {
 		q->e.flags |= TREENODE_UNREAD;
-		problem(sc, rc ? err_text() : "was replaced while the snapshot was made");
+		scanlog_problem(sc, rc ? err_text() : "was replaced while the snapshot was made");
 		return OK;
 	}
 	entry_stat(&q->e, st);
@@ -412,15 +346,58 @@ read_open_file(struct scan *sc, struct queued *q, int fd, struct fsys_stat *st, 
 	if ((rc = readfile_read(&sc->file, fd, st, old, &q->e, &outcome)))
 		return rc;
 	if (outcome == READFILE_FAILED)
-		problem(sc, err_text());
+		scanlog_problem(sc, err_text());
 	if (outcome == READFILE_CHANGED)
-		problem(sc, "changed while it was read: stored as it was found");
+		scanlog_problem(sc, "changed while it was read: stored as it was found");
 	return OK;
+}
+
+/* Attributes and flags, and what the entry is as a database. */
+static int
+database_ext(struct scan *sc, struct queued *q, int dirfd, const char *name, const struct dbset_item *db)
+{
+	int fd = -1, rc;
+
+	/* Whoever may not read a database's flags has not been able to read it either. */
+	(void)!fsys_open_file(dirfd, name, &fd);
+	if ((rc = queued_ext(sc, q, dirfd, name, db->st.mode, fd)) == OK)
+		rc = entry_ext_add(&q->e, &q->mem, TREENODE_EXT_DATABASE, db->ext, sizeof(db->ext));
+	fsys_close(fd);
+	return rc;
+}
+
+/* A database that was captured, or is as it was. */
+static int
+scan_database(struct scan *sc, struct queued *q, int dirfd, const char *name, const struct dbset_item *db)
+{
+	entry_stat(&q->e, &db->st);
+	q->e.size = db->content.size;
+	q->e.content = db->content.id;
+	memcpy(q->e.fingerprint, db->content.fingerprint, sizeof(q->e.fingerprint));
+	if (db->content.list)
+		q->e.flags |= TREENODE_LIST;
+	q->reused = db->state == DBSET_REUSED;
+	sc->stats[SNAPREC_DATABASES]++;
+	return database_ext(sc, q, dirfd, name, db);
+}
+
+/* A database that could not be captured, and was read like any file. */
+static int
+raw_database(struct scan *sc, struct queued *q, const struct dbset_item *db)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "could not be captured as a database, stored as it was found, unverified: %s", db->res.text);
+	scanlog_problem(sc, text);
+	sc->stats[SNAPREC_DATABASES]++;
+	return entry_ext_add(&q->e, &q->mem, TREENODE_EXT_DATABASE, db->ext, sizeof(db->ext));
 }
 
 static int
 scan_file(struct scan *sc, struct queued *q, int dirfd, const char *name, struct fsys_stat *st, const struct treenode_entry *old)
 {
+	const struct dbset_item *db = dbset_find(sc);
+	bool late = false;
 	int rc, fd;
 
 	if (old && old->kind == TREENODE_FILE) {
@@ -428,17 +405,24 @@ scan_file(struct scan *sc, struct queued *q, int dirfd, const char *name, struct
 		q->old_content = old->content;
 		q->old_size = old->size;
 	}
-	if ((rc = reuse(sc, q, old)))
+	if (db && (db->state == DBSET_TAKEN || db->state == DBSET_REUSED))
+		return scan_database(sc, q, dirfd, name, db);
+	if (!db && (rc = reuse(sc, q, old)))
 		return rc == FOUND ? OK : rc;
 	if ((rc = fsys_open_file(dirfd, name, &fd))) {
 		q->e.flags |= TREENODE_UNREAD;
-		rc = source_error(sc, rc);
+		rc = scanlog_refused(sc, rc);
 		return rc ? rc : queued_ext(sc, q, dirfd, name, st->mode, -1);
 	}
-	rc = read_open_file(sc, q, fd, st, old);
-	if (rc == OK)
+	if ((rc = dbfind_late(sc, fd, st, &late)) == OK && !late)
+		rc = read_open_file(sc, q, fd, st, old);
+	if (rc == OK && !late)
 		rc = queued_ext(sc, q, dirfd, name, st->mode, fd);
 	fsys_close(fd);
+	if (rc == OK && late && (rc = dbset_take(sc)) == OK)
+		return scan_file(sc, q, dirfd, name, st, old);
+	if (rc == OK && db && db->state == DBSET_RAW)
+		rc = raw_database(sc, q, db);
 	return rc;
 }
 
@@ -447,7 +431,7 @@ left_out(struct scan *sc, const struct treenode_entry *e, bool is_root)
 {
 	if (is_root)
 		return false;
-	if (sc->o->filter && filter_excludes(sc->o->filter, path_text(sc), sc->root_len, e->kind == TREENODE_DIR))
+	if (sc->o->filter && filter_excludes(sc->o->filter, scanlog_path(sc), sc->root_len, e->kind == TREENODE_DIR))
 		return true;
 	return e->kind == TREENODE_FILE && sc->o->larger_than && e->size > sc->o->larger_than;
 }
@@ -459,7 +443,7 @@ scan_other(struct scan *sc, struct queued *q, int dirfd, const char *name, const
 
 	if (q->e.kind == TREENODE_LINK && (rc = link_target(q, dirfd, name))) {
 		*taken = false;
-		return source_error(sc, rc);
+		return scanlog_refused(sc, rc);
 	}
 	sc->stats[SNAPREC_OTHERS]++;
 	return queued_ext(sc, q, dirfd, name, st->mode, -1);
@@ -476,12 +460,15 @@ scan_entry(struct scan *sc, struct queue *queue, int dirfd, const char *name, co
 	int rc;
 
 	assert(queue->count < queue->cap);
-	if ((rc = scan_tick(sc)))
+	if ((rc = scanlog_tick(sc)))
 		return rc;
 	if ((rc = fsys_stat(dirfd, name, &st)))
-		return source_error(sc, rc);
+		return scanlog_refused(sc, rc);
 	*q = (struct queued){ .e = { .name = (const uint8_t *)as, .name_len = (uint16_t)strlen(as) }, .hint = *hint };
 	entry_fill(&q->e, &st);
+	/* Its content is in the image of the database. */
+	if (q->e.kind == TREENODE_FILE && !is_root && dbset_is_side(sc))
+		return OK;
 	if (left_out(sc, &q->e, is_root))
 		return OK;
 	if (q->e.kind == TREENODE_DIR)
@@ -509,7 +496,7 @@ old_entry(struct scan *sc, struct tree_entry *out, bool *have)
 	*out = (struct tree_entry){ 0 };
 	if (!sc->have_parent)
 		return OK;
-	rc = tree_lookup(sc->parent_reader, &sc->parent_root, path_text(sc), strlen(path_text(sc)), out);
+	rc = tree_lookup(sc->parent_reader, &sc->parent_root, scanlog_path(sc), strlen(scanlog_path(sc)), out);
 	*have = rc == FOUND;
 	return rc < 0 && !twin_lost(rc) ? rc : OK;
 }
@@ -525,13 +512,13 @@ scan_root(struct scan *sc, struct queue *q, const char *as, size_t *found)
 	bool have;
 	int rc, dirfd;
 
-	rc = fsys_open_parent(path_text(sc), &dirfd, &name, &store);
+	rc = fsys_open_parent(scanlog_path(sc), &dirfd, &name, &store);
 	if (rc == OK && (rc = fsys_stat(dirfd, name, &st))) {
 		fsys_close(dirfd);
 		free(store);
 	}
 	if (rc) {
-		problem(sc, err_text());
+		scanlog_problem(sc, err_text());
 		return rc == ERR_NOMEM ? rc : OK;
 	}
 	sc->root_len = sc->path.len;
@@ -553,10 +540,10 @@ implied(struct scan *sc, struct treenode_entry *e)
 	size_t mark;
 	int rc, dirfd;
 
-	if ((rc = path_push(sc, ".varve", &mark)))
+	if ((rc = scanlog_push(sc, ".varve", &mark)))
 		return rc;
-	rc = fsys_open_parent(path_text(sc), &dirfd, &name, &store);
-	path_pop(sc, mark);
+	rc = fsys_open_parent(scanlog_path(sc), &dirfd, &name, &store);
+	scanlog_pop(sc, mark);
 	e->kind = TREENODE_DIR;
 	e->flags = TREENODE_IMPLIED;
 	e->mode = 0755;
@@ -581,7 +568,7 @@ scan_component(struct scan *sc, char *const *paths, size_t count, const char *na
 	size_t before = *found, mark;
 	int rc;
 
-	if ((rc = path_push(sc, name, &mark)))
+	if ((rc = scanlog_push(sc, name, &mark)))
 		return rc;
 	if (leaf) {
 		rc = scan_root(sc, q, name, found);
@@ -591,7 +578,7 @@ scan_component(struct scan *sc, char *const *paths, size_t count, const char *na
 		    (rc = scan_level(sc, paths, count, &q->item[0].e.content, found)) == OK)
 			q->count = *found > before;
 	}
-	path_pop(sc, mark);
+	scanlog_pop(sc, mark);
 	return rc;
 }
 
@@ -648,7 +635,7 @@ scan_paths(struct scan *sc, char *const *paths, size_t count, struct name *root)
 	size_t found = 0;
 	int rc;
 
-	sc->file.tick = scan_tick;
+	sc->file.tick = scanlog_tick;
 	sc->file.arg = sc;
 	if ((rc = mem_buf_reserve(&sc->path, 256)) ||
 	    (rc = reader_new(sc->repo, session_index(sc->s), READER_CACHE, &sc->parent_reader)))
@@ -656,6 +643,8 @@ scan_paths(struct scan *sc, char *const *paths, size_t count, struct name *root)
 	if (sc->have_parent)
 		sc->file.parent_reader = sc->parent_reader;
 	sc->path.p[0] = 0;
+	if (sc->o->helper && ((rc = dbfind_paths(sc, paths, count)) || (rc = dbset_take(sc))))
+		return rc;
 	rc = count == 1 && strcmp(paths[0], "/") == 0 ? scan_slash(sc, root, &found) : scan_level(sc, paths, count, root, &found);
 	sc->stats[SNAPREC_BYTES_READ] = sc->file.bytes_read;
 	if (rc == OK && found == 0)
@@ -674,7 +663,7 @@ scan_pipe(struct scan *sc, int fd, const char *name, struct name *root)
 
 	if (!treenode_name_ok((const uint8_t *)name, strlen(name)))
 		return fail(ERR_USAGE, "'%s' cannot be the name of a file", name);
-	sc->file.tick = scan_tick;
+	sc->file.tick = scanlog_tick;
 	sc->file.arg = sc;
 	if ((rc = mem_buf_reserve(&sc->path, 256)) || (rc = queue_init(&q, 1)))
 		return rc;

@@ -3,6 +3,7 @@
 #define OPS_SCAN_H
 
 #include "base/mem.h"
+#include "ops/dbset.h"
 #include "ops/home.h"
 #include "ops/inodes.h"
 #include "ops/readfile.h"
@@ -25,6 +26,7 @@ struct scan {
 	uint64_t stats[SNAPREC_STAT_COUNT];
 	struct inodes links;
 	struct inodes_set uids, gids;
+	struct dbset db;
 	int64_t next_progress_ns;
 	unsigned depth;
 };
@@ -32,6 +34,9 @@ struct scan {
 /* o, s and r are borrowed.  Ended with scan_clear. */
 int scan_init(struct scan *sc, struct repo *r, struct session *s, const struct snapshot_options *o) __attribute__((warn_unused_result));
 void scan_clear(struct scan *sc);
+
+/* Does the parent's entry tell all about the new one's inode? */
+bool scan_same_inode(const struct scan *sc, const struct treenode_entry *e, const struct treenode_entry *old);
 
 /* Compare with this snapshot: unchanged entries older than its clock are reused, if it was made by the same user: another one may not
  * have seen all attributes. */

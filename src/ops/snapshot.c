@@ -355,6 +355,8 @@ commit(struct run *u, struct snapshot_result *res)
 		u->rec.parent = u->parent->sid;
 	if (u->rec.stats[SNAPREC_ERRORS])
 		u->rec.flags |= SNAPREC_INCOMPLETE;
+	if (dbset_one_instant(&u->scan.db))
+		u->rec.flags |= SNAPREC_ATOMIC;
 	if ((rc = session_commit(u->s, &u->rec)))
 		return rc;
 	res->sid = *session_sid(u->s);

@@ -5,6 +5,7 @@
 #include "format/snaprec.h"
 #include "store/repo.h"
 
+struct dbread_result;
 struct filter;
 
 struct snapshot_progress {
@@ -31,6 +32,9 @@ struct snapshot_options {
 	bool from_stdin;                /* content is standard input ... */
 	const char *command;            /* ... or this shell command's output */
 	const char *name;               /* the file's name in the snapshot (default "stdin") */
+	const char *helper;             /* this program, to capture SQLite databases (source/dbread.h); NULL: they are files */
+	const struct filter *sqlite_exclude;    /* databases that are files; or NULL */
+	uint64_t wal_limit;             /* bytes a WAL may grow by while its database is read; 0: the default */
 	int64_t time_ns;                /* 0: now */
 	unsigned jobs;
 	int level;
@@ -40,6 +44,8 @@ struct snapshot_options {
 	void (*problem)(void *arg, const char *path, const char *text);
 	/* Called for each path that is new or changed ('+', 'M') or unmodified ('U'); may be NULL (--verbose). */
 	void (*item)(void *arg, char what, const char *path, uint64_t size);
+	/* Called for each database: captured, or to be stored as found.  May be NULL. */
+	void (*database)(void *arg, const char *path, bool captured, const struct dbread_result *res);
 	void *arg;
 };
 

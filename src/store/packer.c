@@ -23,7 +23,10 @@
 #include "store/framejob.h"
 #include "store/packout.h"
 
+#define DELTA_SURE 16                   /* the part of the plain length below which it pays anyhow */
 #define META_BLOCK_TARGET (256u << 10)
+#define FINE_BLOCK (128u << 10)
+#define FINE_FRAME (256u << 10)
 #define PACK_TARGET (16u << 20)
 #define DELTA_COST 92                   /* base id in head, and the base's row in the index */
 
@@ -63,6 +66,7 @@ struct packer {
 	int rc;                         /* first error */
 	char note[256];
 	int level;
+	bool fine;
 
 	pthread_mutex_t lock;
 	pthread_cond_t work, ready;
@@ -336,7 +340,8 @@ job_open(struct packer *p, uint32_t kind, size_t len, struct framejob **out)
 	struct job *j = p->open[kind - 1];
 	int rc;
 
-	if (j && framejob_full(&j->fj, len)) {
+	if (j && (framejob_full(&j->fj, len) || (p->fine && kind == PACKFILE_DATA && j->fj.raw_len &&
+	    j->fj.raw_len + len > FINE_FRAME))) {
 		if ((rc = frame_close(p, kind)))
 			return rc;
 		j = NULL;
@@ -354,15 +359,17 @@ job_open(struct packer *p, uint32_t kind, size_t len, struct framejob **out)
 static int
 add_plain(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const void *data)
 {
+	size_t target = kind != PACKFILE_DATA ? META_BLOCK_TARGET : p->fine ? FINE_BLOCK : FRAMEJOB_RAW;
 	struct framejob *j;
 	int rc = job_open(p, kind, c->chunk.len, &j);
 
-	return rc ? rc : framejob_plain(j, c, data, kind == PACKFILE_DATA ? FRAMEJOB_RAW : META_BLOCK_TARGET);
+	return rc ? rc : framejob_plain(j, c, data, target);
 }
 
-/* FOUND when the delta was taken, OK when it does not pay. */
+/* FOUND when the delta was taken, OK when it does not pay: when it saves less than 1/save of the plain block. */
 static int
-add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const void *data, const struct packer_base *base)
+add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const void *data, const struct packer_base *base,
+    unsigned save)
 {
 	size_t len = c->chunk.len, cap = squeeze_bound(FRAME_CHUNK_MAX), n, plain;
 	struct frame_block b = { .codec = FRAME_DELTA, .depth = (uint8_t)(base->depth + 1), .raw_len = (uint32_t)len,
@@ -374,16 +381,43 @@ add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
 		return rc;
 	if ((rc = squeeze_pack(p->squeeze, p->delta_buf, cap, data, len, base->p, base->len, &n)))
 		return rc;
-	if (n + DELTA_COST >= len / 2)
+	if (n + DELTA_COST >= len)
 		return OK;
-	if ((rc = squeeze_pack(p->squeeze, p->delta_buf + cap, cap, data, len, NULL, 0, &plain)))
-		return rc;
-	if (n + DELTA_COST >= plain / 2)
-		return OK;
+	/* What is that short needs no comparison. */
+	if (n > len / DELTA_SURE) {
+		if ((rc = squeeze_pack(p->squeeze, p->delta_buf + cap, cap, data, len, NULL, 0, &plain)))
+			return rc;
+		if (n + DELTA_COST >= plain - plain / save)
+			return OK;
+	}
 	b.stored_len = (uint32_t)n;
 	if ((rc = job_open(p, kind, 0, &j)) || (rc = framejob_delta(j, c, &b, p->delta_buf)))
 		return rc;
 	return FOUND;
+}
+
+int
+packer_fine(struct packer *p, bool on)
+{
+	int rc = OK;
+
+	if (p->fine != on)
+		rc = note_error(p, frame_close(p, PACKFILE_DATA));
+	p->fine = on;
+	return rc;
+}
+
+int
+packer_delta(struct packer *p, uint8_t type, const struct packer_item *it, const struct packer_base *base, unsigned save)
+{
+	struct framejob_chunk c = { .chunk = { .type = type, .len = (uint32_t)it->len, .id = it->id }, .row = it->row };
+	int rc = packer_error(p);
+
+	assert(base->depth < FRAME_DEPTH_MAX && it->len > 0 && it->len <= FRAME_CHUNK_MAX);
+	if (rc)
+		return rc;
+	rc = add_delta(p, type == FRAME_DATA ? PACKFILE_DATA : PACKFILE_META, &c, it->p, base, save);
+	return rc < 0 ? note_error(p, rc) : rc;
 }
 
 int
@@ -400,7 +434,7 @@ packer_add(struct packer *p, uint8_t type, const struct name *id, const void *da
 		return rc;
 	if (base) {
 		assert(base->depth < FRAME_DEPTH_MAX);
-		rc = add_delta(p, kind, &c, data, base);
+		rc = add_delta(p, kind, &c, data, base, PACKER_SAVE_ANY);
 		if (rc == FOUND)
 			*depth = (uint8_t)(base->depth + 1);
 		if (rc)

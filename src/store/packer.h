@@ -40,6 +40,22 @@ int packer_add(struct packer *p, uint8_t type, const struct name *id, const void
 int packer_copy(struct packer *p, uint8_t type, const struct name *id, const struct frame_block *b, const void *stored, uint32_t row)
     __attribute__((warn_unused_result));
 
+struct packer_item {
+	struct name id;
+	const void *p;
+	size_t len;
+	uint32_t row;
+};
+
+/* Add the chunk as a delta if that saves at least one part in `save` of storing it plain: FOUND; else OK, and nothing was added. */
+#define PACKER_SAVE_ANY 8
+#define PACKER_SAVE_HALF 2
+int packer_delta(struct packer *p, uint8_t type, const struct packer_item *it, const struct packer_base *base, unsigned save)
+    __attribute__((warn_unused_result));
+
+/* Data chunks from now on go into small blocks and frames: more bytes, but one is read without its neighbours.  Off at first. */
+int packer_fine(struct packer *p, bool on) __attribute__((warn_unused_result));
+
 /* Close all frames and packs; after OK they are complete and synced under tmp/ and the tables below are final. */
 int packer_flush(struct packer *p) __attribute__((warn_unused_result));
 

@@ -18,6 +18,7 @@
 #include "store/children.h"
 #include "store/index_file.h"
 #include "store/indexbuild.h"
+#include "store/kin.h"
 #include "store/packer.h"
 #include "store/settle.h"
 #include "store/snapshots.h"
@@ -50,6 +51,7 @@ struct session {
 	uint64_t part_start;            /* packer_bytes when this part began */
 	uint64_t segment_bytes;
 	struct session_stats stats;
+	struct kin *kin;                /* session_fine: bases seen; NULL: it is off */
 	bool locked;
 	enum { PACKS_UNKNOWN, PACKS_WHOLE, PACKS_MISSING } packs;       /* of the view when the session began */
 };
@@ -313,10 +315,89 @@ out:
 static int
 child_ok(void *arg, const struct name *id, uint8_t type)
 {
-	(void)arg;
-	(void)id;
-	(void)type;
+	(void)arg, (void)id, (void)type;
 	return OK;
+}
+
+/* It was stored as a delta on this base. */
+static int
+count_use(struct session *s, uint8_t type, const struct name *base, uint32_t row, uint8_t depth)
+{
+	struct row *r;
+	int rc;
+
+	s->rows[row].r.depth = depth;
+	if ((rc = row_get(s, base, type, &r)) == OK)
+		r->r.uses++;
+	return rc;
+}
+
+/* What replaced it is there already (zeros, say); but where has its content gone? */
+static int
+remember_base(struct session *s, const struct name *base)
+{
+	const struct name none = { { 0 } };
+	struct packer_base b;
+	bool use;
+	int rc = get_base(s, FRAME_DATA, &none, base, &b, &use);
+
+	return rc || !use ? rc : kin_add(s->kin, &b.id, b.p, b.len);
+}
+
+/* FOUND: it is a delta on this base now. */
+static int
+try_base(struct session *s, const struct packer_item *it, const struct name *base, unsigned save, bool remember)
+{
+	struct packer_base b;
+	bool use;
+	int rc;
+
+	if (name_is_zero(base) || name_cmp(base, &it->id) == 0)
+		return OK;
+	if ((rc = get_base(s, FRAME_DATA, &it->id, base, &b, &use)) || !use)
+		return rc;
+	if (remember && (rc = kin_add(s->kin, &b.id, b.p, b.len)))
+		return rc;
+	if ((rc = packer_delta(s->packer, FRAME_DATA, it, &b, save)) != FOUND)
+		return rc;
+	rc = count_use(s, FRAME_DATA, &b.id, it->row, (uint8_t)(b.depth + 1));
+	return rc ? rc : FOUND;
+}
+
+/* A data chunk while session_fine is on: FOUND when it is stored or waits. */
+static int
+store_fine(struct session *s, const struct packer_item *it, const struct name *base)
+{
+	int rc;
+
+	if (base && (rc = try_base(s, it, base, PACKER_SAVE_HALF, true)))
+		return rc;
+	return kin_any(s->kin) ? kin_wait(s->kin, it, base) : OK;
+}
+
+static int
+store_waiting(struct session *s, const struct kin_waiting *w)
+{
+	struct name base;
+	uint8_t depth;
+	int rc;
+
+	if (kin_find(s->kin, w->it.p, w->it.len, &base) && (rc = try_base(s, &w->it, &base, PACKER_SAVE_ANY, false)))
+		return rc;
+	if ((rc = try_base(s, &w->it, &w->base, PACKER_SAVE_ANY, false)))
+		return rc;
+	return packer_add(s->packer, FRAME_DATA, &w->it.id, w->it.p, w->it.len, NULL, w->it.row, &depth);
+}
+
+static int
+store_all_waiting(struct session *s)
+{
+	const struct kin_waiting *w;
+	int rc = OK;
+
+	while (s->kin && rc >= 0 && (w = kin_next(s->kin)))
+		rc = store_waiting(s, w);
+	return rc < 0 ? rc : OK;
 }
 
 static int
@@ -336,17 +417,16 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 		return rc;
 	n = (uint32_t)(row - s->rows);
 	row->placed = true;
-	if (s->packer) {
+	if (s->packer && s->kin && type == FRAME_DATA)
+		rc = store_fine(s, &(struct packer_item){ .id = *id, .p = p, .len = len, .row = n }, base);
+	if (rc < 0)
+		return rc;
+	if (s->packer && rc != FOUND) {
 		if (base && (rc = get_base(s, type, id, base, &b, &use)))
 			return rc;
-		if ((rc = packer_add(s->packer, type, id, p, len, use ? &b : NULL, n, &depth)))
+		if ((rc = packer_add(s->packer, type, id, p, len, use ? &b : NULL, n, &depth)) ||
+		    (depth && (rc = count_use(s, type, &b.id, n, depth))))
 			return rc;
-		s->rows[n].r.depth = depth;
-	}
-	if (depth) {
-		if ((rc = row_get(s, &b.id, type, &row)))
-			return rc;
-		row->r.uses++;
 	}
 	s->stats.chunks_new++;
 	s->stats.bytes_new += len;
@@ -370,8 +450,10 @@ session_put_named(struct session *s, uint8_t type, const void *p, size_t len, co
 	assert(len > 0 && len <= FRAME_CHUNK_MAX);
 	if (was_new)
 		*was_new = false;
-	if ((rc = look(s, id, &gone)))
-		return rc == FOUND ? OK : rc;
+	if ((rc = look(s, id, &gone)) < 0)
+		return rc;
+	if (rc == FOUND)
+		return s->kin && base && type == FRAME_DATA ? remember_base(s, base) : OK;
 	if (s->packer && (packer_bytes(s->packer) - s->part_start >= s->cfg.part_bytes || s->row_count >= PART_ROWS) &&
 	    (rc = session_checkpoint(s)))
 		return rc;
@@ -381,6 +463,20 @@ session_put_named(struct session *s, uint8_t type, const void *p, size_t len, co
 	if (gone || (base && name_cmp(base, id) == 0))
 		base = NULL;
 	return store(s, type, id, p, len, base);
+}
+
+int
+session_fine(struct session *s, bool on)
+{
+	int rc;
+
+	if (!s->packer)
+		return OK;
+	if (on)
+		rc = s->kin ? OK : kin_new(&s->kin);
+	else if ((rc = store_all_waiting(s)) == OK)
+		s->kin = kin_free(s->kin);
+	return rc ? rc : packer_fine(s->packer, on);
 }
 
 /* ---------------------------------------------------------------------------------------------------- publishing */
@@ -522,7 +618,7 @@ publish_part(struct session *s, const struct name *root)
 
 	index_file_segment_path(tmp, "tmp", &s->sid, s->part);
 	index_file_segment_path(path, "index", &s->sid, s->part);
-	if ((rc = packer_flush(s->packer)) || (rc = write_segment(s, root, tmp)))
+	if ((rc = store_all_waiting(s)) || (rc = packer_flush(s->packer)) || (rc = write_segment(s, root, tmp)))
 		return rc;
 	if ((rc = io_sync_dir(io, "tmp")) ||
 	    (rc = packer_publish(s->packer)) ||

@@ -46,6 +46,12 @@ int session_put(struct session *s, uint8_t type, const void *p, size_t len, cons
 int session_put_named(struct session *s, uint8_t type, const void *p, size_t len, const struct name *base, const struct name *id,
     bool *was_new) __attribute__((warn_unused_result));
 
+/*
+ * Data stored while this is on is read in places, not as a whole, and moves about in itself (databases): it is packed in small blocks, and
+ * what has no good base at its own place waits until this is off, to be given one among the bases of the others.
+ */
+int session_fine(struct session *s, bool on) __attribute__((warn_unused_result));
+
 /* May a chunk be named without storing it, its pack being there (IX-8)?  FOUND or OK. */
 int session_has(struct session *s, const struct name *id) __attribute__((warn_unused_result));
 

@@ -30,3 +30,11 @@ clock_steady_ns(void)
 {
 	return now_ns(CLOCK_MONOTONIC);
 }
+
+void
+clock_sleep_ns(int64_t ns)
+{
+	struct timespec t = { .tv_sec = ns / CLOCK_NS, .tv_nsec = ns % CLOCK_NS };
+
+	(void)nanosleep(&t, NULL);
+}

@@ -9,5 +9,6 @@
 int64_t clock_wall_ns(void);            /* nanoseconds since 1970 */
 int64_t clock_coarse_ns(void);          /* the clock file systems stamp files with */
 int64_t clock_steady_ns(void);          /* for durations */
+void clock_sleep_ns(int64_t ns);          /* at most; a signal ends it */
 
 #endif

@@ -168,8 +168,9 @@ list_raw(int dirfd, struct mem_buf *arena, size_t *count)
 			r = (const struct record *)(const void *)(buf + at);
 			if (is_dots(r->name))
 				continue;
-			rc = mem_buf_add(arena, r->name, strlen(r->name) + 1);
-			if (rc)
+			if ((rc = mem_buf_add(arena, &r->type, 1)) ||
+			    (rc = mem_buf_add(arena, r->name,
+			    strlen(r->name) + 1)))
 				return rc;
 			(*count)++;
 		}
@@ -199,7 +200,7 @@ fsys_list(int dirfd, struct fsys_names *out)
 	}
 	out->mem = p = (char *)arena.p;
 	for (; out->count < count; p += strlen(p) + 1)
-		out->name[out->count++] = p;
+		out->name[out->count++] = ++p;
 	if (count > 1)
 		qsort(out->name, count, sizeof(*out->name), by_name);
 	return OK;

@@ -36,7 +36,7 @@ int fsys_open_parent(const char *path, int *dirfd, char **name, char **store) __
 
 /* Names in a directory, sorted bytewise, without "." and "..". */
 struct fsys_names {
-	char **name;                    /* each zero-terminated; all owned by the struct */
+	char **name;                    /* each zero-terminated; all owned by the struct; name[i][-1]: its d_type, DT_UNKNOWN possible */
 	size_t count;
 	char *mem;
 };

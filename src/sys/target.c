@@ -123,6 +123,26 @@ target_close(int fd)
 	return close(fd) && errno != EINTR ? fail_io("cannot write") : OK;
 }
 
+bool
+target_in_use(int fd)
+{
+	struct flock any = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
+		(void)fcntl(fd, F_SETLEASE, F_UNLCK);
+		return false;
+	}
+	if (errno == EAGAIN)
+		return true;
+	return fcntl(fd, F_GETLK, &any) == 0 && any.l_type != F_UNLCK;
+}
+
+int
+target_sync(int fd)
+{
+	return fsync(fd) ? fail_io("cannot sync") : OK;
+}
+
 void
 target_drop(int dirfd, const char *name)
 {

@@ -32,6 +32,13 @@ int target_create(int dirfd, const char *name, uint32_t mode, int *fd) __attribu
 /* Close a file that was written: some file systems tell only now what could not be. */
 int target_close(int fd) __attribute__((warn_unused_result));
 
+/* Has another process this file open?  fd: ours, for reading, the only one of this process.  Asks for a lease, which the kernel grants
+ * only then; where it may not be asked (neither owner nor root) or there are none, for locks.  False when nothing can be told. */
+bool target_in_use(int fd);
+
+/* Make a file's content, or a directory's names, durable. */
+int target_sync(int fd) __attribute__((warn_unused_result));
+
 /* Remove a temporary name; nothing more can be done if that fails. */
 void target_drop(int dirfd, const char *name);
 

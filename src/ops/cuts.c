@@ -1,0 +1,54 @@
+#include "ops/cuts.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "ops/twin.h"
+
+void
+cuts_begin(struct cuts *k, struct tree_content *c)
+{
+	*k = (struct cuts){ .c = c };
+}
+
+void
+cuts_end(struct cuts *k)
+{
+	k->c = tree_content_close(k->c);
+}
+
+/* Drop the first piece, if any; look one further ahead. */
+static int
+step(struct cuts *k)
+{
+	int rc;
+
+	if (k->have == CUTS_AHEAD + 1 || (k->have && !k->c)) {
+		memmove(&k->piece[0], &k->piece[1], CUTS_AHEAD * sizeof(k->piece[0]));
+		k->have--;
+	}
+	if (!k->c)
+		return OK;
+	rc = tree_content_next(k->c, &k->piece[k->have]);
+	if (rc == FOUND)
+		k->have++;
+	else
+		cuts_end(k);
+	/* A damaged parent only costs the help. */
+	return rc == FOUND || rc == AT_END || twin_lost(rc) ? OK : rc;
+}
+
+int
+cuts_at(struct cuts *k, uint64_t off, bool *there)
+{
+	int rc;
+
+	*there = false;
+	while ((k->c && k->have <= CUTS_AHEAD) || (k->have && k->piece[0].off + k->piece[0].len <= off))
+		if ((rc = step(k)))
+			return rc;
+	*there = k->have > 1 && k->piece[0].off == off;
+	for (unsigned i = 0; i < k->have; i++)
+		*there &= !k->piece[i].hole;
+	return OK;
+}

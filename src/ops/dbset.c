@@ -1,0 +1,414 @@
+/*
+ * dbset: databases through the helper into the session.
+ *
+ * An image is cut at page boundaries.  Where the parent snapshot's image has a cut, it is made again (inherited), so that a page changed
+ * in place never moves a boundary; beyond its end, and without a parent, every `unit` bytes, which depends on the size.
+ */
+#include "ops/dbset.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "format/emit.h"
+#include "ops/scan.h"
+#include "ops/scanlog.h"
+#include "store/tree.h"
+#include "sys/clock.h"
+
+#define BATCH 200                       /* databases held at once: three descriptors each in the helper */
+#define UNIT_MAX (64u << 10)
+
+void
+dbset_clear(struct dbset *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		free(d->items[i].path);
+	free(d->items);
+	dbread_free(d->helper);
+	*d = (struct dbset){ 0 };
+}
+
+static uint64_t
+hash_path(const char *s, size_t len)
+{
+	uint64_t h = 0xcbf29ce484222325ull;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)s[i]) * 0x100000001b3ull;
+	return h;
+}
+
+static struct dbset_item *
+find(const struct dbset *d, const char *path, size_t len)
+{
+	uint64_t h = hash_path(path, len);
+
+	for (size_t i = 0; i < d->count; i++)
+		if (d->items[i].hash == h && strncmp(d->items[i].path, path, len) == 0 && d->items[i].path[len] == '\0')
+			return &d->items[i];
+	return NULL;
+}
+
+struct dbset_item *
+dbset_find(const struct scan *sc)
+{
+	return sc->db.count ? find(&sc->db, scanlog_path(sc), sc->path.len) : NULL;
+}
+
+bool
+dbset_is_side(const struct scan *sc)
+{
+	static const char *const suffix[] = { "-wal", "-shm", "-journal" };
+	const char *path = scanlog_path(sc);
+	const struct dbset_item *it;
+
+	for (size_t i = 0; sc->db.count && i < 3; i++) {
+		size_t n = strlen(suffix[i]);
+
+		if (sc->path.len <= n || strcmp(path + sc->path.len - n, suffix[i]) != 0)
+			continue;
+		it = find(&sc->db, path, sc->path.len - n);
+		return it && (it->state == DBSET_TAKEN || it->state == DBSET_REUSED);
+	}
+	return false;
+}
+
+bool
+dbset_one_instant(const struct dbset *d)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < d->count; i++) {
+		const struct dbset_item *it = &d->items[i];
+
+		if (it->state == DBSET_RAW || (it->state == DBSET_TAKEN && !it->res.one_instant))
+			return false;
+		any |= it->state != DBSET_NOT;
+	}
+	return any && !d->scattered;
+}
+
+static void
+set_ext(struct dbset_item *it)
+{
+	struct emit e;
+
+	memset(it->ext, 0, sizeof(it->ext));
+	emit_init(&e, it->ext, sizeof(it->ext));
+	emit_u32(&e, 1);
+	emit_u32(&e, it->state == DBSET_TAKEN ? 1 : 2);
+	emit_u32(&e, it->res.page_size);
+	emit_u32(&e, it->state == DBSET_TAKEN && it->res.one_instant);
+	emit_u64(&e, it->res.pages);
+	emit_u64(&e, it->res.spread_ns);
+}
+
+int
+dbset_add(struct scan *sc, const struct fsys_stat *st, const struct treenode_entry *reuse)
+{
+	struct dbset *d = &sc->db;
+	const uint8_t *ext;
+	struct dbset_item *it;
+	size_t len;
+	int rc = mem_grow((void **)&d->items, &d->cap, d->count + 1, sizeof(*d->items));
+
+	if (rc)
+		return rc;
+	it = &d->items[d->count];
+	*it = (struct dbset_item){ .st = *st, .hash = hash_path(scanlog_path(sc), sc->path.len) };
+	if ((rc = mem_dup(&it->path, scanlog_path(sc))))
+		return rc;
+	d->count++;
+	if (!reuse)
+		return OK;
+	it->state = DBSET_REUSED;
+	it->content = (struct filebuild_content){ .id = reuse->content, .list = reuse->flags & TREENODE_LIST, .size = reuse->size };
+	memcpy(it->content.fingerprint, reuse->fingerprint, sizeof(it->content.fingerprint));
+	if (treenode_ext_find(reuse->ext, reuse->ext_len, TREENODE_EXT_DATABASE, &ext, &len) && len == sizeof(it->ext))
+		memcpy(it->ext, ext, len);
+	return OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------ the image */
+
+struct image {
+	struct readfile *f;
+	struct tree_entry old;          /* the parent's entry of this path */
+	struct tree_content *base, *cuts;       /* its content, once for filebuild and once for its cut points */
+	struct tree_piece piece;        /* of cuts */
+	bool have_piece;
+	uint64_t off, unit;
+};
+
+/* Bytes of one chunk where nothing is inherited. */
+static uint64_t
+unit_of(uint64_t size, uint32_t page_size)
+{
+	uint64_t unit = size < 8u << 20 ? 8u << 10 : size < 64u << 20 ? 16u << 10 : size < 4ull << 30 ? 32u << 10 : UNIT_MAX;
+
+	return unit < page_size ? page_size : unit;
+}
+
+static void
+image_close(struct image *im)
+{
+	tree_content_close(im->base);
+	tree_content_close(im->cuts);
+	tree_entry_clear(&im->old);
+}
+
+/* What of the parent helps; its damage only costs the help. */
+static int
+image_open(struct scan *sc, const struct dbset_item *it, struct image *im)
+{
+	int rc;
+
+	if (!sc->have_parent)
+		return OK;
+	rc = tree_lookup(sc->parent_reader, &sc->parent_root, it->path, strlen(it->path), &im->old);
+	if (rc == FOUND && im->old.e.kind == TREENODE_FILE && !name_is_zero(&im->old.e.content) &&
+	    (rc = tree_content_open(sc->parent_reader, &im->old.e, &im->base)) == OK)
+		rc = tree_content_open(sc->parent_reader, &im->old.e, &im->cuts);
+	return rc == FOUND || rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT ? OK : rc;
+}
+
+/* Length of the chunk that begins at im->off, if there is that much. */
+static int
+next_cut(struct image *im, uint32_t page_size, size_t *len)
+{
+	uint64_t end;
+	int rc;
+
+	*len = (size_t)im->unit;
+	while (im->cuts && (!im->have_piece || im->piece.off + im->piece.len <= im->off)) {
+		rc = tree_content_next(im->cuts, &im->piece);
+		im->have_piece = rc == FOUND;
+		if (rc == FOUND)
+			continue;
+		im->cuts = tree_content_close(im->cuts);
+		if (rc != AT_END && rc != ERR_CORRUPT && rc != ERR_AUTH && rc != ERR_ABSENT)
+			return rc;
+	}
+	if (!im->cuts)
+		return OK;
+	end = im->piece.off + im->piece.len;
+	/* The last one may go on now. */
+	if (im->piece.off <= im->off && end < im->old.e.size && end % page_size == 0 && end - im->off <= UNIT_MAX)
+		*len = (size_t)(end - im->off);
+	return OK;
+}
+
+/* Store whole chunks from the buffer; at the end of the image what remains is one, too. */
+static int
+cut_chunks(struct image *im, uint32_t page_size, size_t *have, bool end)
+{
+	size_t lens[FILEBUILD_BATCH], n, used = 0, at, len;
+	struct readfile *f = im->f;
+	int rc;
+
+	do {
+		at = used;
+		for (n = 0; n < FILEBUILD_BATCH && used < *have; n++) {
+			if ((rc = next_cut(im, page_size, &len)))
+				return rc;
+			if (len > *have - used && !end)
+				break;
+			lens[n] = len > *have - used ? *have - used : len;
+			used += lens[n];
+			im->off += lens[n];
+		}
+		if (n && (rc = filebuild_chunks(&f->build, f->buf + at, lens, n)))
+			return rc;
+	} while (n == FILEBUILD_BATCH);
+	memmove(f->buf, f->buf + used, *have - used);
+	*have -= used;
+	return OK;
+}
+
+/* One pass over what the helper sends.  OK: begin anew; AT_END: over. */
+static int
+read_image(struct scan *sc, struct dbset_item *it, struct image *im, uint32_t page_size)
+{
+	struct readfile *f = im->f;
+	size_t have = 0, before;
+	int rc;
+
+	filebuild_begin(&f->build, im->base);
+	im->unit = unit_of(it->st.size, page_size ? page_size : 4096);
+	for (;;) {
+		before = have;
+		rc = dbread_pages(sc->db.helper, f->buf, READFILE_BUFFER, &have, &it->res);
+		if (rc < 0 || rc == OK)
+			return rc;
+		f->bytes_read += have - before;
+		if (rc == AT_END && it->res.outcome != DBREAD_CAPTURED)
+			return AT_END;
+		if ((rc = cut_chunks(im, page_size, &have, rc == AT_END)) < 0)
+			return rc;
+		if (it->res.outcome)
+			break;
+		if ((rc = scanlog_tick(sc)))
+			return rc;
+	}
+	rc = filebuild_end(&f->build, &it->content);
+	f->bytes_new += f->build.bytes_new;
+	return rc ? rc : AT_END;
+}
+
+/* *ours: the failure is not the helper's. */
+static int
+take_one(struct scan *sc, struct dbset_item *it, uint32_t page_size, bool *ours)
+{
+	struct image im;
+	int rc;
+
+	do {
+		im = (struct image){ .f = &sc->file };
+		it->res = (struct dbread_result){ 0 };
+		if ((rc = image_open(sc, it, &im)) == OK)
+			rc = read_image(sc, it, &im, page_size);
+		*ours = rc < 0 && rc != ERR_FAILED;
+		image_close(&im);
+	} while (rc == OK);
+	return rc == AT_END ? OK : rc;
+}
+
+/* ---------------------------------------------------------------------------------------------------- all of them */
+
+static void
+settle(struct scan *sc, struct dbset_item *it)
+{
+	if (it->res.outcome == DBREAD_CAPTURED && it->content.size != it->res.pages * it->res.page_size) {
+		it->res.outcome = DBREAD_FAILED;
+		strcpy(it->res.text, "the helper's pages are not those it promised");
+	}
+	it->state = it->res.outcome == DBREAD_CAPTURED ? DBSET_TAKEN : it->res.outcome == DBREAD_NO_DATABASE ? DBSET_NOT : DBSET_RAW;
+	sc->db.scattered |= !it->res.one_instant && it->state == DBSET_TAKEN;
+	set_ext(it);
+	if (sc->o->database && it->state != DBSET_NOT)
+		sc->o->database(sc->o->arg, it->path, it->state == DBSET_TAKEN, &it->res);
+}
+
+static void
+settle_failed(struct scan *sc, struct dbset_item *it)
+{
+	it->res = (struct dbread_result){ .outcome = DBREAD_FAILED };
+	strncpy(it->res.text, err_text(), sizeof(it->res.text) - 1);
+	settle(sc, it);
+}
+
+/* Tell the helper where the item is. */
+static int
+send_one(struct scan *sc, struct dbset_item *it, uint32_t id)
+{
+	struct fsys_stat st;
+	char *name, *store;
+	int rc, dirfd;
+
+	if ((rc = fsys_open_parent(it->path, &dirfd, &name, &store)))
+		return rc;
+	/* What is there must be what was found: nobody leads us elsewhere. */
+	if ((rc = fsys_stat(dirfd, name, &st)) == OK && (st.dev != it->st.dev || st.inode != it->st.inode))
+		rc = fail(ERR_FAILED, "was replaced while the snapshot was made");
+	if (rc == OK) {
+		it->st = st;
+		rc = dbread_add(sc->db.helper, id, dirfd, name, st.dev, st.inode);
+	}
+	fsys_close(dirfd);
+	free(store);
+	return rc;
+}
+
+/* Add up to BATCH of those that wait; cut.  *some: there are any. */
+static int
+cut_some(struct scan *sc, bool *some)
+{
+	struct dbset *d = &sc->db;
+	uint32_t sent = 0;
+	int rc;
+
+	*some = false;
+	for (uint32_t i = 0; i < d->count; i++) {
+		if (d->items[i].state != DBSET_WAITING)
+			continue;
+		*some = true;
+		if (!d->helper && (rc = dbread_start(sc->o->helper, &d->helper)))
+			return rc;
+		if (sent == BATCH) {
+			d->scattered = true;
+			break;
+		}
+		if ((rc = send_one(sc, &d->items[i], i)) == ERR_NOMEM)
+			return rc;
+		if (rc)
+			settle_failed(sc, &d->items[i]);
+		else
+			sent++;
+	}
+	return sent ? dbread_cut(d->helper, sc->o->wal_limit) : OK;
+}
+
+/* Those that were cut. */
+static int
+take_some(struct scan *sc, bool *ours)
+{
+	struct dbset *d = &sc->db;
+	uint32_t id, page_size;
+	int rc;
+
+	while ((rc = dbread_next(d->helper, &id, &page_size)) == FOUND) {
+		if (id >= d->count || d->items[id].state != DBSET_WAITING)
+			return fail(ERR_FAILED, "the database helper said something that makes no sense");
+		if ((rc = take_one(sc, &d->items[id], page_size, ours))) {
+			if (!*ours)
+				settle_failed(sc, &d->items[id]);
+			return rc;
+		}
+		settle(sc, &d->items[id]);
+	}
+	return rc == AT_END ? OK : rc;
+}
+
+/* Without a helper nothing more can be captured. */
+static void
+fail_waiting(struct scan *sc)
+{
+	for (size_t i = 0; i < sc->db.count; i++)
+		if (sc->db.items[i].state == DBSET_WAITING)
+			settle_failed(sc, &sc->db.items[i]);
+}
+
+static int
+take_all(struct scan *sc)
+{
+	bool some = true, ours = false;
+	size_t left = sc->db.count + 1;
+	int rc;
+
+	while (some) {
+		if ((rc = cut_some(sc, &some)) == OK && some && sc->db.helper)
+			rc = take_some(sc, &ours);
+		if (rc == OK)
+			continue;
+		if (ours || rc == ERR_NOMEM || rc == ERR_INTERRUPTED)
+			return rc;
+		/* The helper broke down, perhaps over one of them: a new one for the rest. */
+		sc->db.helper = dbread_free(sc->db.helper);
+		sc->db.scattered = true;
+		if (left-- == 0)
+			fail_waiting(sc);
+	}
+	return OK;
+}
+
+int
+dbset_take(struct scan *sc)
+{
+	int rc = session_fine(sc->s, true);
+
+	if (rc == OK)
+		rc = take_all(sc);
+	return rc ? rc : session_fine(sc->s, false);
+}

@@ -1,0 +1,61 @@
+/*
+ * dbset: the databases of one snapshot: found before everything else is read, cut together, stored; then the walk takes them from here.
+ *
+ *      found (dbfind) -> DBSET_WAITING -> dbset_take -> TAKEN or RAW
+ *                     -> DBSET_REUSED
+ */
+#ifndef OPS_DBSET_H
+#define OPS_DBSET_H
+
+#include "ops/filebuild.h"
+#include "source/dbread.h"
+#include "sys/fsys.h"
+
+struct scan;
+struct treenode_entry;
+
+enum dbset_state {
+	DBSET_WAITING,
+	DBSET_TAKEN,                    /* content is stored */
+	DBSET_REUSED,                   /* as in the parent snapshot */
+	DBSET_RAW,                      /* to be stored as found, with the files beside it; res.text says why */
+	DBSET_NOT                       /* it is no database after all */
+};
+
+#define DBSET_EXT_LEN 64
+
+struct dbset_item {
+	char *path;                     /* absolute; owned */
+	uint64_t hash;                  /* of path */
+	enum dbset_state state;
+	struct fsys_stat st;            /* of the file, from before the cut */
+	struct filebuild_content content;
+	struct dbread_result res;       /* if TAKEN or RAW */
+	uint8_t ext[DBSET_EXT_LEN];     /* value of TREENODE_EXT_DATABASE */
+};
+
+struct dbset {
+	struct dbset_item *items;
+	size_t count, cap;
+	struct dbread *helper;
+	bool scattered;                 /* not all were cut together */
+};
+
+void dbset_clear(struct dbset *d);
+
+/* Add the file at sc->path.  reuse: the entry whose content it still has; NULL: it is to be read. */
+int dbset_add(struct scan *sc, const struct fsys_stat *st, const struct treenode_entry *reuse) __attribute__((warn_unused_result));
+
+/* Cut and store all that wait.  What cannot be captured becomes RAW; errors are the store's, ERR_NOMEM, ERR_INTERRUPTED. */
+int dbset_take(struct scan *sc) __attribute__((warn_unused_result));
+
+/* The item of the path at hand, or NULL. */
+struct dbset_item *dbset_find(const struct scan *sc);
+
+/* Is the file at hand the -wal, -shm or -journal of a database that was captured? */
+bool dbset_is_side(const struct scan *sc);
+
+/* Were all databases of the snapshot, at least one, cut at one instant? */
+bool dbset_one_instant(const struct dbset *d);
+
+#endif

@@ -1,0 +1,79 @@
+#include "ops/placedb.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "format/treenode.h"
+#include "source/dbcheck.h"
+#include "sys/fsys.h"
+#include "sys/target.h"
+
+static const char *const suffixes[] = { "-journal", "-wal", "-shm" };
+
+bool
+placedb_is(const struct treenode_entry *e)
+{
+	const uint8_t *val;
+	struct cursor c;
+	size_t len;
+
+	if (!e->ext_len || !treenode_ext_find(e->ext, e->ext_len, TREENODE_EXT_DATABASE, &val, &len))
+		return false;
+	cursor_init(&c, val, len);
+	(void)cursor_u32(&c);
+	return cursor_u32(&c) == 1;
+}
+
+static const char *
+beside(const char *name, int i, char buf[static TREENODE_NAME_MAX + 16])
+{
+	snprintf(buf, TREENODE_NAME_MAX + 16, "%s%s", name, suffixes[i]);
+	return buf;
+}
+
+bool
+placedb_has_side(int dirfd, const char *name)
+{
+	char side[TREENODE_NAME_MAX + 16];
+	struct fsys_stat st;
+
+	for (int i = 0; i < 2; i++)
+		if (fsys_stat(dirfd, beside(name, i, side), &st) == OK && st.size)
+			return true;
+	return false;
+}
+
+int
+placedb_may_replace(int fd, bool force)
+{
+	if (force || fd < 0 || !target_in_use(fd))
+		return OK;
+	return fail(ERR_FAILED, "another process has this database open: stop it first, or say --force");
+}
+
+static int
+clear_side(int dirfd, const char *name)
+{
+	char side[TREENODE_NAME_MAX + 16];
+	bool any = false;
+	int rc;
+
+	for (int i = 0; i < 3; i++) {
+		rc = target_unlink(dirfd, beside(name, i, side));
+		any |= rc == OK;
+		if (rc && rc != ERR_ABSENT)
+			return err_context(rc, "'%s' lies beside it", side);
+	}
+	return any ? target_sync(dirfd) : OK;
+}
+
+int
+placedb_ready(int dirfd, const char *name, const char *temp, int fd, bool check)
+{
+	int rc = target_sync(fd);
+
+	if (rc == OK && check)
+		rc = dbcheck_file(dirfd, temp);
+	return rc ? rc : clear_side(dirfd, name);
+}

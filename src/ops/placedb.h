@@ -1,0 +1,28 @@
+/* placedb: what is special about restoring an SQLite database (TREENODE_EXT_DATABASE). */
+#ifndef OPS_PLACEDB_H
+#define OPS_PLACEDB_H
+
+#include <stdbool.h>
+
+struct treenode_entry;
+
+/* Is the entry a database that was captured?  Then what lies beside its name (-wal, -shm, -journal) is not its own. */
+bool placedb_is(const struct treenode_entry *e);
+
+/* Does a -wal or -journal with content lie beside the name? */
+bool placedb_has_side(int dirfd, const char *name);
+
+/*
+ * Before the database at dirfd/name is replaced.  fd: it is open for reading, by us alone, or -1.
+ * Errors: ERR_FAILED when another process has it open, unless force
+ */
+int placedb_may_replace(int fd, bool force) __attribute__((warn_unused_result));
+
+/*
+ * The complete file dirfd/temp, open as fd, is to become dirfd/name: make it durable and, if `check`, see that it is sound
+ * (PRAGMA integrity_check, else ERR_FAILED with SQLite's first complaint), before anything of the old one goes; then remove what
+ * lies beside the name: it would be taken for the new file's.
+ */
+int placedb_ready(int dirfd, const char *name, const char *temp, int fd, bool check) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,390 @@
+/*
+ * dbopen: which way in.  Opening a database can change it or its surroundings: a connection to an idle WAL database creates -wal and
+ * -shm, the last one that may write checkpoints and deletes the WAL, a hot journal is rolled back; and one opened as immutable does not
+ * see a WAL at all.  So:
+ *
+ *      journal     found                            way
+ *      WAL         -wal and -shm                    in place: somebody uses it, or did until it crashed
+ *      WAL         -wal with content, no -shm       a copy of both, recovered there
+ *      WAL         no -wal, or an empty one         in place without locks, true only if nothing has changed afterwards
+ *      rollback    no hot journal                   in place: a SHARED lock
+ *      rollback    a hot journal                    a copy of both, recovered there
+ *      any         locked by one process for good   not at all
+ *
+ * "In place" is through a VFS that cannot write (dbsource.c).  Everything is reached through the directory's descriptor.
+ */
+#include "source/dbopen.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "source/dbimage.h"
+#include "source/dbsource.h"
+#include "sys/clock.h"
+#include "sys/copy.h"
+
+#define BUSY_MS 250
+#define LOCKED_WAIT_NS (3 * CLOCK_NS)
+#define COPY_TRIES 5
+#define TICK_NS (20 * 1000000ll)        /* more than the grain of file times */
+#define SHARED_FIRST (0x40000000u + 2)
+#define SHARED_SIZE 510
+
+static const char *
+part(const struct dbopen *o, const char *suffix, char buf[static 300])
+{
+	snprintf(buf, 300, "%s%s", o->name, suffix);
+	return buf;
+}
+
+static bool
+stat_part(const struct dbopen *o, const char *suffix, struct fsys_stat *st)
+{
+	char name[300];
+
+	if (fsys_stat(o->dirfd, part(o, suffix, name), st) || !S_ISREG(st->mode)) {
+		*st = (struct fsys_stat){ 0 };
+		return false;
+	}
+	return true;
+}
+
+static bool
+same(const struct fsys_stat *a, const struct fsys_stat *b)
+{
+	return a->mode == b->mode && a->inode == b->inode && a->dev == b->dev && a->size == b->size && a->mtime == b->mtime &&
+	    a->mtime_ns == b->mtime_ns && a->ctime == b->ctime && a->ctime_ns == b->ctime_ns;
+}
+
+void
+dbopen_fail(struct dbopen *o, int rc)
+{
+	o->outcome = rc == ERR_LOCKED ? DBREAD_LOCKED : rc == ERR_CORRUPT ? DBREAD_DAMAGED : DBREAD_FAILED;
+	snprintf(o->text, sizeof(o->text), "%s", err_text());
+}
+
+/* ---------------------------------------------------------------------------------------------------- looking at it */
+
+/* Wait until times of what is there can no longer hide a change. */
+static void
+let_settle(const struct fsys_stat *st)
+{
+	int64_t age = clock_coarse_ns() - (st->mtime * CLOCK_NS + st->mtime_ns);
+
+	if (age >= 0 && age < TICK_NS)
+		clock_sleep_ns(TICK_NS - age);
+}
+
+/* The header, and whether a process holds the whole file to itself. */
+static int
+look(struct dbopen *o, uint8_t header[static DBREAD_HEADER_LEN], bool *locked)
+{
+	int64_t until = clock_steady_ns() + LOCKED_WAIT_NS;
+	size_t got;
+	int fd, rc;
+
+	do {
+		if ((rc = fsys_open_file(o->dirfd, o->name, &fd)))
+			return rc;
+		rc = fsys_read_at(fd, 0, header, DBREAD_HEADER_LEN, &got);
+		if (rc == OK && got < DBREAD_HEADER_LEN)
+			memset(header, 0, DBREAD_HEADER_LEN);
+		*locked = copy_is_locked(fd, SHARED_FIRST, SHARED_SIZE);
+		fsys_close(fd);
+		if (*locked)
+			clock_sleep_ns(TICK_NS);
+	} while (rc == OK && *locked && header[18] == 2 && clock_steady_ns() < until);
+	return rc;
+}
+
+/* ---------------------------------------------------------------------------------------------------- a private copy */
+
+static int
+copy_parts(struct dbopen *o, const char *const *suffix, int to)
+{
+	char name[300], as[32];
+	int rc = OK;
+
+	for (int i = 0; rc == OK && suffix[i]; i++) {
+		snprintf(as, sizeof(as), "db%s", suffix[i]);
+		rc = copy_file(o->dirfd, part(o, suffix[i], name), to, as);
+		if (rc == ERR_ABSENT && i > 0)
+			rc = OK;
+	}
+	return rc;
+}
+
+static bool
+all_same(const struct dbopen *o, const char *const *suffix, const struct fsys_stat *before)
+{
+	struct fsys_stat now;
+
+	for (int i = 0; suffix[i]; i++) {
+		(void)stat_part(o, suffix[i], &now);
+		if (!same(&before[i], &now))
+			return false;
+	}
+	return true;
+}
+
+/* The database and what belongs to it, as they were at one time. */
+static int
+make_copy(struct dbopen *o)
+{
+	static const char *const suffix[] = { "", "-wal", "-journal", NULL };
+	struct fsys_stat before[3];
+	bool good = false;
+	int rc, to;
+
+	if ((rc = copy_private_dir(&o->copy_dir, &to)))
+		return rc;
+	for (int n = 0; rc == OK && !good && n < COPY_TRIES; n++) {
+		for (int i = 0; suffix[i]; i++)
+			if (stat_part(o, suffix[i], &before[i]))
+				let_settle(&before[i]);
+		if ((rc = copy_parts(o, suffix, to)) == OK)
+			good = all_same(o, suffix, before);
+	}
+	if (rc == OK && !good)
+		rc = fail(ERR_LOCKED, "it changes all the time, in a way that cannot be followed");
+	o->main = before[0];
+	o->wal = before[1];
+	fsys_close(to);
+	return rc;
+}
+
+/* ---------------------------------------------------------------------------------------------------- connecting */
+
+static int
+pragma(sqlite3 *db, const char *sql, int64_t *out)
+{
+	sqlite3_stmt *s = NULL;
+	int code = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
+
+	if (code == SQLITE_OK && (code = sqlite3_step(s)) == SQLITE_ROW) {
+		*out = sqlite3_column_int64(s, 0);
+		code = SQLITE_OK;
+	}
+	/* The words of the step, not of finalizing. */
+	code = code == SQLITE_DONE ? SQLITE_OK : code;
+	if (code)
+		(void)!dbimage_error(db, code);
+	sqlite3_finalize(s);
+	return code;
+}
+
+/* Nothing of a stranger's schema is run. */
+static int
+tame(sqlite3 *db)
+{
+	int64_t ignored;
+
+	sqlite3_extended_result_codes(db, 1);
+	sqlite3_busy_timeout(db, BUSY_MS);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return dbimage_error(db, pragma(db, "PRAGMA mmap_size=0", &ignored));
+}
+
+/* name of the directory and of the file in it, as a URI: every byte but letters and digits quoted. */
+static int
+uri(const char *dir, const char *name, bool still, char **out)
+{
+	static const char hex[] = "0123456789abcdef";
+	struct mem_buf b = { 0 };
+	char q[3] = "%";
+	int rc = mem_buf_add(&b, "file:", 5);
+
+	for (int k = 0; k < 3; k++)
+		for (const char *s = k == 0 ? dir : k == 1 ? "/" : name; rc == OK && *s; s++) {
+			bool plain = *s == '/' || (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z');
+
+			q[1] = hex[(unsigned char)*s >> 4];
+			q[2] = hex[(unsigned char)*s & 15];
+			rc = plain ? mem_buf_add(&b, s, 1) : mem_buf_add(&b, q, 3);
+		}
+	if (rc == OK)
+		rc = mem_buf_add(&b, still ? "?immutable=1" : "", still ? 13 : 1);
+	*out = (char *)b.p;
+	return rc;
+}
+
+static int
+connect_way(struct dbopen *o)
+{
+	bool copy = o->way == DBOPEN_COPY;
+	char dir[64], *name = NULL;
+	int rc, code;
+
+	snprintf(dir, sizeof(dir), "/proc/self/fd/%d", o->dirfd);
+	if ((rc = uri(copy ? o->copy_dir : dir, copy ? "db" : o->name, o->way == DBOPEN_STILL, &name)) == OK) {
+		code = sqlite3_open_v2(name, &o->db, SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
+		    (copy ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY), copy ? DBSOURCE_PRIVATE : DBSOURCE_IN_PLACE);
+		rc = dbimage_error(o->db, code);
+	}
+	free(name);
+	return rc ? rc : tame(o->db);
+}
+
+/* Copy, recover.  The first statement plays a journal back. */
+static int
+connect_copy(struct dbopen *o)
+{
+	int64_t ignored;
+	int rc;
+
+	dbopen_close(o);
+	o->way = DBOPEN_COPY;
+	if ((rc = make_copy(o)) || (rc = connect_way(o)))
+		return rc;
+	return dbimage_error(o->db, pragma(o->db, "PRAGMA data_version", &ignored));
+}
+
+/* Must it be recovered, which in place would change it? */
+static bool
+wants_recovery(int code)
+{
+	switch (code) {
+	case SQLITE_READONLY_ROLLBACK:
+	case SQLITE_READONLY_RECOVERY:
+	case SQLITE_READONLY_CANTLOCK:
+	case SQLITE_READONLY_CANTINIT:
+	case SQLITE_CANTOPEN:
+	case SQLITE_BUSY_RECOVERY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int
+connect_in_place(struct dbopen *o)
+{
+	int64_t ignored;
+	int code, rc;
+
+	if ((rc = connect_way(o)))
+		return rc;
+	code = pragma(o->db, "PRAGMA data_version", &ignored);
+	return wants_recovery(code) ? connect_copy(o) : dbimage_error(o->db, code);
+}
+
+int
+dbopen_connect(struct dbopen *o)
+{
+	uint8_t header[DBREAD_HEADER_LEN];
+	struct fsys_stat shm;
+	bool locked = false, has_wal, has_shm;
+	int rc;
+
+	o->outcome = 0;
+	o->way = DBOPEN_NOT;
+	if ((rc = look(o, header, &locked)))
+		goto out;
+	if (!dbread_is_header(header)) {
+		o->outcome = DBREAD_NO_DATABASE;
+		return OK;
+	}
+	(void)stat_part(o, "", &o->main);
+	has_wal = stat_part(o, "-wal", &o->wal);
+	has_shm = stat_part(o, "-shm", &shm);
+	if (header[18] == 1 && header[19] == 1)
+		o->way = DBOPEN_LOCKING;
+	else if (locked)
+		rc = fail(ERR_LOCKED, "another process keeps it locked");
+	else if (has_wal && has_shm)
+		o->way = DBOPEN_SHARED;
+	else
+		o->way = o->wal.size ? DBOPEN_COPY : DBOPEN_STILL;
+	if (o->way == DBOPEN_STILL)
+		let_settle(&o->main);
+	if (rc == OK)
+		rc = o->way == DBOPEN_COPY ? connect_copy(o) : connect_in_place(o);
+out:
+	if (rc == ERR_NOMEM)
+		return rc;
+	if (rc) {
+		dbopen_fail(o, rc);
+		dbopen_close(o);
+		o->way = DBOPEN_NOT;
+	}
+	return OK;
+}
+
+bool
+dbopen_still(const struct dbopen *o)
+{
+	struct fsys_stat main, wal;
+
+	(void)stat_part(o, "", &main);
+	(void)stat_part(o, "-wal", &wal);
+	if (o->way == DBOPEN_STILL)
+		return same(&main, &o->main) && wal.size == 0;
+	/* A file that took its place brings a WAL of its own. */
+	return o->way == DBOPEN_COPY || main.inode == o->main.inode;
+}
+
+int
+dbopen_version(struct dbopen *o, int64_t *version)
+{
+	return dbimage_error(o->db, pragma(o->db, "PRAGMA data_version", version));
+}
+
+int
+dbopen_begin(struct dbopen *o, int64_t *version)
+{
+	int code = sqlite3_exec(o->db, "BEGIN", NULL, NULL, NULL);
+
+	if (code == SQLITE_OK) {
+		o->reading = true;
+		o->begun_ns = clock_steady_ns();
+		code = pragma(o->db, "PRAGMA data_version", version);
+	}
+	return dbimage_error(o->db, code);
+}
+
+void
+dbopen_end(struct dbopen *o)
+{
+	if (o->reading)
+		(void)sqlite3_exec(o->db, "COMMIT", NULL, NULL, NULL);
+	o->reading = false;
+}
+
+uint64_t
+dbopen_wal_growth(const struct dbopen *o)
+{
+	struct fsys_stat st;
+
+	if (o->way != DBOPEN_SHARED || !stat_part(o, "-wal", &st))
+		return 0;
+	return st.size > o->wal.size ? st.size - o->wal.size : 0;
+}
+
+void
+dbopen_close(struct dbopen *o)
+{
+	dbopen_end(o);
+	sqlite3_close(o->db);
+	o->db = NULL;
+	copy_remove_dir(o->copy_dir);
+	free(o->copy_dir);
+	o->copy_dir = NULL;
+}
+
+void
+dbopen_clear(struct dbopen *o)
+{
+	dbopen_close(o);
+	fsys_close(o->dirfd);
+	o->dirfd = -1;
+}

@@ -1,0 +1,261 @@
+/*
+ * dbsource: a thin layer over SQLite's own VFS.  Paths are taken as they are ("/proc/self/fd/N/name"), so that neither their length nor
+ * a link in them matters.  Reads of a page that begins like page 1 are remembered in the main file's `struct first`, which its WAL shares.
+ */
+#include "source/dbsource.h"
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "source/dbimage.h"
+
+#define FCNTL_FIRST 7402
+#define PAGE_MAX 65536
+#define WAL_HEAD 32
+#define WAL_FRAME_HEAD 24
+
+struct first {
+	uint8_t page[PAGE_MAX];
+	uint32_t len;
+};
+
+struct file {
+	sqlite3_file base;
+	struct first *first;            /* of the main file: owned; of its WAL: borrowed; else NULL */
+	bool main, wal, read_only;
+	sqlite3_file real[];            /* SQLite's own */
+};
+
+struct vfs {
+	sqlite3_vfs base;               /* pAppData is SQLite's own VFS's */
+	sqlite3_vfs *real;
+	bool read_only;
+};
+
+static sqlite3_file *
+real_of(sqlite3_file *f)
+{
+	return ((struct file *)(void *)f)->real;
+}
+
+#define CALL(f, method, ...) (real_of(f)->pMethods->method(real_of(f), __VA_ARGS__))
+#define CALL0(f, method) (real_of(f)->pMethods->method(real_of(f)))
+
+static int
+file_close(sqlite3_file *f)
+{
+	struct file *o = (void *)f;
+	int rc = CALL0(f, xClose);
+
+	if (o->main)
+		free(o->first);
+	return rc;
+}
+
+static bool
+is_page_size(int len)
+{
+	return len >= 512 && len <= PAGE_MAX && (len & (len - 1)) == 0;
+}
+
+static int
+file_read(sqlite3_file *f, void *p, int len, sqlite3_int64 off)
+{
+	struct file *o = (void *)f;
+	int rc = CALL(f, xRead, p, len, off);
+	bool here = o->main ? off == 0 : o->wal && (off - WAL_HEAD - WAL_FRAME_HEAD) % (len + WAL_FRAME_HEAD) == 0;
+
+	if (rc == SQLITE_OK && o->first && here && is_page_size(len) && memcmp(p, "SQLite format 3", 16) == 0) {
+		memcpy(o->first->page, p, (size_t)len);
+		o->first->len = (uint32_t)len;
+	}
+	return rc;
+}
+
+static int
+file_write(sqlite3_file *f, const void *p, int len, sqlite3_int64 off)
+{
+	return ((struct file *)(void *)f)->read_only ? SQLITE_READONLY : CALL(f, xWrite, p, len, off);
+}
+
+static int
+file_truncate(sqlite3_file *f, sqlite3_int64 size)
+{
+	return ((struct file *)(void *)f)->read_only ? SQLITE_READONLY : CALL(f, xTruncate, size);
+}
+
+static int
+file_sync(sqlite3_file *f, int flags)
+{
+	return ((struct file *)(void *)f)->read_only ? SQLITE_OK : CALL(f, xSync, flags);
+}
+
+static int
+file_size(sqlite3_file *f, sqlite3_int64 *size)
+{
+	return CALL(f, xFileSize, size);
+}
+
+static int
+file_lock(sqlite3_file *f, int level)
+{
+	return CALL(f, xLock, level);
+}
+
+static int
+file_unlock(sqlite3_file *f, int level)
+{
+	return CALL(f, xUnlock, level);
+}
+
+static int
+file_reserved(sqlite3_file *f, int *is)
+{
+	return CALL(f, xCheckReservedLock, is);
+}
+
+static int
+file_control(sqlite3_file *f, int op, void *arg)
+{
+	if (op != FCNTL_FIRST)
+		return CALL(f, xFileControl, op, arg);
+	*(struct first **)arg = ((struct file *)(void *)f)->first;
+	return SQLITE_OK;
+}
+
+static int
+file_sector(sqlite3_file *f)
+{
+	return CALL0(f, xSectorSize);
+}
+
+static int
+file_traits(sqlite3_file *f)
+{
+	return CALL0(f, xDeviceCharacteristics);
+}
+
+static int
+file_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
+{
+	return CALL(f, xShmMap, page, size, extend, out);
+}
+
+static int
+file_shm_lock(sqlite3_file *f, int off, int n, int flags)
+{
+	return CALL(f, xShmLock, off, n, flags);
+}
+
+static void
+file_shm_barrier(sqlite3_file *f)
+{
+	CALL0(f, xShmBarrier);
+}
+
+/* Who reads only does not remove the -shm of others. */
+static int
+file_shm_unmap(sqlite3_file *f, int remove)
+{
+	return CALL(f, xShmUnmap, ((struct file *)(void *)f)->read_only ? 0 : remove);
+}
+
+static const sqlite3_io_methods methods = { 2, file_close, file_read, file_write, file_truncate, file_sync, file_size, file_lock,
+	file_unlock, file_reserved, file_control, file_sector, file_traits, file_shm_map, file_shm_lock, file_shm_barrier,
+	file_shm_unmap, NULL, NULL };
+
+static int
+vfs_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out)
+{
+	struct vfs *o = (void *)v;
+	struct file *file = (void *)f;
+	const int mine = SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL;
+	int rc;
+
+	*file = (struct file){ .main = flags & SQLITE_OPEN_MAIN_DB, .wal = flags & SQLITE_OPEN_WAL, .read_only = o->read_only };
+	if (o->read_only && !(flags & mine))
+		return SQLITE_CANTOPEN;
+	if (o->read_only)
+		flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_DELETEONCLOSE)) | SQLITE_OPEN_READONLY;
+	if (file->main && mem_new((void **)&file->first, sizeof(*file->first)))
+		return SQLITE_NOMEM;
+	if (file->wal)
+		file->first = ((struct file *)(void *)sqlite3_database_file_object(name))->first;
+	rc = o->real->xOpen(o->real, name, file->real, flags, out);
+	if (file->real->pMethods)
+		f->pMethods = &methods;
+	else if (file->main)
+		free(file->first);
+	return rc;
+}
+
+static int
+vfs_delete(sqlite3_vfs *v, const char *name, int sync)
+{
+	struct vfs *o = (void *)v;
+
+	return o->read_only ? SQLITE_READONLY : o->real->xDelete(o->real, name, sync);
+}
+
+static int
+vfs_path(sqlite3_vfs *v, const char *name, int cap, char *out)
+{
+	(void)v;
+	return snprintf(out, (size_t)cap, "%s", name) < cap ? SQLITE_OK : SQLITE_CANTOPEN;
+}
+
+static int
+vfs_access(sqlite3_vfs *v, const char *name, int flags, int *is)
+{
+	struct vfs *o = (void *)v;
+
+	return o->real->xAccess(o->real, name, flags, is);
+}
+
+static int
+add(const char *name, bool read_only)
+{
+	struct vfs *v;
+	int rc;
+
+	if ((rc = MEM_NEW(v)))
+		return rc;
+	v->real = sqlite3_vfs_find("unix");
+	if (!v->real)
+		return fail(ERR_FAILED, "SQLite has no file system");
+	v->base = *v->real;
+	v->base.iVersion = 2;
+	v->base.szOsFile = (int)sizeof(struct file) + v->real->szOsFile;
+	v->base.pNext = NULL;
+	v->base.zName = name;
+	v->base.xOpen = vfs_open;
+	v->base.xDelete = vfs_delete;
+	v->base.xAccess = vfs_access;
+	v->base.xFullPathname = vfs_path;
+	v->read_only = read_only;
+	return dbimage_error(NULL, sqlite3_vfs_register(&v->base, 0));
+}
+
+int
+dbsource_register(void)
+{
+	int rc = add(DBSOURCE_IN_PLACE, true);
+
+	return rc ? rc : add(DBSOURCE_PRIVATE, false);
+}
+
+const uint8_t *
+dbsource_first_page(sqlite3 *db, uint32_t *len)
+{
+	struct first *f = NULL;
+
+	if (sqlite3_file_control(db, "main", FCNTL_FIRST, &f) || !f || !f->len)
+		return NULL;
+	*len = f->len;
+	return f->page;
+}

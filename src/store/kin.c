@@ -1,0 +1,204 @@
+/*
+ * kin: a rolling hash of the last 32 bytes picks anchors by content, one in 128; a table tells which chunk had an anchor last.  The chunk
+ * most of whose anchors occur wins.
+ */
+#include "store/kin.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#define TABLE (1u << 20)
+#define FULL (TABLE / 4 * 3)
+#define ANCHOR_SHIFT 25                 /* anchors are hashes below 2^25: 1 of 128 */
+#define WINDOW 32
+#define VOTES_MIN 6
+#define VOTERS 64
+#define WAITING_BYTES (32u << 20)
+
+struct slot {
+	uint32_t hash;                  /* of an anchor; 0: free */
+	uint32_t chunk;
+};
+
+struct kin {
+	struct slot *table;
+	uint32_t used;
+	struct name *chunks;
+	size_t count, cap;
+	struct kin_waiting *waiting;    /* [given, held) wait; their bytes are owned */
+	size_t given, held, waiting_cap, bytes;
+};
+
+int
+kin_new(struct kin **out)
+{
+	struct kin *k;
+	int rc;
+
+	if ((rc = MEM_NEW(k)) == OK)
+		rc = mem_new((void **)&k->table, TABLE * sizeof(*k->table));
+	*out = rc ? kin_free(k) : k;
+	return rc;
+}
+
+struct kin *
+kin_free(struct kin *k)
+{
+	if (k) {
+		while (kin_next(k))
+			;
+		free(k->waiting);
+		free(k->table);
+		free(k->chunks);
+	}
+	free(k);
+	return NULL;
+}
+
+bool
+kin_any(const struct kin *k)
+{
+	return k->count > 0;
+}
+
+/* Spreads a byte over 32 bits; need not be secret, nor the same tomorrow. */
+static uint32_t
+spread(uint8_t b)
+{
+	uint32_t x = (b + 1u) * 0x9e3779b1u;
+
+	x ^= x >> 15;
+	x *= 0x85ebca77u;
+	return x ^ x >> 13;
+}
+
+struct walk {
+	const uint8_t *p;
+	size_t len, at;
+	uint32_t hash;
+	uint32_t gear[256];
+};
+
+static void
+walk_begin(struct walk *w, const void *p, size_t len)
+{
+	*w = (struct walk){ .p = p, .len = len };
+	for (unsigned b = 0; b < 256; b++)
+		w->gear[b] = spread((uint8_t)b);
+}
+
+/* The next anchor, or 0 at the end. */
+static uint32_t
+walk_next(struct walk *w)
+{
+	uint32_t h = w->hash;
+	size_t at = w->at;
+
+	while (at < w->len) {
+		h = (h << 1) + w->gear[w->p[at++]];
+		if (h >> ANCHOR_SHIFT == 0 && h && at >= WINDOW)
+			break;
+	}
+	w->hash = h;
+	if (at == w->len && h >> ANCHOR_SHIFT)
+		h = 0;
+	w->at = at;
+	return h;
+}
+
+static uint32_t
+slot_of(const struct kin *k, uint32_t hash)
+{
+	uint32_t s = (hash * 0x9e3779b1u) % TABLE;
+
+	while (k->table[s].hash && k->table[s].hash != hash)
+		s = (s + 1) % TABLE;
+	return s;
+}
+
+int
+kin_add(struct kin *k, const struct name *id, const void *p, size_t len)
+{
+	struct walk w;
+	uint32_t h, s;
+	int rc;
+
+	if (k->used >= FULL)
+		return OK;
+	if ((rc = mem_grow((void **)&k->chunks, &k->cap, k->count + 1, sizeof(*k->chunks))))
+		return rc;
+	k->chunks[k->count] = *id;
+	walk_begin(&w, p, len);
+	while (w.at < len && (h = walk_next(&w)) && k->used < FULL) {
+		s = slot_of(k, h);
+		k->used += k->table[s].hash == 0;
+		k->table[s] = (struct slot){ h, (uint32_t)k->count };
+	}
+	k->count++;
+	return OK;
+}
+
+bool
+kin_find(const struct kin *k, const void *p, size_t len, struct name *id)
+{
+	struct { uint32_t chunk, votes; } voted[VOTERS];
+	uint32_t n = 0, best = 0, h, s, i;
+	struct walk w;
+
+	walk_begin(&w, p, len);
+	while (w.at < len && (h = walk_next(&w))) {
+		s = slot_of(k, h);
+		if (!k->table[s].hash)
+			continue;
+		for (i = 0; i < n && voted[i].chunk != k->table[s].chunk; i++)
+			;
+		if (i == VOTERS)
+			continue;
+		if (i == n) {
+			voted[n].chunk = k->table[s].chunk;
+			voted[n++].votes = 0;
+		}
+		voted[i].votes++;
+		if (voted[i].votes > voted[best].votes)
+			best = i;
+	}
+	if (n == 0 || voted[best].votes < VOTES_MIN)
+		return false;
+	*id = k->chunks[voted[best].chunk];
+	return true;
+}
+
+int
+kin_wait(struct kin *k, const struct packer_item *it, const struct name *base)
+{
+	struct kin_waiting *w;
+	uint8_t *copy;
+	int rc;
+
+	if (k->bytes + it->len > WAITING_BYTES)
+		return OK;
+	if ((rc = mem_grow((void **)&k->waiting, &k->waiting_cap, k->held + 1, sizeof(*k->waiting))) ||
+	    (rc = mem_dup_bytes(&copy, it->p, it->len)))
+		return rc;
+	w = &k->waiting[k->held++];
+	*w = (struct kin_waiting){ .it = *it };
+	w->it.p = copy;
+	if (base)
+		w->base = *base;
+	k->bytes += it->len;
+	return FOUND;
+}
+
+const struct kin_waiting *
+kin_next(struct kin *k)
+{
+	if (k->given)
+		free((void *)(uintptr_t)k->waiting[k->given - 1].it.p);
+	if (k->given < k->held)
+		return &k->waiting[k->given++];
+	k->given = k->held = k->bytes = 0;
+	return NULL;
+}

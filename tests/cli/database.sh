@@ -1,0 +1,223 @@
+#!/bin/bash
+# Databases are captured: consistent, in every mode and state, without changing anything; each hostile case has an outcome.
+. "$(dirname "$0")/lib.sh"
+db() { "$PYTHON" "$HERE/dbtool.py" "$@"; }
+# hold FILE HOW: another process has it open until `release`.
+hold() {
+	mkfifo "$T/fifo"
+	db hold "$1" "$2" <"$T/fifo" >"$T/held" &
+	holder=$!
+	exec 9>"$T/fifo"
+	until [ -s "$T/held" ]; do sleep 0.02; done
+}
+release() {
+	exec 9>&-
+	wait "$holder" || true
+	rm -f "$T/fifo" "$T/held"
+}
+# state FILE: content and times of the database and what is beside it; the -shm is anybody's.
+state() { (cd "$(dirname "$1")" && for f in "$(basename "$1")"*; do case $f in *-shm) echo "$f" ;; *) sha1sum "$f"; stat -c '%n %y %s %i' "$f" ;; esac; done); }
+# unchanged NAME FILE ARGUMENT...: a snapshot that leaves it as it was.
+unchanged() {
+	local name=$1 file=$2 before after
+	shift 2
+	before=$(state "$file")
+	v snapshot --json "$@"
+	after=$(state "$file")
+	equal "$name: the source is as it was" "$after" "$before"
+}
+image() { "$VARVE" cat latest "$1" >"$T/image"; }
+how() { grep '"type":"database"' "$T/out" | "$PYTHON" -c 'import json,sys; [print(int(d["captured"]), int(d["one_instant"])) for d in map(json.loads, sys.stdin)]'; }
+
+init_repo
+S=$T/src
+mkdir "$S"
+
+# Every journal mode and some page sizes, closed: the image is the file.
+for mode in wal delete truncate persist; do
+	for page in 512 4096 65536; do db make "$S/$mode-$page" "$mode" "$page" 300; done
+done
+cat "$S/wal-4096" >"$S/copy of a database"
+(cd "$S" && sha1sum -- *[0-9] copy*) >"$T/sums"
+unchanged "idle databases" "$S/wal-4096" "$S"; exits 0 "idle databases"
+equal "all captured at one instant" "$(how | sort | uniq -c | tr -s ' ')" " 13 1 1"
+equal "the record counts them" "$(field databases)" 13
+must restore "latest:$S" --target "$T/back"
+is "the images are the files" sh -c "cd '$T/back' && sha1sum -c '$T/sums'"
+equal "nothing is left beside them" "$(ls "$S" | grep -c -- '-wal\|-shm' || true)" 0
+snap "$S"
+atmost "nothing new: nothing stored" "$(field bytes_new)" 0
+
+snap "$S" --no-sqlite
+equal "--no-sqlite: none" "$(field databases)" 0
+snap "$S" --sqlite-exclude 'wal-*'
+equal "--sqlite-exclude" "$(field databases)" 10
+
+# In use.
+rm -rf "$S"; mkdir "$S"
+db make "$S/a" wal 4096 300
+hold "$S/a" wal
+unchanged "a live WAL" "$S/a" "$S"; exits 0 "a live WAL"
+image "$S/a"
+equal "what is in the WAL is in the image" "$(db rows "$T/image")" "ok 301"
+isnt "the WAL itself is not stored" "$VARVE" cat latest "$S/a-wal"
+isnt "nor the -shm" "$VARVE" cat latest "$S/a-shm"
+# A copy of database and WAL without -shm: it is recovered elsewhere.
+mkdir "$T/two"
+cp "$S/a" "$S/a-wal" "$T/two"
+release
+unchanged "after a crash" "$S/a" "$S"; exits 0 "after a crash"
+image "$S/a"
+equal "after a crash the WAL counts" "$(db rows "$T/image")" "ok 301"
+unchanged "a WAL without -shm" "$T/two/a" "$T/two"; exits 0 "a WAL without -shm"
+image "$T/two/a"
+equal "it was recovered, elsewhere" "$(db rows "$T/image")" "ok 301"
+equal "no -shm was made" "$(ls "$T/two" | tr '\n' ' ')" "a a-wal "
+equal "no copy was left" "$(ls -d "${TMPDIR:-/var/tmp}"/varve-db-* 2>/dev/null | wc -l)" 0
+
+# An application that has a WAL database open and idle can write afterwards.
+rm -rf "$S"; mkdir "$S"
+db make "$S/a" wal 4096 300
+snap "$S"
+is "another can write afterwards" sqlite3 "$S/a" "insert into t(v) values(1)"
+
+# A hot journal.
+rm -rf "$S"; mkdir "$S"
+db make "$S/a" delete 4096 3000
+sum=$(sha1sum <"$S/a")
+hold "$S/a" hot
+release
+is "there is a hot journal" test -s "$S/a-journal"
+unchanged "a hot journal" "$S/a" "$S"; exits 0 "a hot journal"
+image "$S/a"
+equal "it was played back, elsewhere" "$(sha1sum <"$T/image")" "$sum"
+isnt "the journal is not stored" "$VARVE" cat latest "$S/a-journal"
+
+# Kept by one process.
+for mode in delete wal; do
+	rm -rf "$S"; mkdir "$S"
+	db make "$S/a" "$mode" 4096 300
+	hold "$S/a" exclusive
+	v snapshot --json "$S"; exits 3 "exclusively locked ($mode)"
+	is "it is said ($mode)" grep -q "unverified" "$T/err"
+	equal "not captured ($mode)" "$(how)" "0 0"
+	image "$S/a"
+	is "all parts are stored as found ($mode)" cmp "$S/a" "$T/image"
+	[ "$mode" = delete ] || is "the WAL, too" sh -c "'$VARVE' cat latest '$S/a-wal' | cmp - '$S/a-wal'"
+	release
+done
+
+# Read-only directory, ordinary user.
+if is_root; then
+	rm -rf "$S"; mkdir "$S"
+	db make "$S/a" wal 4096 300
+	db make "$S/b" delete 512 300
+	cp "$VARVE" "$T/prog" && chmod 755 "$T/prog" "$T" "$S" && chmod o+x "$(dirname "$T")" && chmod 444 "$S/a" "$S/b" && chmod 555 "$S"
+	mkdir "$T/home" && chown nobody "$T/home"
+	as() { setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$T/home" TMPDIR="$T/home" VARVE_REPOSITORY="$T/home/repo" VARVE_KEY_FILE="$T/home/key" "$T/prog" "$@"; }
+	run as init --key-file "$T/home/key"; exits 0 "init as nobody"
+	run as snapshot --json "$S"; exits 0 "a read-only directory"
+	equal "captured there" "$(how | tr '\n' ' ')" "1 1 1 1 "
+	chmod 755 "$S"
+fi
+
+# Not what they seem.
+rm -rf "$S"; mkdir "$S"
+db make "$S/whole" wal 4096 3000
+cp "$S/whole" "$S/cut" && truncate -s 500K "$S/cut"
+{ printf 'SQLite format 3\0'; head -c 51184 /dev/urandom; } >"$S/magic"
+{ head -c 100 "$S/whole"; head -c 51100 /dev/urandom; } >"$S/header"
+head -c 4096 "$S/whole" >"$S/page"
+: >"$S/empty"
+printf 'SQLite format 3\0' >"$S/short"
+{ cat "$S/whole"; head -c 100 /dev/urandom; } >"$S/tail"
+v snapshot --json "$S"; exits 3 "damaged databases"
+equal "two could not be captured" "$(field errors)" "$(grep -c unverified "$T/err")"
+for f in cut magic header page empty short tail; do
+	image "$S/$f"
+	is "$f is stored as found" cmp "$T/image" "$S/$f"
+done
+is "the cut one is named" grep -q "'$S/cut'.*unverified" "$T/err"
+isnt "the one with mere magic is a file" grep -q "'$S/magic'" "$T/err"
+
+# Replaced, truncated, vacuumed while it is captured: a state that was, or it is said.
+rm -rf "$S"; mkdir "$S"
+db make "$T/one" wal 4096 20000
+db make "$T/other" delete 1024 100
+cp "$T/one" "$S/a"
+(while :; do cp "$T/one" "$T/x" && mv "$T/x" "$S/a"; cp "$T/other" "$T/x" && mv "$T/x" "$S/a"; done) 2>/dev/null &
+swapper=$!
+bad=0
+for _ in 1 2 3 4 5 6; do
+	v snapshot "$S"
+	if [ "$status" = 0 ]; then image "$S/a"; case $(db rows "$T/image") in "ok 20000" | "ok 100") ;; *) bad=1 ;; esac; fi
+	[ "$status" = 0 ] || [ "$status" = 3 ] || bad=1
+done
+kill $swapper; wait $swapper 2>/dev/null || true
+equal "replaced all the time: one or the other" "$bad" 0
+rm -f "$S"/*; cp "$T/one" "$S/a"
+(while :; do truncate -s 100000 "$S/a"; cat "$T/one" >"$S/a"; done) 2>/dev/null &
+swapper=$!
+bad=0
+for _ in 1 2 3 4; do
+	v snapshot "$S"
+	[ "$status" = 0 ] || [ "$status" = 3 ] || bad=$status
+done
+kill $swapper; wait $swapper 2>/dev/null || true
+equal "truncated all the time: an end in order" "$bad" 0
+rm -f "$S"/*; cp "$T/one" "$S/a"
+(while :; do sqlite3 -cmd '.timeout 2000' "$S/a" 'delete from t where id % 50 = 7; vacuum; insert into t(v) select randomblob(400) from t where id % 50 = 1'; done) >/dev/null 2>&1 &
+swapper=$!
+bad=0
+for _ in 1 2 3 4; do
+	v snapshot "$S"
+	[ "$status" = 0 ] || bad=1
+	image "$S/a"
+	case $(db rows "$T/image") in ok*) ;; *) bad=1 ;; esac
+done
+kill $swapper; wait $swapper 2>/dev/null || true
+equal "vacuumed all the time" "$bad" 0
+
+# Who walks opens no database while the helper has it.
+rm -rf "$S"; mkdir "$S"
+db make "$S/a" wal 4096 300
+db make "$S/b" delete 4096 300
+hold "$S/a" wal
+if strace -f -o /dev/null true 2>/dev/null; then
+	run strace -f -tt -e trace=open,openat,openat2,close,recvmsg,sendmsg,execve -o "$T/trace" "$VARVE" snapshot "$S"
+	exits 0 "under strace"
+	is "the walker's and the helper's descriptors never overlap" "$PYTHON" - "$T/trace" <<'PY'
+import re, sys
+helper, walker, held, seen, fds = None, None, 0, 0, {}
+for line in open(sys.argv[1]):
+    pid, call = line.split()[0], line.split(None, 2)[2]
+    walker = walker or pid
+    if "execve(\"/proc/self/exe\"" in call:
+        helper = pid
+    m = re.match(r'open(?:at2?)?\((?:[^,]*, )?"([^"]*)".*= (\d+)', call)
+    if m and re.search(r"/[ab](-wal|-shm|-journal)?$|^[ab](-wal|-shm|-journal)?$", m.group(1)):
+        if pid == helper:
+            fds[m.group(2)] = m.group(1)
+            seen += 1
+        elif fds:
+            sys.exit("the walker opens %s while the helper has %s" % (m.group(1), sorted(fds.values())))
+    m = re.match(r"close\((\d+)\)", call)
+    if m and pid == helper:
+        fds.pop(m.group(1), None)
+    if pid == helper and re.search(r'"[^"]*/(locks|packs|index)', call):
+        sys.exit("the helper opens something of the repository")
+if not seen or fds:
+    sys.exit("seen %d, left open %s" % (seen, fds))
+PY
+else
+	skip "descriptors under strace" "no strace here"
+fi
+release
+
+# The page with the lock bytes.
+rm -rf "$S"; mkdir "$S"
+sqlite3 "$S/big" "pragma page_size=65536; create table t(v); insert into t values(zeroblob(600000000)); insert into t values(zeroblob(600000000)); insert into t values('end')" >/dev/null
+snap "$S"
+equal "beyond 1 GiB: captured" "$(grep -c '"captured":true' "$T/out")" 1
+is "beyond 1 GiB: identical" sh -c "'$VARVE' cat latest '$S/big' | cmp - '$S/big'"
+finish

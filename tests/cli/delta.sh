@@ -1,0 +1,59 @@
+#!/bin/bash
+# What changes in place costs what changed: deltas of chunks, and of the lists that name them.
+. "$(dirname "$0")/lib.sh"
+init_repo
+mkdir "$T/src"
+noise "$T/src/disk" $((96 << 20)) disk
+snap "$T/src"
+before=$(repo_bytes)
+"$PYTHON" - "$T/src/disk" <<'PY'
+import sys
+with open(sys.argv[1], "r+b") as f:
+    for i in range(10):
+        f.seek(i * 9500000 + 12345)
+        f.write(b"changed %d" % i)
+PY
+snap "$T/src"
+atmost "ten places of 96 MiB changed" $(($(repo_bytes) - before)) 12000
+must restore "latest:$T/src" --target "$T/back"
+is "it comes back" cmp "$T/src/disk" "$T/back/disk"
+
+# Whole pages, some of them on a cut: the cuts around them stay.
+before=$(repo_bytes)
+"$PYTHON" - "$T/src/disk" <<'PY'
+import random, sys
+r = random.Random(8)
+with open(sys.argv[1], "r+b") as f:
+    for i in range(100):
+        f.seek(r.randrange(24 << 10) * 4096)
+        f.write(r.randbytes(4096))
+PY
+snap "$T/src"
+atmost "100 pages of 96 MiB changed" $(($(repo_bytes) - before)) 560000
+
+# A log that grows: its last chunk has a base, what is new is all that is stored.
+"$PYTHON" -c 'import sys; [print("%08d request from 10.0.%d.%d took %d ms" % (i, i % 251, i % 83, i * 7919 % 1000)) for i in range(400000)]' >"$T/src/log"
+snap "$T/src"
+before=$(repo_bytes)
+"$PYTHON" -c 'import sys; [print("%08d request from 10.0.%d.%d took %d ms" % (i, i % 251, i % 83, i * 7919 % 1000)) for i in range(400000, 400200)]' >>"$T/src/log"
+snap "$T/src"
+atmost "a log grown by 9 KB" $(($(repo_bytes) - before)) 6000
+
+# In a database content moves: its base is where it was.
+mkdir "$T/db"
+"$PYTHON" - "$T/db/app" make <<'PY'
+import random, sqlite3, sys
+c = sqlite3.connect(sys.argv[1])
+c.execute("create table t(id integer primary key, v blob)")
+r = random.Random(5)
+c.executemany("insert into t values(?,?)", [(i, r.randbytes(3000)) for i in range(5000)])
+c.commit()
+PY
+snap "$T/db"
+before=$(repo_bytes)
+sqlite3 "$T/db/app" "pragma secure_delete=on; create table u as select * from t where id between 1000 and 1399; delete from t where id between 1000 and 1399" >/dev/null
+snap "$T/db"
+atmost "1.2 MB moved inside a database" $(($(repo_bytes) - before)) 450000
+must restore "latest:$T/db" --target "$T/dbback"
+is "it comes back, too" cmp "$T/db/app" "$T/dbback/app"
+finish

@@ -1,0 +1,84 @@
+#!/bin/bash
+# Restoring a database: complete and durable before it takes its place, nothing stale beside it, not under a process that uses it.
+. "$(dirname "$0")/lib.sh"
+db() { "$PYTHON" "$HERE/dbtool.py" "$@"; }
+hold() {
+	mkfifo "$T/fifo"
+	db hold "$1" "$2" <"$T/fifo" >"$T/held" &
+	holder=$!
+	exec 9>"$T/fifo"
+	until [ -s "$T/held" ]; do sleep 0.02; done
+}
+release() {
+	exec 9>&-
+	wait "$holder" || true
+	rm -f "$T/fifo" "$T/held"
+}
+init_repo
+S=$T/src
+mkdir "$S"
+db make "$S/a" wal 4096 300
+echo text >"$S/notes"
+snap "$S"
+first=$(field snapshot)
+sum=$(sha1sum <"$S/a")
+
+# A WAL that was left behind belongs to the file that is replaced.
+hold "$S/a" wal
+v restore "$first:$S" --target "$S"; exits 1 "while a process has it open"
+is "it is said which" grep -q "'$S/a'.*has this database open" "$T/err"
+v restore "$first:$S" --target "$S" --dry-run; exits 1 "the dry run says so, too"
+release
+equal "the database is as it was" "$(db rows "$S/a")" "ok 300"
+is "its WAL is there" test -s "$S/a-wal"
+equal "with its WAL it has one row more" "$(sqlite3 -readonly "$S/a" 'select count(*) from t')" 301
+hold "$S/a" wal && release
+must restore "$first:$S" --target "$S"
+equal "it is replaced" "$(sha1sum <"$S/a")" "$sum"
+equal "nothing stale beside it" "$(ls "$S" | tr '\n' ' ')" "a notes "
+equal "and it means what it did" "$(sqlite3 "$S/a" 'select count(*) from t')" 300
+must restore "$first:$S" --target "$S"
+is "equal: left alone" grep -q "0 written" "$T/out"
+
+# A journal left behind by a database that was removed would be played back into the new one.
+rm "$S"/a*
+head -c 5000 /dev/urandom >"$S/a-journal"; echo x >"$S/a-wal"; echo x >"$S/a-shm"
+must restore "$first:$S" --target "$S"
+equal "a stale journal, WAL and -shm are removed" "$(ls "$S" | tr '\n' ' ')" "a notes "
+
+# --force, and --overwrite if-changed.
+hold "$S/a" wal
+v restore "$first:$S" --target "$S" --overwrite if-changed; exits 1 "if-changed looks, too"
+must restore "$first:$S" --target "$S" --force
+equal "--force replaces it" "$(sha1sum <"$S/a")" "$sum"
+release
+rm -f "$S"/a-*
+
+# It is synced before it is renamed, and its directory afterwards.
+if strace -f -o /dev/null true 2>/dev/null; then
+	rm "$S/a"; echo stale >"$S/a-wal"
+	run strace -f -e trace=fsync,fdatasync,rename,renameat,renameat2,unlinkat -o "$T/trace" "$VARVE" restore "$first:$S" --target "$S"
+	exits 0 "under strace"
+	equal "sync, remove what is stale, sync, rename, sync" "$(grep -v 'locks\|reserve' "$T/trace" | sed -n 's/^[0-9]* *\([a-z]*\).*"\([^"]*\)".*/\1 \2/p; s/^[0-9]* *\(fsync\).*/\1/p' |
+		grep -v 'notes' | sed 's/\.varve-[^ ]*/TEMP/; s/renameat2*/rename/' | grep -A9 -m1 fsync | head -7 | tr '\n' ',')" "fsync,unlinkat a-journal,unlinkat a-wal,unlinkat a-shm,fsync,rename a,fsync,"
+else
+	skip "order under strace" "no strace here"
+fi
+
+# A database damaged before it was captured is not put in the place of a sound one.
+cp "$S/a" "$T/sound"
+"$PYTHON" - "$S/a" <<'PY'
+import sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(4096 * 9)
+    f.write(b"\x55" * 2000)
+PY
+snap "$S"
+cp "$T/sound" "$S/a"
+v restore "latest:$S" --target "$S" --check-databases; exits 1 "--check-databases"
+is "says what is wrong" grep -q "integrity_check" "$T/err"
+is "and leaves what is there" cmp "$T/sound" "$S/a"
+must restore "$first:$S" --target "$T/fresh" --check-databases
+equal "a sound one passes" "$(sha1sum <"$T/fresh/a")" "$sum"
+equal "nothing is left of the check" "$(ls -A "$T/fresh" | tr '\n' ' ')" "a notes "
+finish
