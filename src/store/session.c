@@ -29,6 +29,7 @@
 #define PART_ROWS (1u << 18)
 #define MERGE_BYTES (32u << 20)         /* of small packs, merged when segments are settled */
 #define READER_CACHE (16u << 20)
+#define BASE_DEPTH_MAX 8
 
 struct row {
 	struct indexfile_row r;         /* frame: the packer's number until the part is published */
@@ -267,23 +268,41 @@ session_has(struct session *s, const struct name *id)
 
 /* ------------------------------------------------------------------------------------------------------- storing */
 
-/* Fetch the base if it can serve; *use says whether. */
+/* The place of the chunk, or, if that is too deep to be a base, of an ancestor half as deep: *id is its name then. */
+static int
+base_place(struct session *s, struct name *id, struct index_place *place)
+{
+	struct name base;
+	int rc = index_find(s->index, id, place, NULL);
+
+	if (rc != FOUND || place->depth < BASE_DEPTH_MAX)
+		return rc;
+	do {
+		if ((rc = reader_base(s->reader, place, &base)))
+			return rc;
+		*id = base;
+		rc = index_find(s->index, id, place, NULL);
+	} while (rc == FOUND && place->depth > BASE_DEPTH_MAX / 2);
+	return rc;
+}
+
+/* Fetch the base if it can serve, or an ancestor of it (b->id says which); *use says whether. */
 static int
 get_base(struct session *s, uint8_t type, const struct name *id, struct packer_base *b, bool *use)
 {
 	struct index_place place;
-	int rc = index_find(s->index, id, &place, NULL);
+	int rc;
 
 	*use = false;
-	if (rc != FOUND)
-		return rc;
-	if (place.type != type || place.depth >= FRAME_DEPTH_MAX / 2)
+	b->id = *id;
+	rc = base_place(s, &b->id, &place);
+	if (rc == FOUND && place.type == type)
+		rc = reader_get(s->reader, &b->id, type, &b->p, &b->len);
+	else if (rc >= 0)
 		return OK;
-	rc = reader_get(s->reader, id, type, &b->p, &b->len);
 	/* A damaged base is no reason not to store the chunk whole. */
 	if (rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT)
 		return OK;
-	b->id = *id;
 	b->depth = place.depth;
 	*use = rc == OK;
 	return rc;
@@ -319,7 +338,7 @@ remember_base(struct session *s, const struct name *base)
 	bool use;
 	int rc = get_base(s, FRAME_DATA, base, &b, &use);
 
-	return rc || !use ? rc : kin_add(s->kin, base, b.p, b.len);
+	return rc || !use ? rc : kin_add(s->kin, &b.id, b.p, b.len);
 }
 
 /* FOUND: it is a delta on this base now. */
@@ -332,13 +351,13 @@ try_base(struct session *s, const struct packer_item *it, const struct name *bas
 
 	if (name_is_zero(base) || name_cmp(base, &it->id) == 0)
 		return OK;
-	if ((rc = get_base(s, FRAME_DATA, base, &b, &use)) || !use)
+	if ((rc = get_base(s, FRAME_DATA, base, &b, &use)) || !use || name_cmp(&b.id, &it->id) == 0)
 		return rc;
-	if (remember && (rc = kin_add(s->kin, base, b.p, b.len)))
+	if (remember && (rc = kin_add(s->kin, &b.id, b.p, b.len)))
 		return rc;
 	if ((rc = packer_delta(s->packer, FRAME_DATA, it, &b, save)) != FOUND)
 		return rc;
-	rc = count_use(s, FRAME_DATA, base, it->row, (uint8_t)(b.depth + 1));
+	rc = count_use(s, FRAME_DATA, &b.id, it->row, (uint8_t)(b.depth + 1));
 	return rc ? rc : FOUND;
 }
 
@@ -403,7 +422,7 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 		if (base && (rc = get_base(s, type, base, &b, &use)))
 			return rc;
 		if ((rc = packer_add(s->packer, type, id, p, len, use ? &b : NULL, n, &depth)) ||
-		    (depth && (rc = count_use(s, type, base, n, depth))))
+		    (depth && (rc = count_use(s, type, &b.id, n, depth))))
 			return rc;
 	}
 	s->stats.chunks_new++;
