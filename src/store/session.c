@@ -29,7 +29,7 @@
 #define PART_ROWS (1u << 18)
 #define MERGE_BYTES (32u << 20)         /* of small packs, merged when segments are settled */
 #define READER_CACHE (16u << 20)
-#define DEPTH_LONG (FRAME_DEPTH_MAX / 2)
+#define BASE_DEPTH_MAX 8
 
 struct row {
 	struct indexfile_row r;         /* frame: the packer's number until the part is published */
@@ -268,46 +268,43 @@ session_has(struct session *s, const struct name *id)
 
 /* ------------------------------------------------------------------------------------------------------- storing */
 
-/* What stands on nothing at the end of the chain: *id and *place become its. */
+/* The place of the chunk, or, if that is too deep to be a base, of an ancestor half as deep: *id is its name then. */
 static int
-root_of(struct session *s, struct name *id, struct index_place *place)
+base_place(struct session *s, struct name *id, struct index_place *place)
 {
-	int rc = FOUND;
+	struct name base;
+	int rc = index_find(s->index, id, place, NULL);
 
-	for (int i = 0; rc == FOUND && place->depth > 0; i++) {
+	if (rc != FOUND || place->depth < BASE_DEPTH_MAX)
+		return rc;
+	for (int i = 0; rc == FOUND && place->depth > BASE_DEPTH_MAX / 2; i++) {
 		if (i > FRAME_DEPTH_MAX)
 			return fail(ERR_CORRUPT, "a chain of bases does not end");
-		if ((rc = reader_base(s->reader, place, id)) == OK)
-			rc = index_find(s->index, id, place, NULL);
+		if ((rc = reader_base(s->reader, place, &base)))
+			return rc;
+		*id = base;
+		rc = index_find(s->index, id, place, NULL);
 	}
-	return rc == OK ? ERR_ABSENT : rc;
+	return rc;
 }
 
-/*
- * Fetch the base of chunk `self` if it can serve; *use says whether.  A chain that is long enough is not made longer: the next one
- * stands on its root, and so begins a new branch; what differs too much from the root is stored whole.
- */
+/* Fetch the base of chunk `self` if it can serve, or an ancestor of it (b->id says which); *use says whether. */
 static int
 get_base(struct session *s, uint8_t type, const struct name *self, const struct name *id, struct packer_base *b, bool *use)
 {
 	struct index_place place;
-	int rc = index_find(s->index, id, &place, NULL);
+	int rc;
 
 	*use = false;
-	if (rc != FOUND)
-		return rc;
 	b->id = *id;
-	if (place.type != type)
+	rc = base_place(s, &b->id, &place);
+	/* A hollow node that is stored again may be what came after it stands on. */
+	if (rc == FOUND && place.type == type && name_cmp(&b->id, self) != 0)
+		rc = reader_get(s->reader, &b->id, type, &b->p, &b->len);
+	else if (rc >= 0)
 		return OK;
-	if (place.depth >= DEPTH_LONG && (rc = root_of(s, &b->id, &place)) < 0)
-		goto out;
-	/* A hollow node that is stored again may be the root of what came after it. */
-	if (name_cmp(&b->id, self) == 0)
-		return OK;
-	rc = reader_get(s->reader, &b->id, type, &b->p, &b->len);
 	b->depth = place.depth;
 	*use = rc == OK;
-out:
 	/* A damaged base is no reason not to store the chunk whole. */
 	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT ? OK : rc;
 }

@@ -552,17 +552,21 @@ commit_one(struct session *s, const struct name *data)
 	assert_int_equal(support_store_commit(s, &root), OK);
 }
 
-/* FR-4, IX-7: a chunk like its base is stored as a difference, one deeper, and counts a use; a chain stays short of the limit, then
- * a new branch begins on its root. */
+/*
+ * FR-4, IX-7: a chunk like its base is stored as a difference, one deeper, and counts a use; where the base is too deep an ancestor
+ * half as deep serves: chains stay short of the limit, and none is stored whole.
+ */
 static void
 test_delta_chain(void **state)
 {
 	struct fixture *f = *state;
-	struct name prev = { { 0 } }, first = { { 0 } }, id;
+	struct name prev = { { 0 } }, id, ids[20];
 	struct support_recount_result res;
-	unsigned deepest = 0;
+	unsigned deepest = 0, depths[20];
 
 	for (uint32_t version = 0; version < 20; version++) {
+		uint32_t base = version - 1;
+
 		struct session *s = begin(f->r);
 		struct index_file *file;
 		struct indexfile_row row;
@@ -571,14 +575,17 @@ test_delta_chain(void **state)
 		commit_one(s, &id);
 		file = open_segment(f->r, s, 0);
 		assert_int_equal(index_file_find(file, &id, &row), FOUND);
-		if (row.depth) {
+		if (version) {
 			assert_true(session_stats(s)->bytes_stored < 2000);
-			check_row(file, row.depth == 1 ? &first : &prev, 0, 1, false);
-			assert_int_equal(row.depth, (version - 1) % (FRAME_DEPTH_MAX / 2) + 1);
+			while (depths[base] + 1 != row.depth)
+				assert_true(base-- > 0);
+			assert_true(base == version - 1 || depths[version - 1] == FRAME_DEPTH_MAX / 2);
+			check_row(file, &ids[base], 0, 1, false);
 		} else {
-			assert_int_equal(version, 0);
-			first = id;
+			assert_int_equal(row.depth, 0);
 		}
+		ids[version] = id;
+		depths[version] = row.depth;
 		deepest = row.depth > deepest ? row.depth : deepest;
 		index_file_close(file);
 		session_free(s);
@@ -586,7 +593,7 @@ test_delta_chain(void **state)
 	}
 	assert_int_equal(deepest, FRAME_DEPTH_MAX / 2);
 	recount(f->r, SUPPORT_RECOUNT_SAFE, &res);
-	assert_int_equal(res.deltas, 19);
+	assert_true(res.deltas >= 19);
 	settle_and_recount(f->r, NULL);
 }
 
