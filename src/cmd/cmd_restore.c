@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "cmd/choose.h"
 #include "cmd/cmd.h"
@@ -11,6 +12,7 @@
 
 struct restore_cmd {
 	struct report *rp;
+	const char *target;
 	bool verbose, dry_run;
 };
 
@@ -61,20 +63,43 @@ action(char what)
 	}
 }
 
-/* A dry run tells what would change; --verbose tells all. */
+/* The target and a path beneath it.  Owns: *b: caller clears. */
+static int
+on_disk(const struct restore_cmd *c, const char *beneath, struct mem_buf *b)
+{
+	size_t len = strlen(c->target);
+	int rc;
+
+	while (len > 0 && c->target[len - 1] == '/' && (*beneath || len > 1))
+		len--;
+	if ((rc = mem_buf_add(b, c->target, len)))
+		return rc;
+	return mem_buf_add(b, beneath, strlen(beneath) + 1);
+}
+
+/*
+ * A dry run tells what would change; --verbose tells all.  What is deleted has no path but the one
+ * on the disk.
+ */
 static void
-item(void *arg, char what, const char *path, uint64_t size)
+item(void *arg, char what, const char *path, const char *beneath, uint64_t size)
 {
 	struct restore_cmd *c = arg;
+	struct mem_buf b = { 0 };
+	const char *target;
 	json_t *obj;
 
 	if (!c->verbose && (!c->dry_run || what == 'U'))
 		return;
+	target = on_disk(c, beneath, &b) == OK ? (const char *)b.p : path;
+	if (what == '-')
+		path = target;
 	if (c->rp->json) {
 		obj = json_object();
 		report_set_text(c->rp, obj, "type", "item");
 		report_set_text(c->rp, obj, "action", action(what));
 		report_set_text(c->rp, obj, "path", path);
+		report_set_text(c->rp, obj, "target", target);
 		report_set_number(c->rp, obj, "size", size);
 		report_json(c->rp, obj);
 	} else if (!c->rp->quiet) {
@@ -82,6 +107,7 @@ item(void *arg, char what, const char *path, uint64_t size)
 		report_out_name(c->rp, path, strlen(path));
 		report_out(c->rp, "\n");
 	}
+	mem_buf_clear(&b);
 }
 
 static void
@@ -177,7 +203,7 @@ include(void *filter, const char *value)
 static int
 restore(struct context *ctx, struct choose *c, struct restore_options *o, char **operands)
 {
-	struct restore_cmd rc_arg = { &ctx->report, ctx->verbose > 0, o->dry_run };
+	struct restore_cmd rc_arg = { &ctx->report, o->target, ctx->verbose > 0, o->dry_run };
 	const struct snapshots_item *snap;
 	struct restore_result res = { 0 };
 	int rc;

@@ -69,8 +69,10 @@ place_pop(struct place *p, size_t old_len)
 void
 place_item(struct place *p, char what, uint64_t size)
 {
+	const char *path = place_path(p);
+
 	if (p->o->item)
-		p->o->item(p->o->arg, what, place_path(p), size);
+		p->o->item(p->o->arg, what, path, p->path.len > 1 ? path + p->base_len : "", size);
 }
 
 void
@@ -234,7 +236,7 @@ clear_way(struct place *p, struct spot *s)
 	s->there = false;
 	if (p->o->dry_run)
 		return OK;
-	return target_remove(s->dir->fd, s->name, &p->res->deleted);
+	return target_remove(s->dir->fd, s->name, false, &p->res->deleted);
 }
 
 /*

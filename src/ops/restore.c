@@ -268,10 +268,7 @@ delete_one(struct walk *w, const struct level *l, const char *name)
 	    filter_excludes(w->o->filter, place_path(p), 0,
 	    S_ISDIR(st.mode))))
 		goto out;
-	if (w->o->dry_run)
-		p->res->deleted++;
-	else
-		rc = target_remove(l->dir.fd, name, &p->res->deleted);
+	rc = target_remove(l->dir.fd, name, w->o->dry_run, &p->res->deleted);
 	if (rc == OK)
 		place_item(p, '-', S_ISREG(st.mode) ? st.size : 0);
 	else

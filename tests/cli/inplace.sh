@@ -33,7 +33,11 @@ is "a dry run changes nothing" same_tree "$T/dst" "$T/dst.copy"
 is "a dry run names what would change" grep -q 'dir/b' "$T/out" "$T/err"
 restore --dry-run --delete; exits 0 "dry run with --delete"
 is "it changes nothing either" same_tree "$T/dst" "$T/dst.copy"
-is "and names what would go" grep -q 'extra' "$T/out" "$T/err"
+is "and names what would go, where it lies" grep -qx -- "- $T/dst/extra" "$T/out"
+is "and counts what lies in it" grep -q 'deleted: 3$' "$T/out"
+restore --dry-run --delete --json
+is "JSON has the place on the disk of what goes" grep -q "\"target\":\"$T/dst/extradir\"" "$T/out"
+is "and of what comes" grep -q "\"target\":\"$T/dst/dir/c\"" "$T/out"
 
 restore --overwrite never; exits 0 "--overwrite never"
 equal "an existing file stays" "$(cat "$T/dst/dir/b")" changed
