@@ -33,16 +33,6 @@ static const struct cmd *const table[] = {
 };
 
 static int
-unknown(const char *name)
-{
-	const char *near = cmd_nearest(table, name);
-
-	if (near)
-		return fail(ERR_USAGE, "unknown command '%s' (did you mean '%s'?)", name, near);
-	return fail(ERR_USAGE, "unknown command '%s'", name);
-}
-
-static int
 run(struct context *ctx, int argc, char **argv)
 {
 	int rc;
@@ -54,7 +44,7 @@ run(struct context *ctx, int argc, char **argv)
 		return ctx->help ? OK : fail(ERR_USAGE, "no command given");
 	}
 	ctx->cmd = cmd_find_name(table, argv[1]);
-	return ctx->cmd ? ctx->cmd->run(ctx, argc - 1, argv + 1) : unknown(argv[1]);
+	return ctx->cmd ? ctx->cmd->run(ctx, argc - 1, argv + 1) : cmd_unknown(table, argv[1]);
 }
 
 static int

@@ -34,8 +34,9 @@ cmd_find_name(const struct cmd *const *table, const char *name)
 	return NULL;
 }
 
-const char *
-cmd_nearest(const struct cmd *const *table, const char *name)
+/* Of all names the nearest to a mistyped one; NULL when none is near. */
+static const char *
+nearest(const struct cmd *const *table, const char *name)
 {
 	const char *best = NULL;
 	unsigned best_distance = NEAR + 1;
@@ -52,6 +53,21 @@ cmd_nearest(const struct cmd *const *table, const char *name)
 		}
 	}
 	return best;
+}
+
+int
+cmd_unknown(const struct cmd *const *table, const char *name)
+{
+	/* What others have and a hand may type. */
+	static const char *const absent[] = { "verify", "check", "repair", "mount", "copy", "scrub" };
+	const char *near = nearest(table, name);
+
+	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+		if (strcmp(name, absent[i]) == 0)
+			return fail(ERR_USAGE, "'%s' is not in this version", name);
+	if (near)
+		return fail(ERR_USAGE, "unknown command '%s' (did you mean '%s'?)", name, near);
+	return fail(ERR_USAGE, "unknown command '%s'", name);
 }
 
 /* The command's options and the global ones, in one table. */

@@ -47,8 +47,8 @@ struct cmd {
 /* The command of this name or alias; NULL: none. */
 const struct cmd *cmd_find_name(const struct cmd *const *table, const char *name);
 
-/* Of all names the nearest to a mistyped one; NULL when none is near. */
-const char *cmd_nearest(const struct cmd *const *table, const char *name);
+/* Fail with ERR_USAGE: there is no such command; the note names a near one, or says that this version has none. */
+int cmd_unknown(const struct cmd *const *table, const char *name) __attribute__((warn_unused_result));
 
 /*
  * Take the command's own and the global options out of argv (see args_parse); operands remain from

@@ -14,14 +14,8 @@ run(struct context *ctx, int argc, char **argv)
 		cmd_print_commands(ctx, false);
 		return OK;
 	}
-	if (!(c = cmd_find_name(ctx->table, argv[1]))) {
-		const char *near = cmd_nearest(ctx->table, argv[1]);
-
-		if (near)
-			return fail(ERR_USAGE, "unknown command '%s' (did you mean '%s'?)", argv[1],
-			    near);
-		return fail(ERR_USAGE, "unknown command '%s'", argv[1]);
-	}
+	if (!(c = cmd_find_name(ctx->table, argv[1])))
+		return cmd_unknown(ctx->table, argv[1]);
 	cmd_print_usage(ctx, c);
 	return OK;
 }

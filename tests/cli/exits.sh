@@ -7,6 +7,8 @@ echo hello >"$T/src/file"
 
 v; exits 2 "no command"
 v frobnicate; exits 2 "unknown command"
+v mount; exits 2 "a command that others have"
+is "it is said that this version has none" grep -q "not in this version" "$T/err"
 v snapshot --frobnicate "$T/src"; exits 2 "unknown option"
 v snapshot "$T/src"; exits 10 "no repository"
 isnt "nothing was made there" test -e "$T/repo"
