@@ -221,7 +221,7 @@ restore(struct context *ctx, struct choose *c, struct restore_options *o, char *
 		else
 			summary_text(&ctx->report, &rc_arg, snap, o->target, &res);
 	}
-	return choose_result(c, result(rc, &res), false);
+	return choose_result(c, choose_missing(c, snap, result(rc, &res)), false);
 }
 
 static int

@@ -506,7 +506,7 @@ look_up(struct walk *w, const struct name *root, const char *path,
 	int rc = tree_lookup(w->rd, root, path, strlen(path), e);
 
 	if (rc == OK)
-		return fail(ERR_ABSENT, "the snapshot has no '%s'", path);
+		return fail(ERR_ABSENT, "no '%s'", path);
 	return rc == FOUND ? OK : rc;
 }
 

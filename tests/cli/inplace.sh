@@ -84,4 +84,13 @@ isnt "others did not come" test -e "$T/one$T/src/large"
 v restore "latest:$T/src/dir" --target "$T/two" --exclude b; exits 0 "a directory without a pattern"
 is "a is there" test -e "$T/two/a"
 isnt "b is not" test -e "$T/two/b"
+# The newest snapshot may be of something else: which it was is said.
+echo dump | "$VARVE" snapshot --stdin --name shop.sql --quiet
+for c in ls cat; do
+	v "$c" latest "$T/src/large"; exits 1 "$c of a path that the newest snapshot has not"
+	is "$c names its paths, and the option" grep -q "(paths: /shop.sql) has no '$T/src/large' (--path" "$T/err"
+done
+v restore latest "$T/src/dir" --target "$T/three"
+is "so does restore" grep -q "(paths: /shop.sql) has no '$T/src/dir' (--path" "$T/err"
+v restore latest --path "$T/src" "$T/src/dir" --target "$T/three"; exits 0 "--path chooses"
 finish
