@@ -31,6 +31,9 @@ struct posix {
 	enum io_lock lock_kind;         /* held now ... */
 	unsigned lock_depth;            /* ... so many times */
 	mode_t file_mode, dir_mode;     /* GN-8 */
+	bool give;                      /* root in another's repository: what is made belongs to ... */
+	uid_t uid;                      /* ... the owner of its directory */
+	gid_t gid;
 };
 
 static struct posix *
@@ -66,12 +69,21 @@ posix_open(struct io *io, const char *path, struct io_file **out)
 		fd = openat(posix_of(io)->root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
-		return fail_io("cannot open '%s'", path);
+		return fail_io("cannot open '%s'%s", path, errno != EACCES ? "" :
+		    " (made by another user? give it the owner of the repository's directory)");
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
 		return fail(ERR_CORRUPT, "'%s' is not a regular file", path);
 	}
 	return file_new(fd, path, out);
+}
+
+/* Best effort: a file system without owners must not end a snapshot. */
+static void
+give(const struct posix *p, int fd)
+{
+	if (p->give)
+		(void)!fchown(fd, p->uid, p->gid);
 }
 
 static int
@@ -85,6 +97,7 @@ posix_create(struct io *io, const char *path, struct io_file **out)
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return fail_io("cannot create '%s'", path);
+	give(p, fd);
 	return file_new(fd, path, out);
 }
 
@@ -204,9 +217,14 @@ static int
 posix_mkdir(struct io *io, const char *path)
 {
 	struct posix *p = posix_of(io);
+	int fd;
 
 	if (mkdirat(p->root_fd, path, p->dir_mode) < 0)
 		return fail_io("cannot make directory '%s'", path);
+	if (p->give && (fd = openat(p->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) >= 0) {
+		give(p, fd);
+		close(fd);
+	}
 	return OK;
 }
 
@@ -389,6 +407,9 @@ io_posix_new(const char *dir, bool create, struct io **out)
 	}
 	p->file_mode = 0600 | (st.st_mode & 0060);
 	p->dir_mode = 0700 | (st.st_mode & 0070);
+	p->uid = st.st_uid;
+	p->gid = st.st_gid;
+	p->give = geteuid() == 0 && (p->uid != 0 || p->gid != getegid());
 out:
 	if (rc)
 		posix_free(&p->io);

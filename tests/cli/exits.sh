@@ -61,6 +61,13 @@ if is_root; then
 	run as restore "latest:$T/user" --target "$T/home/back"
 	is "the rest was stored" cmp "$T/user/readable" "$T/home/back/readable"
 	chmod 755 "$T/user/locked"
+	VARVE_REPOSITORY=$T/home/repo VARVE_KEY_FILE=$T/home/key must snapshot "$T/user"
+	equal "what root makes in another's repository is that one's" "$(find "$T/home/repo" -uid 0 | wc -l)" 0
+	run as list; exits 0 "nobody can list it"
+	record=$(find "$T/home/repo/snapshots" -type f | head -n 1)
+	chown root "$record" && chmod 600 "$record"
+	run as list; exits 1 "a record that may not be read"
+	is "is not called damaged" grep -q "another user.*Permission denied" "$T/err"
 	: "$key"
 else
 	mkdir "$T/user"
