@@ -188,16 +188,27 @@ set_overwrite(void *out, const char *value)
 	return fail(ERR_USAGE, "'%s' is none of always, if-changed, if-newer, never", value);
 }
 
+struct patterns {
+	struct filter *filter;          /* owned */
+	bool excludes, includes;
+};
+
 static int
-exclude(void *filter, const char *value)
+exclude(void *arg, const char *value)
 {
-	return filter_add(filter, value, false);
+	struct patterns *p = arg;
+
+	p->excludes = true;
+	return filter_add(p->filter, value, false);
 }
 
 static int
-include(void *filter, const char *value)
+include(void *arg, const char *value)
 {
-	return filter_add(filter, value, true);
+	struct patterns *p = arg;
+
+	p->includes = true;
+	return filter_add(p->filter, value, true);
 }
 
 static int
@@ -220,6 +231,8 @@ restore(struct context *ctx, struct choose *c, struct restore_options *o, char *
 			summary_json(&ctx->report, &rc_arg, snap, &res);
 		else
 			summary_text(&ctx->report, &rc_arg, snap, o->target, &res);
+		if (o->filter && rc == OK && !(res.files_restored | res.files_unchanged | res.files_skipped | res.others))
+			report_talk(&ctx->report, "no file matched: see --exclude and --include");
 	}
 	return choose_result(c, choose_missing(c, snap, result(rc, &res)), false);
 }
@@ -229,8 +242,8 @@ run(struct context *ctx, int argc, char **argv)
 {
 	struct choose c = { .open = false };
 	struct restore_options o = { .overwrite = RESTORE_ALWAYS };
-	struct filter *filter = NULL;
-	int rc = filter_new(&filter);
+	struct patterns p = { .filter = NULL };
+	int rc = filter_new(&p.filter);
 	const struct args_option opts[] = {
 		CHOOSE_OPTIONS(&c),
 		{ 't', "target", ARGS_TEXT, &o.target, NULL },
@@ -238,8 +251,8 @@ run(struct context *ctx, int argc, char **argv)
 		{ 0, "delete", ARGS_FLAG, &o.delete_extra, NULL },
 		{ 'n', "dry-run", ARGS_FLAG, &o.dry_run, NULL },
 		{ 0, "verify", ARGS_FLAG, &o.verify, NULL },
-		{ 'e', "exclude", ARGS_CALL, filter, exclude },
-		{ 'i', "include", ARGS_CALL, filter, include },
+		{ 'e', "exclude", ARGS_CALL, &p, exclude },
+		{ 'i', "include", ARGS_CALL, &p, include },
 		{ 0, "devices", ARGS_FLAG, &o.devices, NULL },
 		{ 0, "numeric-ids", ARGS_FLAG, &o.numeric_owner, NULL },
 		{ 0, "sparse", ARGS_FLAG, &o.sparse, NULL },
@@ -252,13 +265,18 @@ run(struct context *ctx, int argc, char **argv)
 		rc = fail(ERR_USAGE, "--target DIR is missing ('--target /' restores in place)");
 		goto out;
 	}
+	if (p.includes && !p.excludes) {
+		rc = fail(ERR_USAGE, "--include takes back what an earlier --exclude left out; to restore only"
+		    " some things, name them (PATH...)");
+		goto out;
+	}
 	o.paths = (const char *const *)argv + 2;
 	o.path_count = (size_t)argc - 2;
-	o.filter = filter_is_empty(filter) ? NULL : filter;
+	o.filter = filter_is_empty(p.filter) ? NULL : p.filter;
 	rc = restore(ctx, &c, &o, argv + 1);
 out:
 	choose_close(&c);
-	filter_free(filter);
+	filter_free(p.filter);
 	return rc;
 }
 
@@ -283,7 +301,9 @@ const struct cmd cmd_restore = {
 	    "  -n, --dry-run         change nothing; say what would change: + new, M\n"
 	    "                        content, m metadata, - deleted\n"
 	    "      --verify          read everything back and compare\n"
-	    "  -e, --exclude PATTERN leave out (as gitignore; repeatable)\n"
+	    "  -e, --exclude PATTERN leave out (as gitignore; repeatable); with a slash it\n"
+	    "                        starts at the directory restored: the snapshot's path,\n"
+	    "                        or PATH of SNAP:PATH\n"
 	    "  -i, --include PATTERN take back what an earlier --exclude left out\n"
 	    "      --devices         make device nodes (root)\n"
 	    "      --numeric-ids     owners by number, not by name\n"

@@ -25,7 +25,7 @@ struct restore_options {
 	const char *subpath;            /* SNAP:PATH: this directory (or file) becomes the root; NULL: all */
 	const char *const *paths;       /* restore only these (below subpath), each must be there; none: all */
 	size_t path_count;
-	const struct filter *filter;    /* --exclude/--include applied to snapshot paths; or NULL */
+	const struct filter *filter;    /* --exclude/--include, anchored at subpath, else at the snapshot's paths; or NULL */
 	enum restore_overwrite overwrite;
 	/* Remove what the snapshot does not have, in the directories restored: not in those only passed through (implied, or above a
 	 * chosen path), not what the filter excludes, no mount point and no directory that is a repository. */
