@@ -297,7 +297,7 @@ lock_byte(int fd, short type, off_t byte, bool wait)
 	if (r == 0)
 		return OK;
 	if (!wait && (errno == EAGAIN || errno == EACCES))
-		return fail(ERR_LOCKED, "the repository is locked by another process");
+		return fail(ERR_LOCKED, "the repository is locked by another process (a snapshot, a restore, prune?): try again when it has ended");
 	return fail_io("cannot lock the repository (does its file system support locks?)");
 }
 
