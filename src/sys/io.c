@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "sys/guard.h"
 #include "sys/signals.h"
 
 struct io_file {
@@ -34,6 +35,7 @@ struct posix {
 	bool give;                      /* root in another's repository: what is made belongs to ... */
 	uid_t uid;                      /* ... the owner of its directory */
 	gid_t gid;
+	size_t found;                   /* so much of the directory's path was there before */
 };
 
 static struct posix *
@@ -383,6 +385,56 @@ static const struct io_ops posix_ops = {
 	.sync_dir = posix_sync_dir, .list = posix_list, .stat = posix_stat, .lock = posix_lock, .identity = posix_identity, .free = posix_free,
 };
 
+/* mkdir -p; *found: length of what was there. */
+static int
+make_dirs(const char *dir, size_t *found)
+{
+	size_t len = strlen(dir), i = 0;
+	struct stat st;
+	char *path;
+	int rc, why;
+
+	*found = len;
+	if ((rc = mem_dup(&path, dir)))
+		return rc;
+	while (rc == OK && i < len) {
+		i += strspn(dir + i, "/");
+		i += strcspn(dir + i, "/");
+		path[i] = '\0';
+		if (mkdir(path, i + strspn(dir + i, "/") == len ? 0700 : 0777) == 0) {
+			*found = i < *found ? i - 1 : *found;
+			rc = guard_sync_parent(path);
+		} else if ((why = errno) != EEXIST && stat(path, &st) < 0) {
+			errno = why;
+			rc = fail_io("cannot make directory '%s'", path);
+		}
+		if (i < len)
+			path[i] = '/';
+	}
+	free(path);
+	return rc;
+}
+
+static void
+remove_dirs(const char *dir, size_t found)
+{
+	size_t len = strlen(dir);
+	char *path;
+
+	if (mem_dup(&path, dir))
+		return;
+	while (len > found) {
+		path[len] = '\0';
+		if (path[len - 1] != '/' && rmdir(path) < 0)
+			break;
+		while (len > found && path[len - 1] != '/')
+			len--;
+		while (len > found && path[len - 1] == '/')
+			len--;
+	}
+	free(path);
+}
+
 int
 io_posix_new(const char *dir, bool create, struct io **out)
 {
@@ -395,9 +447,10 @@ io_posix_new(const char *dir, bool create, struct io **out)
 		return rc;
 	p->io.ops = &posix_ops;
 	p->lock_fd = -1;
-	if (create && mkdir(dir, 0700) < 0 && errno != EEXIST) {
-		p->root_fd = -1;
-		rc = fail_io("cannot make directory '%s'", dir);
+	p->root_fd = -1;
+	p->found = strlen(dir);
+	if (create && (rc = make_dirs(dir, &p->found))) {
+		remove_dirs(dir, p->found);
 		goto out;
 	}
 	p->root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -416,6 +469,15 @@ out:
 	else
 		*out = &p->io;
 	return rc;
+}
+
+void
+io_posix_undo(struct io *io, const char *dir)
+{
+	size_t found = posix_of(io)->found;
+
+	posix_free(io);
+	remove_dirs(dir, found);
 }
 
 struct io *
