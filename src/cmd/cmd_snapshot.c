@@ -100,8 +100,10 @@ summary_json(const struct snapshot_cmd *c, const struct snapshot_result *r)
 	report_set_sid(rp, obj, "parent", &r->parent);
 	for (size_t i = 0; i < ARGS_COUNT(rows); i++)
 		report_set_number(rp, obj, rows[i].key, r->stats[rows[i].stat]);
-	report_set_number(rp, obj, "bytes_stored",
-	    r->stats[SNAPREC_BYTES_STORED] + r->record_bytes);
+	if (c->o.dry_run)
+		report_set_text(rp, obj, "bytes_stored", NULL);
+	else
+		report_set_number(rp, obj, "bytes_stored", r->stats[SNAPREC_BYTES_STORED]);
 	report_set_seconds(rp, obj, "seconds", r->elapsed_ns);
 	report_set_number(rp, obj, "errors", r->stats[SNAPREC_ERRORS]);
 	report_set_flag(rp, obj, "dry_run", c->o.dry_run);
@@ -137,9 +139,11 @@ summary_text(const struct snapshot_cmd *c, const struct snapshot_result *r)
 	report_out(rp, "\nread: %s of %s in %s\n", text_size(a, s[SNAPREC_BYTES_READ]),
 	    text_size(b, s[SNAPREC_BYTES_TOTAL]),
 	    text_duration(took, r->elapsed_ns));
-	report_out(rp, "%s: %s, stored in %s\n", c->o.dry_run ? "would add" : "added",
-	    text_size(a, s[SNAPREC_BYTES_NEW]),
-	    text_size(b, s[SNAPREC_BYTES_STORED] + r->record_bytes));
+	text_size(a, s[SNAPREC_BYTES_NEW]);
+	if (c->o.dry_run)
+		report_out(rp, "would add about %s (before compression)\n", a);
+	else
+		report_out(rp, "added: %s, stored in %s\n", a, text_size(b, s[SNAPREC_BYTES_STORED]));
 }
 
 static int

@@ -46,8 +46,7 @@ struct snapshot_options {
 struct snapshot_result {
 	struct name_sid sid, parent;    /* sid zero: none was made (dry run, unchanged) */
 	bool unchanged;                 /* --skip-if-unchanged took effect */
-	uint64_t stats[SNAPREC_STAT_COUNT];
-	uint64_t record_bytes;
+	uint64_t stats[SNAPREC_STAT_COUNT];     /* bytes stored: with the record */
 	int settle_rc;                  /* housekeeping after the snapshot failed, which takes nothing from it ... */
 	char settle_note[256];          /* ... and why */
 	int64_t elapsed_ns;
