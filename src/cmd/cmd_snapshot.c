@@ -27,6 +27,7 @@ struct snapshot_cmd {
 	uint64_t jobs, level;
 	const char *time;
 	bool prune_after;
+	uint64_t changed;               /* files that changed while they were read */
 	struct reclaim reclaim;
 };
 
@@ -47,6 +48,7 @@ problem(void *arg, const char *path, const char *text)
 	struct snapshot_cmd *c = arg;
 	json_t *obj;
 
+	c->changed += strcmp(text, SNAPSHOT_CHANGED) == 0;
 	report_talk(c->rp, "'%s': %s", path, text);
 	if (!c->rp->json)
 		return;
@@ -240,6 +242,22 @@ prune_after(struct context *ctx, struct snapshot_cmd *c, const struct snapshot_r
 	return reclaim_run(ctx, &c->reclaim, NULL, 0);
 }
 
+/* Of the errors so many are files that changed: those are in the snapshot. */
+static int
+partial(uint64_t errors, uint64_t changed)
+{
+	const char *s = changed == 1 ? "" : "s";
+
+	if (changed == 0)
+		return fail(ERR_PARTIAL, "%ju thing%s could not be read; the snapshot has everything else",
+		    (uintmax_t)errors, errors == 1 ? "" : "s");
+	if (errors <= changed)
+		return fail(ERR_PARTIAL, "%ju file%s changed while being read, stored as found; the snapshot has"
+		    " everything", (uintmax_t)changed, s);
+	return fail(ERR_PARTIAL, "%ju file%s changed while being read, stored as found; %ju more could not be"
+	    " read; the snapshot has everything else", (uintmax_t)changed, s, (uintmax_t)(errors - changed));
+}
+
 static int
 snapshot(struct context *ctx, struct snapshot_cmd *c)
 {
@@ -264,10 +282,7 @@ snapshot(struct context *ctx, struct snapshot_cmd *c)
 	if (c->prune_after && (rc2 = prune_after(ctx, c, &res)))
 		return rc2;
 	if (rc == ERR_PARTIAL)
-		return fail(ERR_PARTIAL,
-		    "%ju thing%s could not be read; the snapshot has everything else",
-		    (uintmax_t)res.stats[SNAPREC_ERRORS], res.stats[SNAPREC_ERRORS] == 1 ? "" :
-		    "s");
+		return partial(res.stats[SNAPREC_ERRORS], c->changed);
 	return OK;
 }
 

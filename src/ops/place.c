@@ -451,6 +451,7 @@ place_special(struct place *p, struct spot *s)
 	int rc;
 
 	if (is_device(s->e) && !p->o->devices) {
+		p->res->devices++;
 		place_item(p, 's', 0);
 		return OK;
 	}

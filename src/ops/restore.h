@@ -49,6 +49,7 @@ struct restore_result {
 	uint64_t bytes_written, bytes_total;
 	uint64_t errors, damaged;       /* damaged: files not restored because of the repository */
 	uint64_t verified;
+	uint64_t devices;               /* left out for want of o->devices */
 	int64_t elapsed_ns;
 };
 

@@ -414,7 +414,7 @@ read_open_file(struct scan *sc, struct queued *q, int fd, struct fsys_stat *st, 
 	if (outcome == READFILE_FAILED)
 		problem(sc, err_text());
 	if (outcome == READFILE_CHANGED)
-		problem(sc, "changed while it was read: stored as it was found");
+		problem(sc, SNAPSHOT_CHANGED);
 	return OK;
 }
 

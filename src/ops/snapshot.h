@@ -7,6 +7,9 @@
 
 struct filter;
 
+/* A problem's text: the file was read and stored, though not at one moment. */
+#define SNAPSHOT_CHANGED "changed while it was read: stored as it was found"
+
 struct snapshot_progress {
 	uint64_t files, dirs, bytes_total, bytes_read, bytes_new, errors;
 	const char *path;               /* being worked on; any bytes */

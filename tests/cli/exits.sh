@@ -51,6 +51,19 @@ v cat latest /no/such/path; exits 1 "no such path"
 v ls latest /no/such/path; exits 1 "no such path for ls"
 v list --json=yes; exits 2 "value for a flag"
 
+# A file that changes all the time is stored as found, not "could not be read".
+mkdir "$T/busy" && head -c 30000000 /dev/zero >"$T/busy/log"
+while :; do echo x >>"$T/busy/log"; done &
+writer=$!
+for _ in $(seq 1 20); do
+	v snapshot --rehash "$T/busy"
+	[ "$status" = 0 ] || break
+done
+kill "$writer"
+exits 3 "a file that changes while it is read"
+is "it is said to be in the snapshot" grep -q "1 file changed while being read, stored as found" "$T/err"
+isnt "and nothing else" grep -q "could not be read" "$T/err"
+
 # Unreadable files as an ordinary user.
 if is_root; then
 	key=$T/userkey

@@ -84,6 +84,13 @@ isnt "others did not come" test -e "$T/one$T/src/large"
 v restore "latest:$T/src/dir" --target "$T/two" --exclude b; exits 0 "a directory without a pattern"
 is "a is there" test -e "$T/two/a"
 isnt "b is not" test -e "$T/two/b"
+if is_root; then
+	mkdir "$T/nodes" && mknod "$T/nodes/null" c 1 3
+	snap "$T/nodes"
+	v restore "latest:$T/nodes" --target "$T/nodes.back"; exits 0 "a device node without --devices"
+	is "that it was left out is said" grep -q "1 device node left out; --devices" "$T/err"
+fi
+
 # The newest snapshot may be of something else: which it was is said.
 echo dump | "$VARVE" snapshot --stdin --name shop.sql --quiet
 for c in ls cat; do
