@@ -13,6 +13,7 @@
  *      src/cmd/     one command each: options in, text or JSON out
  *      src/main.c   this table, and the exit status
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -39,6 +40,10 @@ run(struct context *ctx, int argc, char **argv)
 
 	if ((rc = cmd_parse_global(ctx, &argc, argv)))
 		return rc;
+	if (ctx->version) {
+		ctx->cmd = &cmd_version;
+		return cmd_version.run(ctx, argc, argv);
+	}
 	if (argc == 1) {
 		cmd_print_commands(ctx, !ctx->help);
 		return ctx->help ? OK : fail(ERR_USAGE, "no command given");
@@ -52,6 +57,11 @@ finish(struct context *ctx, int rc)
 {
 	struct report *rp = &ctx->report;
 
+	/* Whoever reads the output may have seen enough. */
+	if (rc == ERR_IO && err_errno() == EPIPE && report_is_unread()) {
+		repo_close(ctx->repo);
+		return err_exit_status(rc);
+	}
 	/* The command's own failure is worth more than one of its output. */
 	if (rc < 0)
 		report_talk(rp, "%s", err_text());
@@ -60,7 +70,8 @@ finish(struct context *ctx, int rc)
 	else if (rc == ERR_USAGE)
 		report_talk(rp, "see 'varve help'");
 	if (report_finish(rp) && rc >= 0) {
-		report_talk(rp, "%s", err_text());
+		if (!report_is_unread())
+			report_talk(rp, "%s", err_text());
 		rc = ERR_FAILED;
 	}
 	repo_close(ctx->repo);
@@ -84,8 +95,6 @@ main(int argc, char **argv)
 {
 	struct context ctx = { .table = table };
 
-	if (argc > 1 && strcmp(argv[1], "--version") == 0)
-		argv[1] += 2;
 	hold_standard_descriptors();
 	secret_protect();
 	signals_init();

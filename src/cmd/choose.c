@@ -1,5 +1,6 @@
 #include "cmd/choose.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,10 @@ choose_open_named(struct context *ctx, struct choose *c, char **operands, size_t
 
 	for (size_t i = 0; i < count; i++)
 		all = all && select_is_id(operands[i]);
+	/* The names in the repository are lower case. */
+	for (size_t i = 0; all && i < count; i++)
+		for (char *s = operands[i]; *s; s++)
+			*s = (char)tolower((unsigned char)*s);
 	if ((rc = choose_open(ctx, c, all ? VIEW_BARE : 0)) || !all)
 		return rc;
 	return snapshots_load_some(ctx->repo, false, ids, count, bad_record, &ctx->report, &c->view.snaps);

@@ -7,7 +7,7 @@ run(struct context *ctx, int argc, char **argv)
 	const struct cmd *c;
 	int rc;
 
-	if ((rc = cmd_parse(ctx, NULL, 0, &argc, argv)) || (rc = cmd_operands(argc, argv, 0, 1,
+	if ((rc = cmd_parse(ctx, NULL, 0, &argc, argv)) || (rc = cmd_operands(argc, argv, 0, 2,
 	    "COMMAND")))
 		return rc;
 	if (argc == 1) {
@@ -24,7 +24,7 @@ const struct cmd cmd_help = {
 	.name = "help",
 	.summary = "what a command does and takes",
 	.usage =
-	    "Usage: varve help [COMMAND]\n"
+	    "Usage: varve help [COMMAND [SUBCOMMAND]]\n"
 	    "\n"
 	    "Without COMMAND: the list of all commands, global options and exit statuses.\n"
 	    "\n"

@@ -429,6 +429,7 @@ const struct cmd cmd_key = {
 	    "       varve key export\n"
 	    "       varve key import [NEW] [--label TEXT] [FILE]\n"
 	    "\n"
+	    "'key list --json' prints one array of slots.\n"
 	    "Each secret has a slot that holds the master key; any of them"
 	    " opens the repository.\n"
 	    "\n"
