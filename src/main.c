@@ -13,6 +13,7 @@
  *      src/cmd/     one command each: options in, text or JSON out
  *      src/main.c   this table, and the exit status
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -34,28 +35,22 @@ static const struct cmd *const table[] = {
 };
 
 static int
-unknown(const char *name)
-{
-	const char *near = cmd_nearest(table, name);
-
-	if (near)
-		return fail(ERR_USAGE, "unknown command '%s' (did you mean '%s'?)", name, near);
-	return fail(ERR_USAGE, "unknown command '%s'", name);
-}
-
-static int
 run(struct context *ctx, int argc, char **argv)
 {
 	int rc;
 
 	if ((rc = cmd_parse_global(ctx, &argc, argv)))
 		return rc;
+	if (ctx->version) {
+		ctx->cmd = &cmd_version;
+		return cmd_version.run(ctx, argc, argv);
+	}
 	if (argc == 1) {
 		cmd_print_commands(ctx, !ctx->help);
 		return ctx->help ? OK : fail(ERR_USAGE, "no command given");
 	}
 	ctx->cmd = cmd_find_name(table, argv[1]);
-	return ctx->cmd ? ctx->cmd->run(ctx, argc - 1, argv + 1) : unknown(argv[1]);
+	return ctx->cmd ? ctx->cmd->run(ctx, argc - 1, argv + 1) : cmd_unknown(table, argv[1]);
 }
 
 static int
@@ -63,6 +58,11 @@ finish(struct context *ctx, int rc)
 {
 	struct report *rp = &ctx->report;
 
+	/* Whoever reads the output may have seen enough. */
+	if (rc == ERR_IO && err_errno() == EPIPE && report_is_unread()) {
+		repo_close(ctx->repo);
+		return err_exit_status(rc);
+	}
 	/* The command's own failure is worth more than one of its output. */
 	if (rc < 0)
 		report_talk(rp, "%s", err_text());
@@ -71,7 +71,8 @@ finish(struct context *ctx, int rc)
 	else if (rc == ERR_USAGE)
 		report_talk(rp, "see 'varve help'");
 	if (report_finish(rp) && rc >= 0) {
-		report_talk(rp, "%s", err_text());
+		if (!report_is_unread())
+			report_talk(rp, "%s", err_text());
 		rc = ERR_FAILED;
 	}
 	repo_close(ctx->repo);
@@ -97,8 +98,6 @@ main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], DBSERVE_ARG) == 0)
 		return dbserve_run();
-	if (argc > 1 && strcmp(argv[1], "--version") == 0)
-		argv[1] += 2;
 	hold_standard_descriptors();
 	secret_protect();
 	signals_init();

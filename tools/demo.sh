@@ -7,7 +7,10 @@ VARVE=${VARVE:-$TOP/varve}
 PYTHON=${PYTHON:-/usr/bin/python3}
 for name in $(compgen -e | grep '^VARVE_' || true); do unset "$name"; done
 dir=
-[ -z "${DIR:-}" ] || dir=$(cd "$DIR" && pwd)
+if [ -n "${DIR:-}" ]; then
+	[ -d "$DIR" ] || { echo "demo: DIR=$DIR is not a directory" >&2; exit 2; }
+	dir=$(cd "$DIR" && pwd)
+fi
 T=$(mktemp -d "${TMPDIR:-/tmp}/varve-demo-XXXXXX")
 writer=
 tidy() {

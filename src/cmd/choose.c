@@ -1,11 +1,14 @@
 #include "cmd/choose.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/record.h"
 #include "sys/clock.h"
 #include "sys/fsys.h"
 
@@ -51,6 +54,10 @@ choose_open_named(struct context *ctx, struct choose *c, char **operands, size_t
 
 	for (size_t i = 0; i < count; i++)
 		all = all && select_is_id(operands[i]);
+	/* The names in the repository are lower case. */
+	for (size_t i = 0; all && i < count; i++)
+		for (char *s = operands[i]; *s; s++)
+			*s = (char)tolower((unsigned char)*s);
 	if ((rc = choose_open(ctx, c, all ? VIEW_BARE : 0)) || !all)
 		return rc;
 	return snapshots_load_some(ctx->repo, false, ids, count, bad_record, &ctx->report, &c->view.snaps);
@@ -74,13 +81,30 @@ choose_one(struct choose *c, const char *text, const struct snapshots_item **sna
 }
 
 int
+choose_missing(const struct choose *c, const struct snapshots_item *snap, int rc)
+{
+	char id[CHOOSE_SHORT], what[512];
+	struct mem_buf paths = { 0 };
+
+	if (rc != ERR_ABSENT || err_errno())
+		return rc;
+	snprintf(what, sizeof(what), "%s", err_text());
+	if (record_join(&paths, &snap->rec.paths_raw, ", ") == OK && mem_buf_add(&paths, "", 1) == OK)
+		rc = fail(ERR_ABSENT, "snapshot %s (paths: %.300s) has %s%s", choose_short(id, &snap->sid),
+		    (const char *)paths.p, what, c->by_time ?
+		    " (--path chooses among the snapshots of a path)" : "");
+	mem_buf_clear(&paths);
+	return rc;
+}
+
+int
 choose_result(const struct choose *c, int rc, bool all)
 {
 	size_t n = c->view.snaps.damaged;
 
 	if (rc < 0 || !n || !(all || c->by_time))
 		return rc;
-	return fail(ERR_CORRUPT, "%zu snapshot record%s damaged; 'varve verify' tells more", n,
+	return fail(ERR_CORRUPT, "%zu snapshot record%s damaged and left out", n,
 	    n == 1 ? " is" : "s are");
 }
 

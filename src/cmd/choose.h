@@ -54,6 +54,12 @@ int choose_one(struct choose *c, const char *text, const struct snapshots_item *
     __attribute__((warn_unused_result));
 
 /*
+ * When an operation found no such path in the snapshot (ERR_ABSENT, no answer of the system): its note says which snapshot that was,
+ * of which paths, and how to choose another.  Returns rc.
+ */
+int choose_missing(const struct choose *c, const struct snapshots_item *snap, int rc) __attribute__((warn_unused_result));
+
+/*
  * The command's result when its own was rc: ERR_CORRUPT when records are damaged and every snapshot
  * was asked for (all) or one by its place in time, which one of the damaged may have had.
  */

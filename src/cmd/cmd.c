@@ -1,5 +1,6 @@
 #include "cmd/cmd.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +35,9 @@ cmd_find_name(const struct cmd *const *table, const char *name)
 	return NULL;
 }
 
-const char *
-cmd_nearest(const struct cmd *const *table, const char *name)
+/* Of all names the nearest to a mistyped one; NULL when none is near. */
+static const char *
+nearest(const struct cmd *const *table, const char *name)
 {
 	const char *best = NULL;
 	unsigned best_distance = NEAR + 1;
@@ -52,6 +54,21 @@ cmd_nearest(const struct cmd *const *table, const char *name)
 		}
 	}
 	return best;
+}
+
+int
+cmd_unknown(const struct cmd *const *table, const char *name)
+{
+	/* What others have and a hand may type. */
+	static const char *const absent[] = { "verify", "check", "repair", "mount", "copy", "scrub" };
+	const char *near = nearest(table, name);
+
+	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+		if (strcmp(name, absent[i]) == 0)
+			return fail(ERR_USAGE, "'%s' is not in this version", name);
+	if (near)
+		return fail(ERR_USAGE, "unknown command '%s' (did you mean '%s'?)", name, near);
+	return fail(ERR_USAGE, "unknown command '%s'", name);
 }
 
 /* The command's options and the global ones, in one table. */
@@ -88,7 +105,9 @@ parse(struct context *ctx, const struct args_option *own, size_t own_count, int 
 int
 cmd_parse_global(struct context *ctx, int *argc, char **argv)
 {
-	return parse(ctx, NULL, 0, argc, argv, ARGS_STOP);
+	const struct args_option own[] = { { 'V', "version", ARGS_FLAG, &ctx->version, NULL } };
+
+	return parse(ctx, own, ARGS_COUNT(own), argc, argv, ARGS_STOP);
 }
 
 int
@@ -130,10 +149,12 @@ open_repo(struct context *ctx)
 		return fail(ERR_USAGE,
 		    "no repository given; use --repo DIR or set VARVE_REPOSITORY");
 	rc = io_posix_new(ctx->repo_path, false, &io);
-	if (rc == ERR_ABSENT)
+	if (rc == ERR_ABSENT || (rc == ERR_IO && err_errno() == ENOTDIR))
 		return fail(ERR_NOREPO, "no repository at '%s'; 'varve init' makes one",
 		    ctx->repo_path);
-	return rc ? rc : repo_open(io, &ctx->repo);
+	if (rc == OK && (rc = repo_open(io, &ctx->repo)) == ERR_NOREPO)
+		return fail(ERR_NOREPO, "no repository at '%s'; 'varve init' makes one", ctx->repo_path);
+	return rc;
 }
 
 int
@@ -175,9 +196,12 @@ cmd_print_commands(const struct context *ctx, bool on_stderr)
 	    "  -q, --quiet               only errors\n"
 	    "  -v, --verbose             more\n"
 	    "  -h, --help                help on a command\n"
+	    "  -V, --version             as 'varve version'\n"
 	    "VARVE_PASSWORD holds the passphrase itself; without any of these it is asked for.\n"
 	    "\n"
-	    "SNAP is latest, latest~2, the first digits of an id, or @TIME:\n"
+	    "SNAP is latest, the first digits of an id, or @TIME; ~2 behind it: two before it.\n"
+	    "TIME is a time or a duration before now in s, m, h, d, w (90m, 2d12h; rules of\n"
+	    "'forget' also take mo and y):\n"
 	    "@2026-11-20T09:00, @3h, @yesterday: the newest snapshot not after that minute,\n"
 	    "moment, day.  SNAP:PATH is a part of it.\n"
 	    "\n"

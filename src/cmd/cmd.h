@@ -29,7 +29,7 @@ struct context {
 	/* --repo, else VARVE_REPOSITORY (after cmd_parse); or NULL */
 	const char *repo_path;
 	struct repo *repo;              /* open after cmd_open; main closes it */
-	bool json, quiet, insecure, help;
+	bool json, quiet, insecure, help, version;
 	int verbose;
 	/* options only; secret_source_of adds the environment's */
 	const char *password_file, *password_command, *key_file;
@@ -50,8 +50,8 @@ struct cmd {
 /* The command of this name or alias; NULL: none. */
 const struct cmd *cmd_find_name(const struct cmd *const *table, const char *name);
 
-/* Of all names the nearest to a mistyped one; NULL when none is near. */
-const char *cmd_nearest(const struct cmd *const *table, const char *name);
+/* Fail with ERR_USAGE: there is no such command; the note names a near one, or says that this version has none. */
+int cmd_unknown(const struct cmd *const *table, const char *name) __attribute__((warn_unused_result));
 
 /*
  * Take the command's own and the global options out of argv (see args_parse); operands remain from

@@ -60,7 +60,7 @@ run(struct context *ctx, int argc, char **argv)
 		rc = cat_one(&c, snap, sub, NULL);
 	for (int i = 2; rc == OK && i < argc; i++)
 		rc = cat_one(&c, snap, sub, argv[i]);
-	rc = choose_result(&c, rc, false);
+	rc = choose_result(&c, choose_missing(&c, snap, rc), false);
 out:
 	choose_close(&c);
 	return rc;

@@ -7,21 +7,15 @@ run(struct context *ctx, int argc, char **argv)
 	const struct cmd *c;
 	int rc;
 
-	if ((rc = cmd_parse(ctx, NULL, 0, &argc, argv)) || (rc = cmd_operands(argc, argv, 0, 1,
+	if ((rc = cmd_parse(ctx, NULL, 0, &argc, argv)) || (rc = cmd_operands(argc, argv, 0, 2,
 	    "COMMAND")))
 		return rc;
 	if (argc == 1) {
 		cmd_print_commands(ctx, false);
 		return OK;
 	}
-	if (!(c = cmd_find_name(ctx->table, argv[1]))) {
-		const char *near = cmd_nearest(ctx->table, argv[1]);
-
-		if (near)
-			return fail(ERR_USAGE, "unknown command '%s' (did you mean '%s'?)", argv[1],
-			    near);
-		return fail(ERR_USAGE, "unknown command '%s'", argv[1]);
-	}
+	if (!(c = cmd_find_name(ctx->table, argv[1])))
+		return cmd_unknown(ctx->table, argv[1]);
 	cmd_print_usage(ctx, c);
 	return OK;
 }
@@ -30,7 +24,7 @@ const struct cmd cmd_help = {
 	.name = "help",
 	.summary = "what a command does and takes",
 	.usage =
-	    "Usage: varve help [COMMAND]\n"
+	    "Usage: varve help [COMMAND [SUBCOMMAND]]\n"
 	    "\n"
 	    "Without COMMAND: the list of all commands, global options and exit statuses.\n"
 	    "\n"

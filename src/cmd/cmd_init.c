@@ -132,13 +132,13 @@ create(struct context *ctx, struct init *in)
 		return rc;
 	if ((rc = repo_check_vacant(io)) ||
 	    (rc = guard_sync_parent(in->path))) {
-		io_free(io);
+		io_posix_undo(io, in->path);
 		return err_context(rc, "'%s'", in->path);
 	}
 	secret_source_of(ctx, &in->src);
 	in->src.outside = in->path;
 	if ((rc = secret_new(&in->src, &secret, &in->key_file_made)))
-		io_free(io);
+		io_posix_undo(io, in->path);
 	else
 		rc = err_context(repo_create(io, &in->params, &secret.given,
 		    &in->cost, in->label, NULL, &ctx->repo),

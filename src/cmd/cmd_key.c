@@ -19,6 +19,7 @@ struct key {
 	uint64_t kdf_passes, kdf_memory;
 	struct keys_cost cost;
 	struct secret_source fresh;     /* of the --new-... options */
+	bool made;                      /* its key file */
 };
 
 struct sub {
@@ -164,13 +165,22 @@ show_change(struct context *ctx, const struct name_sid *made, uint32_t kind,
 static int
 fresh_secret(struct context *ctx, struct key *k, struct secret *s)
 {
-	bool made;
+	struct name_sid id;
+	char hex[NAME_SID_HEX];
 	int rc;
 
 	k->fresh.outside = ctx->repo_path;
-	if ((rc = secret_new(&k->fresh, s, &made)))
+	if ((rc = secret_new(&k->fresh, s, &k->made)))
 		return rc;
-	if (made)
+	rc = k->made ? OK : keyring_find(ctx->repo, &s->given, &id);
+	if (rc == FOUND) {
+		name_sid_hex(&id, hex);
+		return fail(ERR_FAILED, "this secret opens the repository"
+		    " already (slot %.*s)", SHORT_ID, hex);
+	}
+	if (rc)
+		return rc;
+	if (k->made)
 		report_info(&ctx->report, "the key file '%s' was made: keep a"
 		    " copy of it elsewhere", k->fresh.key_file);
 	if (s->given.kind == KEYSLOT_KEYFILE &&
@@ -181,6 +191,15 @@ fresh_secret(struct context *ctx, struct key *k, struct secret *s)
 		report_talk(&ctx->report, "warning: this repository was not"
 		    " encrypted: whoever had a copy can still read all of it");
 	return OK;
+}
+
+/* A key file made for a slot that there is not.  After other failures than these a slot may be there. */
+static void
+discard(const struct key *k, int rc)
+{
+	if (k->made && (rc == ERR_LOCKED || rc == ERR_FAILED ||
+	    rc == ERR_UNSUPPORTED))
+		guard_discard_file(k->fresh.key_file);
 }
 
 /* The repository is unlocked; give it one more slot. */
@@ -195,6 +214,7 @@ add_to(struct context *ctx, struct key *k)
 	    (rc = keyring_add(ctx->repo, &s.given, &k->cost, k->label,
 	    &id)) == OK)
 		show_change(ctx, &id, s.given.kind, NULL);
+	discard(k, rc);
 	secret_clear(&s);
 	return rc;
 }
@@ -210,11 +230,31 @@ add(struct context *ctx, struct key *k, char **argv)
 	return add_to(ctx, k);
 }
 
+/* Does the old secret open another slot?  Of one that was typed or was in the environment nothing is left to ask with. */
+static void
+warn_old(struct context *ctx)
+{
+	struct secret_source src;
+	struct secret s = { 0 };
+	struct name_sid id;
+	char hex[NAME_SID_HEX];
+
+	secret_source_of(ctx, &src);
+	if (!src.key_file && (!src.password_file || strcmp(src.password_file, "-") == 0))
+		return;
+	if (secret_get(&src, &s) == FOUND && keyring_find(ctx->repo, &s.given, &id) == FOUND) {
+		name_sid_hex(&id, hex);
+		report_talk(&ctx->report, "warning: the old secret still opens the repository (slot %.*s);"
+		    " 'varve key remove' takes that slot away", SHORT_ID, hex);
+	}
+	secret_clear(&s);
+}
+
 static int
 change(struct context *ctx, struct key *k, char **argv)
 {
 	struct secret s = { 0 };
-	struct name_sid id, old;
+	struct name_sid id = { { 0 } }, old;
 	int rc;
 
 	(void)argv;
@@ -225,6 +265,10 @@ change(struct context *ctx, struct key *k, char **argv)
 	    (rc = keyring_change(ctx->repo, &s.given, &k->cost, k->label,
 	    &id)) == OK)
 		show_change(ctx, &id, s.given.kind, &old);
+	if (rc == OK)
+		warn_old(ctx);
+	if (name_sid_is_zero(&id))
+		discard(k, rc);
 	secret_clear(&s);
 	return rc;
 }
@@ -385,6 +429,7 @@ const struct cmd cmd_key = {
 	    "       varve key export\n"
 	    "       varve key import [NEW] [--label TEXT] [FILE]\n"
 	    "\n"
+	    "'key list --json' prints one array of slots.\n"
 	    "Each secret has a slot that holds the master key; any of them"
 	    " opens the repository.\n"
 	    "\n"

@@ -64,7 +64,7 @@ print_row(struct report *rp, const struct snapshots_item *it, int host_width, in
 		    tag_width,
 		    (const char *)row.tags.p, (uintmax_t)it->rec.stats[SNAPREC_FILES],
 		    text_size(size, it->rec.stats[SNAPREC_BYTES_TOTAL]),
-		    text_size(fresh, it->rec.stats[SNAPREC_BYTES_STORED]),
+		    text_size(fresh, record_stored(it)),
 		    (const char *)row.paths.p);
 	row_clear(&row);
 	return rc;
@@ -87,7 +87,7 @@ print_table(struct report *rp, const struct snapshots_item *const *list, size_t 
 	if (rc == OK && count && !rp->quiet)
 		report_out(rp, "%-8s  %-19s  %-*s  %-*s  %9s  %9s  %9s  %s\n", "id", "time",
 		    host_width, "host", tag_width, "tags",
-		    "files", "size", "new", "paths");
+		    "files", "size", "stored", "paths");
 	for (size_t i = 0; rc == OK && i < count; i++)
 		if ((rc = print_row(rp, list[i], host_width, tag_width)) == OK)
 			rc = report_check(rp);

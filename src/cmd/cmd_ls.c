@@ -156,7 +156,7 @@ run(struct context *ctx, int argc, char **argv)
 	rc = walk(&ls, &c, sub, argv + 2, argc - 2, recursive);
 	if (ctx->json && (rc >= 0 || ls.bad))
 		summarize(&ls);
-	rc = choose_result(&c, rc, false);
+	rc = choose_result(&c, choose_missing(&c, ls.snap, rc), false);
 out:
 	choose_close(&c);
 	return rc;

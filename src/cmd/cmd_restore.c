@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "cmd/choose.h"
 #include "cmd/cmd.h"
@@ -11,6 +12,7 @@
 
 struct restore_cmd {
 	struct report *rp;
+	const char *target;
 	bool verbose, dry_run;
 };
 
@@ -61,20 +63,43 @@ action(char what)
 	}
 }
 
-/* A dry run tells what would change; --verbose tells all. */
+/* The target and a path beneath it.  Owns: *b: caller clears. */
+static int
+on_disk(const struct restore_cmd *c, const char *beneath, struct mem_buf *b)
+{
+	size_t len = strlen(c->target);
+	int rc;
+
+	while (len > 0 && c->target[len - 1] == '/' && (*beneath || len > 1))
+		len--;
+	if ((rc = mem_buf_add(b, c->target, len)))
+		return rc;
+	return mem_buf_add(b, beneath, strlen(beneath) + 1);
+}
+
+/*
+ * A dry run tells what would change; --verbose tells all.  What is deleted has no path but the one
+ * on the disk.
+ */
 static void
-item(void *arg, char what, const char *path, uint64_t size)
+item(void *arg, char what, const char *path, const char *beneath, uint64_t size)
 {
 	struct restore_cmd *c = arg;
+	struct mem_buf b = { 0 };
+	const char *target;
 	json_t *obj;
 
 	if (!c->verbose && (!c->dry_run || what == 'U'))
 		return;
+	target = on_disk(c, beneath, &b) == OK ? (const char *)b.p : path;
+	if (what == '-')
+		path = target;
 	if (c->rp->json) {
 		obj = json_object();
 		report_set_text(c->rp, obj, "type", "item");
 		report_set_text(c->rp, obj, "action", action(what));
 		report_set_text(c->rp, obj, "path", path);
+		report_set_text(c->rp, obj, "target", target);
 		report_set_number(c->rp, obj, "size", size);
 		report_json(c->rp, obj);
 	} else if (!c->rp->quiet) {
@@ -82,6 +107,7 @@ item(void *arg, char what, const char *path, uint64_t size)
 		report_out_name(c->rp, path, strlen(path));
 		report_out(c->rp, "\n");
 	}
+	mem_buf_clear(&b);
 }
 
 static void
@@ -100,6 +126,7 @@ summary_json(struct report *rp, const struct restore_cmd *c, const struct snapsh
 	report_set_number(rp, obj, "dirs", r->dirs);
 	report_set_number(rp, obj, "others", r->others);
 	report_set_number(rp, obj, "deleted", r->deleted);
+	report_set_number(rp, obj, "devices_skipped", r->devices);
 	report_set_number(rp, obj, "bytes_written", r->bytes_written);
 	report_set_number(rp, obj, "bytes_total", r->bytes_total);
 	report_set_number(rp, obj, "damaged", r->damaged);
@@ -162,22 +189,33 @@ set_overwrite(void *out, const char *value)
 	return fail(ERR_USAGE, "'%s' is none of always, if-changed, if-newer, never", value);
 }
 
+struct patterns {
+	struct filter *filter;          /* owned */
+	bool excludes, includes;
+};
+
 static int
-exclude(void *filter, const char *value)
+exclude(void *arg, const char *value)
 {
-	return filter_add(filter, value, false);
+	struct patterns *p = arg;
+
+	p->excludes = true;
+	return filter_add(p->filter, value, false);
 }
 
 static int
-include(void *filter, const char *value)
+include(void *arg, const char *value)
 {
-	return filter_add(filter, value, true);
+	struct patterns *p = arg;
+
+	p->includes = true;
+	return filter_add(p->filter, value, true);
 }
 
 static int
 restore(struct context *ctx, struct choose *c, struct restore_options *o, char **operands)
 {
-	struct restore_cmd rc_arg = { &ctx->report, ctx->verbose > 0, o->dry_run };
+	struct restore_cmd rc_arg = { &ctx->report, o->target, ctx->verbose > 0, o->dry_run };
 	const struct snapshots_item *snap;
 	struct restore_result res = { 0 };
 	int rc;
@@ -194,8 +232,13 @@ restore(struct context *ctx, struct choose *c, struct restore_options *o, char *
 			summary_json(&ctx->report, &rc_arg, snap, &res);
 		else
 			summary_text(&ctx->report, &rc_arg, snap, o->target, &res);
+		if (res.devices)
+			report_info(&ctx->report, "%ju device node%s left out; --devices makes them",
+			    (uintmax_t)res.devices, res.devices == 1 ? "" : "s");
+		if (o->filter && rc == OK && !(res.files_restored | res.files_unchanged | res.files_skipped | res.others))
+			report_talk(&ctx->report, "no file matched: see --exclude and --include");
 	}
-	return choose_result(c, result(rc, &res), false);
+	return choose_result(c, choose_missing(c, snap, result(rc, &res)), false);
 }
 
 static int
@@ -203,8 +246,8 @@ run(struct context *ctx, int argc, char **argv)
 {
 	struct choose c = { .open = false };
 	struct restore_options o = { .overwrite = RESTORE_ALWAYS };
-	struct filter *filter = NULL;
-	int rc = filter_new(&filter);
+	struct patterns p = { .filter = NULL };
+	int rc = filter_new(&p.filter);
 	const struct args_option opts[] = {
 		CHOOSE_OPTIONS(&c),
 		{ 't', "target", ARGS_TEXT, &o.target, NULL },
@@ -214,8 +257,8 @@ run(struct context *ctx, int argc, char **argv)
 		{ 0, "verify", ARGS_FLAG, &o.verify, NULL },
 		{ 0, "check-databases", ARGS_FLAG, &o.check_databases, NULL },
 		{ 0, "force", ARGS_FLAG, &o.force, NULL },
-		{ 'e', "exclude", ARGS_CALL, filter, exclude },
-		{ 'i', "include", ARGS_CALL, filter, include },
+		{ 'e', "exclude", ARGS_CALL, &p, exclude },
+		{ 'i', "include", ARGS_CALL, &p, include },
 		{ 0, "devices", ARGS_FLAG, &o.devices, NULL },
 		{ 0, "numeric-ids", ARGS_FLAG, &o.numeric_owner, NULL },
 		{ 0, "sparse", ARGS_FLAG, &o.sparse, NULL },
@@ -228,13 +271,18 @@ run(struct context *ctx, int argc, char **argv)
 		rc = fail(ERR_USAGE, "--target DIR is missing ('--target /' restores in place)");
 		goto out;
 	}
+	if (p.includes && !p.excludes) {
+		rc = fail(ERR_USAGE, "--include takes back what an earlier --exclude left out; to restore only"
+		    " some things, name them (PATH...)");
+		goto out;
+	}
 	o.paths = (const char *const *)argv + 2;
 	o.path_count = (size_t)argc - 2;
-	o.filter = filter_is_empty(filter) ? NULL : filter;
+	o.filter = filter_is_empty(p.filter) ? NULL : p.filter;
 	rc = restore(ctx, &c, &o, argv + 1);
 out:
 	choose_close(&c);
-	filter_free(filter);
+	filter_free(p.filter);
 	return rc;
 }
 
@@ -263,7 +311,9 @@ const struct cmd cmd_restore = {
 	    "                        takes its place\n"
 	    "      --force           replace databases even while a process has them open;\n"
 	    "                        that process goes on with the old one\n"
-	    "  -e, --exclude PATTERN leave out (as gitignore; repeatable)\n"
+	    "  -e, --exclude PATTERN leave out (as gitignore; repeatable); with a slash it\n"
+	    "                        starts at the directory restored: the snapshot's path,\n"
+	    "                        or PATH of SNAP:PATH\n"
 	    "  -i, --include PATTERN take back what an earlier --exclude left out\n"
 	    "      --devices         make device nodes (root)\n"
 	    "      --numeric-ids     owners by number, not by name\n"

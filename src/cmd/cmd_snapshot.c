@@ -29,6 +29,7 @@ struct snapshot_cmd {
 	uint64_t jobs, level;
 	const char *time;
 	bool prune_after;
+	uint64_t changed;               /* files that changed while they were read */
 	struct reclaim reclaim;
 };
 
@@ -49,6 +50,7 @@ problem(void *arg, const char *path, const char *text)
 	struct snapshot_cmd *c = arg;
 	json_t *obj;
 
+	c->changed += strcmp(text, SNAPSHOT_CHANGED) == 0;
 	report_talk(c->rp, "'%s': %s", path, text);
 	if (!c->rp->json)
 		return;
@@ -125,8 +127,10 @@ summary_json(const struct snapshot_cmd *c, const struct snapshot_result *r)
 	report_set_sid(rp, obj, "parent", &r->parent);
 	for (size_t i = 0; i < ARGS_COUNT(rows); i++)
 		report_set_number(rp, obj, rows[i].key, r->stats[rows[i].stat]);
-	report_set_number(rp, obj, "bytes_stored",
-	    r->stats[SNAPREC_BYTES_STORED] + r->record_bytes);
+	if (c->o.dry_run)
+		report_set_text(rp, obj, "bytes_stored", NULL);
+	else
+		report_set_number(rp, obj, "bytes_stored", r->stats[SNAPREC_BYTES_STORED]);
 	report_set_seconds(rp, obj, "seconds", r->elapsed_ns);
 	report_set_number(rp, obj, "errors", r->stats[SNAPREC_ERRORS]);
 	report_set_flag(rp, obj, "dry_run", c->o.dry_run);
@@ -162,9 +166,11 @@ summary_text(const struct snapshot_cmd *c, const struct snapshot_result *r)
 	report_out(rp, "\nread: %s of %s in %s\n", text_size(a, s[SNAPREC_BYTES_READ]),
 	    text_size(b, s[SNAPREC_BYTES_TOTAL]),
 	    text_duration(took, r->elapsed_ns));
-	report_out(rp, "%s: %s, stored in %s\n", c->o.dry_run ? "would add" : "added",
-	    text_size(a, s[SNAPREC_BYTES_NEW]),
-	    text_size(b, s[SNAPREC_BYTES_STORED] + r->record_bytes));
+	text_size(a, s[SNAPREC_BYTES_NEW]);
+	if (c->o.dry_run)
+		report_out(rp, "would add about %s (before compression)\n", a);
+	else
+		report_out(rp, "added: %s, stored in %s\n", a, text_size(b, s[SNAPREC_BYTES_STORED]));
 }
 
 static int
@@ -269,6 +275,22 @@ prune_after(struct context *ctx, struct snapshot_cmd *c, const struct snapshot_r
 	return reclaim_run(ctx, &c->reclaim, NULL, 0);
 }
 
+/* Of the errors so many are files that changed: those are in the snapshot. */
+static int
+partial(uint64_t errors, uint64_t changed)
+{
+	const char *s = changed == 1 ? "" : "s";
+
+	if (changed == 0)
+		return fail(ERR_PARTIAL, "%ju thing%s could not be read; the snapshot has everything else",
+		    (uintmax_t)errors, errors == 1 ? "" : "s");
+	if (errors <= changed)
+		return fail(ERR_PARTIAL, "%ju file%s changed while being read, stored as found; the snapshot has"
+		    " everything", (uintmax_t)changed, s);
+	return fail(ERR_PARTIAL, "%ju file%s changed while being read, stored as found; %ju more could not be"
+	    " read; the snapshot has everything else", (uintmax_t)changed, s, (uintmax_t)(errors - changed));
+}
+
 static int
 snapshot(struct context *ctx, struct snapshot_cmd *c)
 {
@@ -294,10 +316,7 @@ snapshot(struct context *ctx, struct snapshot_cmd *c)
 	if (c->prune_after && (rc2 = prune_after(ctx, c, &res)))
 		return rc2;
 	if (rc == ERR_PARTIAL)
-		return fail(ERR_PARTIAL,
-		    "%ju thing%s could not be read; the snapshot has everything else",
-		    (uintmax_t)res.stats[SNAPREC_ERRORS], res.stats[SNAPREC_ERRORS] == 1 ? "" :
-		    "s");
+		return partial(res.stats[SNAPREC_ERRORS], c->changed);
 	return OK;
 }
 

@@ -105,12 +105,14 @@ find_main(struct asking *as, int argc, char **argv, const struct snapshots_item 
 	*used = 2;
 	if (rc == OK && sub && (rc = sql_is_file(rd, &(*snap)->rec.root, sub)) == FOUND) {
 		*used = 1;
-		return sql_find(rd, &(*snap)->rec.root, NULL, sub, path);
+		return choose_missing(&as->c, *snap, sql_find(rd, &(*snap)->rec.root, NULL, sub, path));
 	}
 	if (rc == OK && argc < 3)
-		rc = sub ? fail(ERR_ABSENT, "no file '%s' in this snapshot", sub) :
+		rc = sub ? fail(ERR_ABSENT, "no file '%s'", sub) :
 		    fail(ERR_USAGE, "PATH is missing");
-	return rc ? rc : sql_find(rd, &(*snap)->rec.root, sub, argv[2], path);
+	if (rc == OK)
+		rc = sql_find(rd, &(*snap)->rec.root, sub, argv[2], path);
+	return *snap ? choose_missing(&as->c, *snap, rc) : rc;
 }
 
 static int

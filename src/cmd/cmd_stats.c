@@ -41,7 +41,7 @@ by_snapshot(struct report *rp, const struct choose *c)
 			    (uintmax_t)it->rec.stats[SNAPREC_FILES],
 			    text_size(total, it->rec.stats[SNAPREC_BYTES_TOTAL]),
 			    text_size(fresh, it->rec.stats[SNAPREC_BYTES_NEW]),
-			    text_size(stored, it->rec.stats[SNAPREC_BYTES_STORED]));
+			    text_size(stored, record_stored(it)));
 		}
 		rc = report_check(rp);
 	}
@@ -96,10 +96,10 @@ show_text(struct report *rp, const struct stats_result *s)
 	line(rp, "content of all snapshots", s->bytes_total, "");
 	snprintf(remark, sizeof(remark), "  (%.1f times less)", ratio(s->bytes_total,
 	    s->bytes_new));
-	line(rp, "different content", s->bytes_new, s->bytes_new ? remark : "");
+	line(rp, "different content", s->bytes_new, s->bytes_total > s->bytes_new ? remark : "");
 	snprintf(remark, sizeof(remark), "  (%.1f times less than all)",
 	    ratio(s->bytes_total, s->repository_bytes));
-	line(rp, "repository", s->repository_bytes, s->repository_bytes ? remark : "");
+	line(rp, "repository", s->repository_bytes, s->bytes_total > s->repository_bytes ? remark : "");
 	snprintf(remark, sizeof(remark), "  in %ju pack%s", (uintmax_t)s->packs, s->packs == 1 ?
 	    "" : "s");
 	line(rp, "  packs", s->pack_bytes, remark);

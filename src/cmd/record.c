@@ -91,6 +91,12 @@ record_join(struct mem_buf *out, const struct snaprec_string *raw, const char *s
 	return rc;
 }
 
+uint64_t
+record_stored(const struct snapshots_item *snap)
+{
+	return snap->rec.stats[SNAPREC_BYTES_STORED] + snap->file_bytes;
+}
+
 json_t *
 record_json(struct report *rp, const struct snapshots_item *snap)
 {
@@ -104,7 +110,7 @@ record_json(struct report *rp, const struct snapshots_item *snap)
 		    { "databases", SNAPREC_DATABASES },
 		{ "errors", SNAPREC_ERRORS }, { "bytes_total", SNAPREC_BYTES_TOTAL },
 		    { "bytes_read", SNAPREC_BYTES_READ },
-		{ "bytes_new", SNAPREC_BYTES_NEW }, { "bytes_stored", SNAPREC_BYTES_STORED },
+		{ "bytes_new", SNAPREC_BYTES_NEW },
 		{ "chunks_new", SNAPREC_CHUNKS_NEW },
 	};
 	const struct snaprec *r = &snap->rec;
@@ -127,6 +133,7 @@ record_json(struct report *rp, const struct snapshots_item *snap)
 	report_set_flag(rp, obj, "from_pipe", r->flags & SNAPREC_PIPE);
 	for (size_t i = 0; i < sizeof(stats) / sizeof(stats[0]); i++)
 		report_set_number(rp, obj, stats[i].key, r->stats[stats[i].stat]);
+	report_set_number(rp, obj, "bytes_stored", record_stored(snap));
 	return obj;
 }
 

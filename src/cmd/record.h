@@ -9,6 +9,9 @@
 /* Everything the record says.  Owns: the caller gives it to report_json or json_array. */
 json_t *record_json(struct report *rp, const struct snapshots_item *snap);
 
+/* What the snapshot added to the repository: packs, index segments, and the record itself, which cannot hold its own length. */
+uint64_t record_stored(const struct snapshots_item *snap);
+
 /*
  * An encoded list of strings as a JSON array; strings that are not UTF-8 make a second array
  * key_b64 of all.

@@ -1,6 +1,7 @@
 #include "cmd/report.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -311,11 +312,22 @@ report_progress(struct report *rp, const struct report_progress *p)
 	mem_buf_clear(&b);
 }
 
+bool
+report_is_unread(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
+}
+
 int
 report_check(struct report *rp)
 {
 	(void)rp;
-	return ferror(stdout) ? fail(ERR_IO, "cannot write to standard output") : OK;
+	if (!ferror(stdout))
+		return OK;
+	errno = report_is_unread() ? EPIPE : EIO;
+	return fail_io("cannot write to standard output");
 }
 
 int

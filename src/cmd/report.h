@@ -74,6 +74,9 @@ void report_clear(struct report *rp);
  */
 int report_check(struct report *rp) __attribute__((warn_unused_result));
 
+/* Standard output is a pipe that nobody reads any more. */
+bool report_is_unread(void);
+
 /* At the end: clear the line, flush stdout.  ERR_IO or ERR_NOMEM when not everything came out. */
 int report_finish(struct report *rp) __attribute__((warn_unused_result));
 

@@ -150,7 +150,8 @@ ask(const char *prompt, struct secret *s)
 
 	if (rc == ERR_ABSENT)
 		return fail(ERR_USAGE, "no passphrase and no key file given, and"
-		    " no terminal to ask on; see 'varve help'");
+		    " no terminal to ask on: use --key-file, --password-file or"
+		    " VARVE_PASSWORD");
 	if (rc)
 		return rc;
 	give(s, KEYSLOT_PASSPHRASE);

@@ -85,7 +85,7 @@ cat_file(struct reader *rd, const struct name *root, const char *path, cat_sink_
 	if (rc < 0)
 		goto out;
 	if (rc == OK)
-		rc = fail(ERR_ABSENT, "no '%s' in this snapshot", clean);
+		rc = fail(ERR_ABSENT, "no '%s'", clean);
 	else if (found.e.kind == TREENODE_DIR)
 		rc = fail(ERR_FAILED, "'%s' is a directory; 'varve restore' brings it back", clean);
 	else if (found.e.kind == TREENODE_LINK)

@@ -133,7 +133,7 @@ listing_walk(struct reader *rd, const struct name *root, const char *path,
 	if (rc < 0)
 		goto out;
 	if (rc == OK) {
-		rc = fail(ERR_ABSENT, "no '%s' in this snapshot", clean);
+		rc = fail(ERR_ABSENT, "no '%s'", clean);
 		goto out;
 	}
 	if (found.e.kind == TREENODE_DIR) {

@@ -71,8 +71,10 @@ place_pop(struct place *p, size_t old_len)
 void
 place_item(struct place *p, char what, uint64_t size)
 {
+	const char *path = place_path(p);
+
 	if (p->o->item)
-		p->o->item(p->o->arg, what, place_path(p), size);
+		p->o->item(p->o->arg, what, path, p->path.len > 1 ? path + p->base_len : "", size);
 }
 
 void
@@ -236,7 +238,7 @@ clear_way(struct place *p, struct spot *s)
 	s->there = false;
 	if (p->o->dry_run)
 		return OK;
-	return target_remove(s->dir->fd, s->name, &p->res->deleted);
+	return target_remove(s->dir->fd, s->name, false, &p->res->deleted);
 }
 
 /*
@@ -465,6 +467,7 @@ place_special(struct place *p, struct spot *s)
 	int rc;
 
 	if (is_device(s->e) && !p->o->devices) {
+		p->res->devices++;
 		place_item(p, 's', 0);
 		return OK;
 	}

@@ -53,6 +53,7 @@ struct level {
 struct walk {
 	struct place p;
 	const struct restore_options *o;
+	const struct snapshots_item *snap;
 	struct reader *rd;
 	struct home home;
 	struct level *levels;
@@ -84,6 +85,48 @@ choose(const struct walk *w)
 			best = CHOICE_WAY;
 	}
 	return best;
+}
+
+/*
+ * Patterns start from the directory restored (SNAP:PATH), else from the
+ * snapshot path that the entry lies in, as when the snapshot was made.
+ */
+static size_t
+filter_root(const struct walk *w, const char *path, bool dir)
+{
+	size_t best = 0, len = strlen(path);
+	struct snaprec_string s;
+	struct cursor c;
+	bool any = w->p.base_len > 0;
+
+	if (any)
+		return w->p.base_len;
+	cursor_init(&c, w->snap->rec.paths_raw.p, w->snap->rec.paths_raw.len);
+	while (snaprec_next_string(&c, &s)) {
+		size_t n = s.len;
+
+		while (n > 0 && s.p[n - 1] == '/')
+			n--;
+		if (n > len || memcmp(path, s.p, n) != 0 || n < best)
+			continue;
+		if (path[n] == '/' && path[n + 1]) {
+			best = n;
+			any = true;
+		} else if (!path[n] && !dir) {
+			best = (size_t)(strrchr(path, '/') - path);
+			any = true;
+		}
+	}
+	return any ? best : len;
+}
+
+static bool
+is_excluded(const struct walk *w, bool dir)
+{
+	const char *path = place_path(&w->p);
+
+	return w->o->filter && filter_excludes(w->o->filter, path,
+	    filter_root(w, path, dir), dir);
 }
 
 static struct level *
@@ -264,14 +307,9 @@ delete_one(struct walk *w, const struct level *l, const char *name)
 		return rc == ERR_ABSENT ? OK : place_problem(p, rc);
 	if ((rc = place_push(p, name, strlen(name), &old)))
 		return rc;
-	if (home_is(&w->home, &st) || (w->o->filter &&
-	    filter_excludes(w->o->filter, place_path(p), 0,
-	    S_ISDIR(st.mode))))
+	if (home_is(&w->home, &st) || is_excluded(w, S_ISDIR(st.mode)))
 		goto out;
-	if (w->o->dry_run)
-		p->res->deleted++;
-	else
-		rc = target_remove(l->dir.fd, name, &p->res->deleted);
+	rc = target_remove(l->dir.fd, name, w->o->dry_run, &p->res->deleted);
 	if (rc == OK)
 		place_item(p, '-', S_ISREG(st.mode) ? st.size : 0);
 	else
@@ -420,8 +458,7 @@ handle(struct walk *w, const struct treenode_entry *e)
 		all = c == CHOICE_ALL;
 		enter = all || (c == CHOICE_WAY && dir);
 	}
-	if (enter && w->o->filter && filter_excludes(w->o->filter,
-	    place_path(&w->p), 0, dir))
+	if (enter && is_excluded(w, dir))
 		enter = false;
 	if (enter && w->verifying && is_unproved(w))
 		enter = false;
@@ -509,7 +546,7 @@ look_up(struct walk *w, const struct name *root, const char *path,
 	int rc = tree_lookup(w->rd, root, path, strlen(path), e);
 
 	if (rc == OK)
-		return fail(ERR_ABSENT, "the snapshot has no '%s'", path);
+		return fail(ERR_ABSENT, "no '%s'", path);
 	return rc == FOUND ? OK : rc;
 }
 
@@ -672,7 +709,7 @@ int
 restore_run(struct repo *r, const struct snapshots_item *snap,
     const struct restore_options *o, struct restore_result *res)
 {
-	struct walk w = { .o = o, .p = { .res = res, .root_fd = -1 } };
+	struct walk w = { .o = o, .snap = snap, .p = { .res = res, .root_fd = -1 } };
 	int64_t begin = clock_steady_ns();
 	struct index *ix = NULL;
 	int rc, unlocked;

@@ -25,7 +25,7 @@ struct restore_options {
 	const char *subpath;            /* SNAP:PATH: this directory (or file) becomes the root; NULL: all */
 	const char *const *paths;       /* restore only these (below subpath), each must be there; none: all */
 	size_t path_count;
-	const struct filter *filter;    /* --exclude/--include applied to snapshot paths; or NULL */
+	const struct filter *filter;    /* --exclude/--include, anchored at subpath, else at the snapshot's paths; or NULL */
 	enum restore_overwrite overwrite;
 	/* Remove what the snapshot does not have, in the directories restored: not in those only passed through (implied, or above a
 	 * chosen path), not what the filter excludes, no mount point and no directory that is a repository. */
@@ -40,8 +40,9 @@ struct restore_options {
 	void (*progress)(void *arg, const struct restore_progress *p);
 	/* What could not be restored, and the reason alone.  Paths here and below are those in the snapshot, "/a/b"; any bytes. */
 	void (*problem)(void *arg, const char *path, const char *text);
-	/* '+' created, 'M' content rewritten, 'm' metadata only, 'U' unchanged, '-' deleted, 's' skipped (overwrite rule, device without --devices) */
-	void (*item)(void *arg, char what, const char *path, uint64_t size);
+	/* '+' created, 'M' content rewritten, 'm' metadata only, 'U' unchanged, '-' deleted, 's' skipped (overwrite rule, device without --devices).  `beneath` is the
+	 * path beneath the target, "/b", "" for the target itself. */
+	void (*item)(void *arg, char what, const char *path, const char *beneath, uint64_t size);
 	void *arg;
 };
 
@@ -50,6 +51,7 @@ struct restore_result {
 	uint64_t bytes_written, bytes_total;
 	uint64_t errors, damaged;       /* damaged: files not restored because of the repository */
 	uint64_t verified;
+	uint64_t devices;               /* left out for want of o->devices */
 	int64_t elapsed_ns;
 };
 

@@ -348,7 +348,7 @@ read_open_file(struct scan *sc, struct queued *q, int fd, struct fsys_stat *st, 
 	if (outcome == READFILE_FAILED)
 		scanlog_problem(sc, err_text());
 	if (outcome == READFILE_CHANGED)
-		scanlog_problem(sc, "changed while it was read: stored as it was found");
+		scanlog_problem(sc, SNAPSHOT_CHANGED);
 	return OK;
 }
 

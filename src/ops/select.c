@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/err.h"
@@ -341,11 +342,11 @@ none_fits(const struct snapshots *all, const struct select_filter *f, const char
 	return fail(ERR_ABSENT, "no snapshot '%s'; 'varve list' shows all", text);
 }
 
-/* The one that `skip` matching ones follow, none of them beginning after until_ns. */
+/* The one that `skip` matching ones follow, of the first `count`, none of them beginning after until_ns. */
 static const struct snapshots_item *
-newest(const struct snapshots *all, const struct select_filter *f, int64_t until_ns, uint64_t skip)
+newest(const struct snapshots *all, size_t count, const struct select_filter *f, int64_t until_ns, uint64_t skip)
 {
-	for (size_t i = all->count; i-- > 0;) {
+	for (size_t i = count; i-- > 0;) {
 		const struct snapshots_item *it = &all->items[i];
 
 		if (it->rec.begin_ns <= until_ns && select_matches(&it->rec, f) && skip-- == 0)
@@ -363,7 +364,7 @@ by_prefix(const struct snapshots *all, const struct select_filter *f, const char
 
 	for (size_t i = 0; i < all->count; i++) {
 		name_sid_hex(&all->items[i].sid, hex);
-		if (strncmp(hex, text, len) != 0 || !select_matches(&all->items[i].rec, f))
+		if (strncasecmp(hex, text, len) != 0 || !select_matches(&all->items[i].rec, f))
 			continue;
 		*out = &all->items[i];
 		if (fits < CANDIDATES)
@@ -384,9 +385,32 @@ by_prefix(const struct snapshots *all, const struct select_filter *f, const char
 bool
 select_is_id(const char *text)
 {
-	size_t len = strspn(text, "0123456789abcdef");
+	size_t len = strspn(text, "0123456789abcdefABCDEF");
 
 	return len > 0 && len < NAME_SID_HEX && !text[len];
+}
+
+/* "latest", an id or "@TIME". */
+static int
+one_base(const struct snapshots *all, const struct select_filter *f, const char *text,
+    int64_t now_ns,
+    const struct snapshots_item **out)
+{
+	int64_t until = INT64_MAX;
+	int rc;
+
+	if (select_is_id(text))
+		return by_prefix(all, f, text, out);
+	if (text[0] == '@') {
+		if ((rc = select_parse_until(text + 1, now_ns, &until)))
+			return rc;
+	} else if (strcmp(text, "latest") != 0) {
+		return fail(ERR_USAGE,
+		    "'%s' does not name a snapshot (use latest, latest~2, hex digits of an id, or "
+		    "@TIME)", text);
+	}
+	*out = newest(all, all->count, f, until, 0);
+	return *out ? OK : none_fits(all, f, text);
 }
 
 int
@@ -394,25 +418,23 @@ select_one(const struct snapshots *all, const struct select_filter *f, const cha
     int64_t now_ns,
     const struct snapshots_item **out)
 {
-	int64_t until = INT64_MAX;
+	const char *tilde = strrchr(text, '~');
 	uint64_t skip = 0;
+	char *base;
 	int rc;
 
 	*out = NULL;
-	if (select_is_id(text))
-		return by_prefix(all, f, text, out);
-	if (text[0] == '@') {
-		if ((rc = select_parse_until(text + 1, now_ns, &until)))
-			return rc;
-	} else if (strncmp(text, "latest~", 7) == 0) {
-		if ((rc = text_parse_number(text + 7, &skip)))
-			return err_context(rc, "snapshot '%s'", text);
-	} else if (strcmp(text, "latest") != 0) {
-		return fail(ERR_USAGE,
-		    "'%s' does not name a snapshot (use latest, latest~2, hex digits of an id, or "
-		    "@TIME)", text);
-	}
-	*out = newest(all, f, until, skip);
+	if (!tilde)
+		return one_base(all, f, text, now_ns, out);
+	if ((rc = text_parse_number(tilde + 1, &skip)))
+		return err_context(rc, "snapshot '%s'", text);
+	if ((rc = mem_dup_bytes((uint8_t **)&base, text, (size_t)(tilde - text))))
+		return rc;
+	rc = one_base(all, f, base, now_ns, out);
+	free(base);
+	if (rc || !skip)
+		return rc;
+	*out = newest(all, (size_t)(*out - all->items), f, INT64_MAX, skip - 1);
 	return *out ? OK : none_fits(all, f, text);
 }
 

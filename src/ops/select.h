@@ -19,7 +19,7 @@ bool select_matches(const struct snaprec *rec, const struct select_filter *f);
 /*
  * Resolve text among all (sorted) snapshots.  *out borrowed from all.
  *
- * `latest~N` is the N-th before the newest; a prefix must fit exactly one snapshot; `@TIME` is the
+ * `SNAP~N` is the N-th that matches before SNAP; a prefix must fit exactly one snapshot; `@TIME` is the
  * newest that does not begin after TIME (select_parse_until).
  * Errors: ERR_USAGE  ambiguous or malformed;  ERR_ABSENT  no such snapshot.  The note says what to
  *         do next.

@@ -8,6 +8,9 @@
 struct dbread_result;
 struct filter;
 
+/* A problem's text: the file was read and stored, though not at one moment. */
+#define SNAPSHOT_CHANGED "changed while it was read: stored as it was found"
+
 struct snapshot_progress {
 	uint64_t files, dirs, bytes_total, bytes_read, bytes_new, errors;
 	const char *path;               /* being worked on; any bytes */
@@ -52,8 +55,7 @@ struct snapshot_options {
 struct snapshot_result {
 	struct name_sid sid, parent;    /* sid zero: none was made (dry run, unchanged) */
 	bool unchanged;                 /* --skip-if-unchanged took effect */
-	uint64_t stats[SNAPREC_STAT_COUNT];
-	uint64_t record_bytes;
+	uint64_t stats[SNAPREC_STAT_COUNT];     /* bytes stored: with the record */
 	int settle_rc;                  /* housekeeping after the snapshot failed, which takes nothing from it ... */
 	char settle_note[256];          /* ... and why */
 	int64_t elapsed_ns;

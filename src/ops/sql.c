@@ -301,7 +301,7 @@ sql_add(struct sql *s, const char *schema, const struct name *root, const char *
 	int rc = view_damage(tree_lookup(s->rd, root, path, strlen(path), &found));
 
 	if (rc == OK)
-		return fail(ERR_ABSENT, "no '%s' in this snapshot", path);
+		return fail(ERR_ABSENT, "no '%s'", path);
 	if (rc == FOUND)
 		rc = err_context(sql_add_entry(s, schema, &found.e), "'%s'", path);
 	if (rc == OK && remarks) {
@@ -373,7 +373,7 @@ find_namesake(struct reader *rd, const struct name *root, const char *sub, const
 	int rc = listing_walk(rd, root, sub ? sub : "", &o);
 
 	if (rc == OK && n.count == 0)
-		rc = fail(ERR_ABSENT, "no file '%s' in this snapshot", name);
+		rc = fail(ERR_ABSENT, "no file '%s'", name);
 	else if (rc == OK && n.count > 1)
 		rc = fail(ERR_USAGE, "%zu files have the name '%s'; which one: %.*s%s", n.count,
 		    name, (int)n.paths.len, (const char *)n.paths.p,
@@ -414,7 +414,7 @@ sql_find(struct reader *rd, const struct name *root, const char *sub, const char
 	}
 	free(clean);
 	if (rc == OK && (!*path || strchr(path, '/')))
-		rc = fail(ERR_ABSENT, "no '%s' in this snapshot", path);
+		rc = fail(ERR_ABSENT, "no '%s'", path);
 	return rc ? rc : find_namesake(rd, root, sub, path, out);
 }
 

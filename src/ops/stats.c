@@ -18,7 +18,7 @@ stats_run(struct view *v, const struct select_filter *f, struct stats_result *re
 		res->databases += it->rec.stats[SNAPREC_DATABASES];
 		res->bytes_total += it->rec.stats[SNAPREC_BYTES_TOTAL];
 		res->bytes_new += it->rec.stats[SNAPREC_BYTES_NEW];
-		res->bytes_stored += it->rec.stats[SNAPREC_BYTES_STORED];
+		res->bytes_stored += it->rec.stats[SNAPREC_BYTES_STORED] + it->file_bytes;
 	}
 	if ((rc = index_totals(v->ix, &t)))
 		return rc;

@@ -453,7 +453,7 @@ leave_frame(struct counts *c, uint32_t frame)
 	uint64_t before = p->live_bytes;
 
 	if (f->live == 0 || p->live_frames == 0)
-		return fail(ERR_CORRUPT, "the index's count of live chunks is too low ('varve verify' recounts)");
+		return fail(ERR_CORRUPT, "the index's count of live chunks is too low");
 	p->live_bytes -= live_bytes(f);
 	f->live--;
 	p->live_bytes += live_bytes(f);
@@ -547,7 +547,7 @@ counts_acquire(struct counts *c)
 		if (cell->type == FRAME_DATA || cell->counted || cell->refs <= 0)
 			continue;
 		cell->counted = true;
-		rc = err_context(add_children(c, i, 1), "a directory or list stored lately cannot be read ('varve verify' says more)");
+		rc = err_context(add_children(c, i, 1), "a directory or list stored lately cannot be read");
 	}
 	/* All of them are looked at again for zeros. */
 	for (size_t n = 0; rc == OK && n < again_count; n++)
@@ -573,7 +573,7 @@ counts_cascade(struct counts *c)
 				return rc;
 		}
 		if (c->cells[i].refs < 0 || c->cells[i].uses < 0)
-			return fail(ERR_CORRUPT, "a reference count fell below zero ('varve verify' recounts)");
+			return fail(ERR_CORRUPT, "a reference count fell below zero");
 		if ((rc = trim_copies(c, i)))
 			return rc;
 	}

@@ -275,7 +275,7 @@ put_row(struct fold *f, struct indexbuild *b, uint32_t s)
 	if (row.frame == INDEXFILE_NO_FRAME)
 		return f->bottom ? OK : indexbuild_row(b, &row);
 	if (row.frame >= f->src[s].frame_count || f->src[s].frame_map[row.frame] == INDEXFILE_NO_FRAME)
-		return fail(ERR_CORRUPT, "a table places a live chunk in a dead frame ('varve verify' recounts)");
+		return fail(ERR_CORRUPT, "a table places a live chunk in a dead frame");
 	row.frame = f->src[s].frame_map[row.frame];
 	return indexbuild_row(b, &row);
 }

@@ -270,6 +270,32 @@ out:
 	return unlock_after(r, rc);
 }
 
+int
+keyring_find(struct repo *r, const struct keys_secret *secret,
+    struct name_sid *id)
+{
+	struct keyslot_payload *payload;
+	struct keyslot slot;
+	struct ids ids;
+	int rc;
+
+	if ((rc = keyring_payload_new(r, NULL, &payload)))
+		return rc;
+	rc = list_ids(r, &ids);
+	/* A slot that cannot be read opens nothing. */
+	for (size_t i = 0; rc == OK && i < ids.count; i++) {
+		if (keyring_read(r, &ids.id[i], &slot) ||
+		    slot.kind != secret->kind)
+			continue;
+		rc = keys_slot_open(&slot, secret, payload);
+		*id = ids.id[i];
+		rc = rc == OK ? FOUND : rc == ERR_KEY || rc == ERR_AUTH ?
+		    OK : rc;
+	}
+	sodium_free(payload);
+	return rc;
+}
+
 /* KS-6: the slot that opened r must still be there and be sound. */
 static int
 check_current(struct repo *r)

@@ -31,6 +31,13 @@ int keyring_add(struct repo *r, const struct keys_secret *secret, const struct k
     struct name_sid *id) __attribute__((warn_unused_result));
 
 /*
+ * Does this secret open the (unlocked) repository already?  FOUND: *id is the slot; OK: it does not.
+ *
+ * Cost: Argon2id for each passphrase slot.
+ */
+int keyring_find(struct repo *r, const struct keys_secret *secret, struct name_sid *id) __attribute__((warn_unused_result));
+
+/*
  * Remove a slot, durably, under the exclusive lock (so that two removals at a time cannot take the last two slots).
  *
  * Errors: ERR_ABSENT  no such slot

@@ -38,7 +38,6 @@
 #define LABEL_PACK "varve pack key"
 #define LABEL_HEAD "varve frame head"
 #define LABEL_BODY "varve frame body"
-#define ADVICE "('varve verify' lists what it touches)"
 
 struct pack {
 	struct io_file *file;           /* NULL: this place is free */
@@ -107,7 +106,7 @@ pack_path(char out[static PATH_CAP], const struct name *name)
 	snprintf(out, PATH_CAP, "packs/%.2s/%s", hex, hex);
 }
 
-/* Say of a failure where it was met; of damage also what to do next. */
+/* Say of a failure where it was met. */
 static int
 fault(int rc, const struct index_place *at, bool in_frame)
 {
@@ -120,10 +119,10 @@ fault(int rc, const struct index_place *at, bool in_frame)
 		snprintf(where, sizeof(where), " at frame %u", at->ordinal);
 	snprintf(why, sizeof(why), "%s", err_text());
 	if (rc == ERR_CORRUPT || rc == ERR_AUTH)
-		return fail(rc, "pack %s is damaged%s: %s %s", path, where,
-		    why, ADVICE);
+		return fail(rc, "pack %s is damaged%s: %s", path, where,
+		    why);
 	if (rc == ERR_ABSENT)
-		return fail(rc, "pack %s is missing %s", path, ADVICE);
+		return fail(rc, "pack %s is missing", path);
 	return err_context(rc, "pack %s%s", path, where);
 }
 
@@ -525,9 +524,8 @@ chunk_open(struct reader *rd, const struct name *id, unsigned level,
 		char hex[NAME_HEX];
 
 		name_hex(id, hex);
-		return fail(ERR_ABSENT, "%s%s is not in the index %s",
-		    level > 0 ? "its base " : "it", level > 0 ? hex : "",
-		    ADVICE);
+		return fail(ERR_ABSENT, "%s%s is not in the index",
+		    level > 0 ? "its base " : "it", level > 0 ? hex : "");
 	}
 	if ((rc = frame_get(rd, &out->place, &out->frame)))
 		return rc;

@@ -1,6 +1,7 @@
 /* snapshots: see the header. */
 #include "store/snapshots.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,7 +139,7 @@ read_all(struct repo *r, bool forgotten, const struct sid_list *l, snapshots_bad
 		rc = snapshots_read(r, forgotten, &l->sid[i], &out->items[out->count]);
 		if (rc == OK) {
 			out->count++;
-		} else if (rc == ERR_NOMEM) {
+		} else if (rc == ERR_NOMEM || (rc == ERR_IO && err_errno() == EACCES)) {      /* not damaged: another's */
 			return rc;
 		} else if (rc != ERR_ABSENT) {          /* absent: forgotten since it was listed */
 			name_sid_hex(&l->sid[i], hex);

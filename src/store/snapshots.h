@@ -21,7 +21,8 @@ struct snapshots {
 /* Called for a record that cannot be used; err_text() says why. */
 typedef void (*snapshots_bad_fn)(void *arg, const char *sid_hex, int rc);
 
-/* Read all records of snapshots/ (or forgotten/).  A bad record is reported and left out, not an error. */
+/* Read all records of snapshots/ (or forgotten/).  A bad record is reported and left out, not an error;
+ * one that may not be read (made by another user) is: who knows what it is. */
 int snapshots_load(struct repo *r, bool forgotten, snapshots_bad_fn bad, void *arg, struct snapshots *out)
     __attribute__((warn_unused_result));
 

@@ -312,6 +312,12 @@ guard_create_file(const char *path, const uint8_t *p, size_t len)
 	return rc;
 }
 
+void
+guard_discard_file(const char *path)
+{
+	(void)unlink(path);
+}
+
 bool
 guard_is_exposed(const char *path)
 {

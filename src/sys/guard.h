@@ -51,6 +51,9 @@ int guard_print(const char *text, size_t len) __attribute__((warn_unused_result)
 /* Create a file of mode 0600 (ERR_EXISTS if it is there); it and its directory are synced; on failure nothing is left. */
 int guard_create_file(const char *path, const uint8_t *p, size_t len) __attribute__((warn_unused_result));
 
+/* Remove a file that guard_create_file made and that is of no use after a failure; the note stays. */
+void guard_discard_file(const char *path);
+
 /* Others than the owner may read or write this file. */
 bool guard_is_exposed(const char *path);
 

@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "sys/guard.h"
 #include "sys/signals.h"
 
 struct io_file {
@@ -31,6 +32,10 @@ struct posix {
 	enum io_lock lock_kind;         /* held now ... */
 	unsigned lock_depth;            /* ... so many times */
 	mode_t file_mode, dir_mode;     /* GN-8 */
+	bool give;                      /* root in another's repository: what is made belongs to ... */
+	uid_t uid;                      /* ... the owner of its directory */
+	gid_t gid;
+	size_t found;                   /* so much of the directory's path was there before */
 };
 
 static struct posix *
@@ -66,12 +71,21 @@ posix_open(struct io *io, const char *path, struct io_file **out)
 		fd = openat(posix_of(io)->root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
-		return fail_io("cannot open '%s'", path);
+		return fail_io("cannot open '%s'%s", path, errno != EACCES ? "" :
+		    " (made by another user? give it the owner of the repository's directory)");
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
 		return fail(ERR_CORRUPT, "'%s' is not a regular file", path);
 	}
 	return file_new(fd, path, out);
+}
+
+/* Best effort: a file system without owners must not end a snapshot. */
+static void
+give(const struct posix *p, int fd)
+{
+	if (p->give)
+		(void)!fchown(fd, p->uid, p->gid);
 }
 
 static int
@@ -85,6 +99,7 @@ posix_create(struct io *io, const char *path, struct io_file **out)
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return fail_io("cannot create '%s'", path);
+	give(p, fd);
 	return file_new(fd, path, out);
 }
 
@@ -204,9 +219,14 @@ static int
 posix_mkdir(struct io *io, const char *path)
 {
 	struct posix *p = posix_of(io);
+	int fd;
 
 	if (mkdirat(p->root_fd, path, p->dir_mode) < 0)
 		return fail_io("cannot make directory '%s'", path);
+	if (p->give && (fd = openat(p->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) >= 0) {
+		give(p, fd);
+		close(fd);
+	}
 	return OK;
 }
 
@@ -279,7 +299,7 @@ lock_byte(int fd, short type, off_t byte, bool wait)
 	if (r == 0)
 		return OK;
 	if (!wait && (errno == EAGAIN || errno == EACCES))
-		return fail(ERR_LOCKED, "the repository is locked by another process");
+		return fail(ERR_LOCKED, "the repository is locked by another process (a snapshot, a restore, prune?): try again when it has ended");
 	return fail_io("cannot lock the repository (does its file system support locks?)");
 }
 
@@ -365,6 +385,56 @@ static const struct io_ops posix_ops = {
 	.sync_dir = posix_sync_dir, .list = posix_list, .stat = posix_stat, .lock = posix_lock, .identity = posix_identity, .free = posix_free,
 };
 
+/* mkdir -p; *found: length of what was there. */
+static int
+make_dirs(const char *dir, size_t *found)
+{
+	size_t len = strlen(dir), i = 0;
+	struct stat st;
+	char *path;
+	int rc, why;
+
+	*found = len;
+	if ((rc = mem_dup(&path, dir)))
+		return rc;
+	while (rc == OK && i < len) {
+		i += strspn(dir + i, "/");
+		i += strcspn(dir + i, "/");
+		path[i] = '\0';
+		if (mkdir(path, i + strspn(dir + i, "/") == len ? 0700 : 0777) == 0) {
+			*found = i < *found ? i - 1 : *found;
+			rc = guard_sync_parent(path);
+		} else if ((why = errno) != EEXIST && stat(path, &st) < 0) {
+			errno = why;
+			rc = fail_io("cannot make directory '%s'", path);
+		}
+		if (i < len)
+			path[i] = '/';
+	}
+	free(path);
+	return rc;
+}
+
+static void
+remove_dirs(const char *dir, size_t found)
+{
+	size_t len = strlen(dir);
+	char *path;
+
+	if (mem_dup(&path, dir))
+		return;
+	while (len > found) {
+		path[len] = '\0';
+		if (path[len - 1] != '/' && rmdir(path) < 0)
+			break;
+		while (len > found && path[len - 1] != '/')
+			len--;
+		while (len > found && path[len - 1] == '/')
+			len--;
+	}
+	free(path);
+}
+
 int
 io_posix_new(const char *dir, bool create, struct io **out)
 {
@@ -377,9 +447,10 @@ io_posix_new(const char *dir, bool create, struct io **out)
 		return rc;
 	p->io.ops = &posix_ops;
 	p->lock_fd = -1;
-	if (create && mkdir(dir, 0700) < 0 && errno != EEXIST) {
-		p->root_fd = -1;
-		rc = fail_io("cannot make directory '%s'", dir);
+	p->root_fd = -1;
+	p->found = strlen(dir);
+	if (create && (rc = make_dirs(dir, &p->found))) {
+		remove_dirs(dir, p->found);
 		goto out;
 	}
 	p->root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -389,12 +460,24 @@ io_posix_new(const char *dir, bool create, struct io **out)
 	}
 	p->file_mode = 0600 | (st.st_mode & 0060);
 	p->dir_mode = 0700 | (st.st_mode & 0070);
+	p->uid = st.st_uid;
+	p->gid = st.st_gid;
+	p->give = geteuid() == 0 && (p->uid != 0 || p->gid != getegid());
 out:
 	if (rc)
 		posix_free(&p->io);
 	else
 		*out = &p->io;
 	return rc;
+}
+
+void
+io_posix_undo(struct io *io, const char *dir)
+{
+	size_t found = posix_of(io)->found;
+
+	posix_free(io);
+	remove_dirs(dir, found);
 }
 
 struct io *

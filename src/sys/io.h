@@ -42,9 +42,12 @@ struct io {
 	const struct io_ops *ops;
 };
 
-/* A repository in a directory of this machine.  With create, the directory is made if it is not there (parents must exist).
+/* A repository in a directory of this machine.  With create, the directory and its parents are made if they are not there.
  * Owns: *out: caller frees with io_free. */
 int io_posix_new(const char *dir, bool create, struct io **out) __attribute__((warn_unused_result));
+
+/* io_free, and remove again the directories that io_posix_new made for `dir`, those that are empty.  The note stays. */
+void io_posix_undo(struct io *io, const char *dir);
 struct io *io_free(struct io *io);
 
 int io_open(struct io *io, const char *path, struct io_file **out) __attribute__((warn_unused_result));

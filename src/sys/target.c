@@ -219,11 +219,17 @@ target_unlink(int dirfd, const char *name)
 	return unlinkat(dirfd, name, 0) ? fail_io("cannot remove") : OK;
 }
 
-static int remove_any(int dirfd, const char *name, uint64_t dev,
-    unsigned depth, uint64_t *count);
+struct removal {
+	uint64_t dev;                   /* nothing of another file system */
+	bool dry;                       /* only count */
+	uint64_t *count;
+};
+
+static int remove_any(int dirfd, const char *name, unsigned depth,
+    const struct removal *r);
 
 static int
-remove_inside(int fd, uint64_t dev, unsigned depth, uint64_t *count)
+remove_inside(int fd, unsigned depth, const struct removal *r)
 {
 	struct fsys_names names;
 	int rc = fsys_list(fd, &names), one;
@@ -236,7 +242,7 @@ remove_inside(int fd, uint64_t dev, unsigned depth, uint64_t *count)
 	if (rc)
 		goto out;
 	for (size_t i = 0; i < names.count; i++) {
-		one = remove_any(fd, names.name[i], dev, depth, count);
+		one = remove_any(fd, names.name[i], depth, r);
 		rc = rc ? rc : one;
 	}
 out:
@@ -246,8 +252,8 @@ out:
 
 /* Recursion: one small frame a level, bounded by DEPTH_MAX. */
 static int
-remove_any(int dirfd, const char *name, uint64_t dev, unsigned depth,
-    uint64_t *count)
+remove_any(int dirfd, const char *name, unsigned depth,
+    const struct removal *r)
 {
 	struct fsys_stat st;
 	int fd, rc;
@@ -255,31 +261,32 @@ remove_any(int dirfd, const char *name, uint64_t dev, unsigned depth,
 	if ((rc = fsys_stat(dirfd, name, &st)))
 		return rc == ERR_ABSENT ? OK : rc;
 	if (!S_ISDIR(st.mode)) {
-		rc = target_unlink(dirfd, name);
-		*count += rc == OK;
+		rc = r->dry ? OK : target_unlink(dirfd, name);
+		*r->count += rc == OK;
 		return rc;
 	}
-	if (st.mount_root || st.dev != dev)
+	if (st.mount_root || st.dev != r->dev)
 		return fail(ERR_FAILED, "cannot remove: a mount point");
 	if (depth >= DEPTH_MAX)
 		return fail(ERR_FAILED, "cannot remove: too deep");
 	if ((rc = target_open_dir(dirfd, name, &fd)))
 		return rc;
-	rc = remove_inside(fd, dev, depth + 1, count);
+	rc = remove_inside(fd, depth + 1, r);
 	fsys_close(fd);
-	if (rc == OK && unlinkat(dirfd, name, AT_REMOVEDIR))
+	if (rc == OK && !r->dry && unlinkat(dirfd, name, AT_REMOVEDIR))
 		rc = fail_io("cannot remove directory");
-	*count += rc == OK;
+	*r->count += rc == OK;
 	return rc;
 }
 
 int
-target_remove(int dirfd, const char *name, uint64_t *count)
+target_remove(int dirfd, const char *name, bool dry, uint64_t *count)
 {
 	struct fsys_stat st;
 	int rc = fsys_stat(dirfd, "", &st);
 
-	return rc ? rc : remove_any(dirfd, name, st.dev, 0, count);
+	return rc ? rc : remove_any(dirfd, name, 0,
+	    &(struct removal){ st.dev, dry, count });
 }
 
 bool

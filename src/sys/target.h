@@ -60,8 +60,8 @@ int target_rename(int dirfd, const char *from, const char *to) __attribute__((wa
 int target_unlink(int dirfd, const char *name) __attribute__((warn_unused_result));
 
 /* Remove a name with all that is beneath it.  Neither a mount point nor a directory that holds a repository is entered: ERR_FAILED.
- * *count grows by the names removed.  Cost: one descriptor per level, at most 4096 levels. */
-int target_remove(int dirfd, const char *name, uint64_t *count) __attribute__((warn_unused_result));
+ * With dry nothing is removed.  *count grows by the names removed, or to be removed.  Cost: one descriptor per level, at most 4096 levels. */
+int target_remove(int dirfd, const char *name, bool dry, uint64_t *count) __attribute__((warn_unused_result));
 
 /* Does the directory pass an ACL on to what is made in it? */
 bool target_has_default_acl(int fd);

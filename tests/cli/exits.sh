@@ -7,6 +7,17 @@ echo hello >"$T/src/file"
 
 v; exits 2 "no command"
 v frobnicate; exits 2 "unknown command"
+must init "$T/new/a/b//c/" --key-file "$T/newkey"
+is "init makes parents" test -e "$T/new/a/b/c/varve-repo"
+equal "a new repository is its owner's" "$(stat -c %a "$T/new/a/b/c")" 700
+echo short >"$T/badkey"
+v init "$T/new2/a/b/" --key-file "$T/badkey"; exits 12 "init with a bad key file"
+isnt "no directory is left behind" test -e "$T/new2"
+mkdir "$T/new3"
+v init "$T/new3" --key-file "$T/badkey"
+is "one that was there stays" test -d "$T/new3"
+v mount; exits 2 "a command that others have"
+is "it is said that this version has none" grep -q "not in this version" "$T/err"
 v snapshot --frobnicate "$T/src"; exits 2 "unknown option"
 v snapshot "$T/src"; exits 10 "no repository"
 isnt "nothing was made there" test -e "$T/repo"
@@ -40,6 +51,19 @@ v cat latest /no/such/path; exits 1 "no such path"
 v ls latest /no/such/path; exits 1 "no such path for ls"
 v list --json=yes; exits 2 "value for a flag"
 
+# A file that changes all the time is stored as found, not "could not be read".
+mkdir "$T/busy" && head -c 30000000 /dev/zero >"$T/busy/log"
+while :; do echo x >>"$T/busy/log"; done &
+writer=$!
+for _ in $(seq 1 20); do
+	v snapshot --rehash "$T/busy"
+	[ "$status" = 0 ] || break
+done
+kill "$writer"
+exits 3 "a file that changes while it is read"
+is "it is said to be in the snapshot" grep -q "1 file changed while being read, stored as found" "$T/err"
+isnt "and nothing else" grep -q "could not be read" "$T/err"
+
 # Unreadable files as an ordinary user.
 if is_root; then
 	key=$T/userkey
@@ -59,6 +83,13 @@ if is_root; then
 	run as restore "latest:$T/user" --target "$T/home/back"
 	is "the rest was stored" cmp "$T/user/readable" "$T/home/back/readable"
 	chmod 755 "$T/user/locked"
+	VARVE_REPOSITORY=$T/home/repo VARVE_KEY_FILE=$T/home/key must snapshot "$T/user"
+	equal "what root makes in another's repository is that one's" "$(find "$T/home/repo" -uid 0 | wc -l)" 0
+	run as list; exits 0 "nobody can list it"
+	record=$(find "$T/home/repo/snapshots" -type f | head -n 1)
+	chown root "$record" && chmod 600 "$record"
+	run as list; exits 1 "a record that may not be read"
+	is "is not called damaged" grep -q "another user.*Permission denied" "$T/err"
 	: "$key"
 else
 	mkdir "$T/user"

@@ -47,6 +47,26 @@ rm -rf "$T/got" && must restore "latest:$T/src" --target "$T/got"
 isnt "content of a cache is left out" test -e "$T/got/cache/deep/z"
 is "the rest is there" test -e "$T/got/a.txt"
 
+# Patterns of restore start where those of snapshot do.
+snap "$T/src"
+back() { # NAME WANTED SNAP[:PATH] OPTION...
+	local name=$1 wanted=$2
+	shift 2
+	rm -rf "$T/got"
+	must restore "$@" --target "$T/got"
+	equal "$name" "$(cd "$T/got" && find . -type f -printf '%P\n' | LC_ALL=C sort | tr '\n' ' ')" "$wanted "
+}
+back "restore SNAP:PATH, anchored there" "$(without '^node_modules')" "latest:$T/src" --exclude /node_modules
+back "a slash in the middle" "$(without '^deep/er')" "latest:$T/src" --exclude deep/er
+back "of the whole snapshot: anchored at its path" "$(without '^node_modules' | sed "s,[^ ]*,${T#/}/src/&,g")" latest --exclude /node_modules
+back "an absolute pattern with restore" "$(without '^keep')" "latest:$T/src" --exclude "$T/src/keep"
+echo extra >"$T/got/build/extra" && echo extra >"$T/got/extra"
+must restore "latest:$T/src" --target "$T/got" --exclude /build --delete
+is "--delete spares what is excluded" test -e "$T/got/build/extra" -a ! -e "$T/got/extra"
+v restore "latest:$T/src" --target "$T/got" --include '*.log'; exits 2 "--include without --exclude"
+v restore "latest:$T/src" --target "$T/none" --exclude '*'; exits 0 "nothing matches"
+is "that is said" grep -q "no file matched" "$T/err"
+
 v snapshot --exclude '[' "$T/src"
 exits 2 "a malformed pattern"
 v snapshot --json --dry-run "$T/src"

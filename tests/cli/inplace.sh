@@ -33,7 +33,11 @@ is "a dry run changes nothing" same_tree "$T/dst" "$T/dst.copy"
 is "a dry run names what would change" grep -q 'dir/b' "$T/out" "$T/err"
 restore --dry-run --delete; exits 0 "dry run with --delete"
 is "it changes nothing either" same_tree "$T/dst" "$T/dst.copy"
-is "and names what would go" grep -q 'extra' "$T/out" "$T/err"
+is "and names what would go, where it lies" grep -qx -- "- $T/dst/extra" "$T/out"
+is "and counts what lies in it" grep -q 'deleted: 3$' "$T/out"
+restore --dry-run --delete --json
+is "JSON has the place on the disk of what goes" grep -q "\"target\":\"$T/dst/extradir\"" "$T/out"
+is "and of what comes" grep -q "\"target\":\"$T/dst/dir/c\"" "$T/out"
 
 restore --overwrite never; exits 0 "--overwrite never"
 equal "an existing file stays" "$(cat "$T/dst/dir/b")" changed
@@ -80,4 +84,20 @@ isnt "others did not come" test -e "$T/one$T/src/large"
 v restore "latest:$T/src/dir" --target "$T/two" --exclude b; exits 0 "a directory without a pattern"
 is "a is there" test -e "$T/two/a"
 isnt "b is not" test -e "$T/two/b"
+if is_root; then
+	mkdir "$T/nodes" && mknod "$T/nodes/null" c 1 3
+	snap "$T/nodes"
+	v restore "latest:$T/nodes" --target "$T/nodes.back"; exits 0 "a device node without --devices"
+	is "that it was left out is said" grep -q "1 device node left out; --devices" "$T/err"
+fi
+
+# The newest snapshot may be of something else: which it was is said.
+echo dump | "$VARVE" snapshot --stdin --name shop.sql --quiet
+for c in ls cat; do
+	v "$c" latest "$T/src/large"; exits 1 "$c of a path that the newest snapshot has not"
+	is "$c names its paths, and the option" grep -q "(paths: /shop.sql) has no '$T/src/large' (--path" "$T/err"
+done
+v restore latest "$T/src/dir" --target "$T/three"
+is "so does restore" grep -q "(paths: /shop.sql) has no '$T/src/dir' (--path" "$T/err"
+v restore latest --path "$T/src" "$T/src/dir" --target "$T/three"; exits 0 "--path chooses"
 finish

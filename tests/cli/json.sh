@@ -31,6 +31,13 @@ want = "snapshot parent files dirs files_new files_changed files_unmodified data
 print(*[w for w in want.split() if w not in last])
 PY
 equal "the summary of snapshot is complete" "$(cat "$T/missing")" ""
+stored=$(field bytes_stored)
+must list --json
+equal "list has the same bytes_stored" "$("$PYTHON" -c 'import json, sys; print(json.load(open(sys.argv[1]))[-1]["bytes_stored"])' "$T/out")" "$stored"
+must stats --json
+equal "so has stats" "$(field bytes_stored)" "$stored"
+must snapshot --json --dry-run "$T/src"
+equal "a dry run does not know it" "$(field bytes_stored)" null
 lines snapshot-verbose snapshot --json --verbose "$T/src"
 lines list list --json
 lines ls ls --json latest "$T/src"

@@ -39,6 +39,35 @@ opens "not by the old one" 12 --password-file "$T/pw1"
 opens "by the new one" 0 --password-file "$T/pw2"
 equal "still three slots" "$(slots | wc -l)" 3
 
+# A secret has one slot.
+v key add --new-key-file "$T/key2"; exits 1 "a secret that has a slot"
+is "the slot is named" grep -q "opens the repository already (slot [0-9a-f]" "$T/err"
+v key change --new-key-file "$T/key"; exits 1 "change to the same secret"
+v key add --new-password-file "$T/pw2" $cheap; exits 1 "a passphrase that has a slot"
+cp -r "$T/repo/keys" "$T/keys.old"
+must key change --new-key-file "$T/key5"
+must key change --key-file "$T/key5" --new-key-file "$T/key"
+isnt "the old secret opens nothing" grep -q "still opens" "$T/err"
+cp -n "$T/keys.old"/* "$T/repo/keys/"
+must key change --new-key-file "$T/key6"
+is "a second slot of the old secret is told" grep -q "still opens the repository (slot [0-9a-f]" "$T/err"
+must key remove --key-file "$T/key2" "$(VARVE_KEY_FILE=$T/key6 slots current)"
+
+# A change that cannot be leaves no key file behind.
+"$PYTHON" - "$T/repo/locks" "$T/held" <<'PY' &
+import fcntl, os, struct, sys, time
+fd = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0))
+open(sys.argv[2], "w").close()
+time.sleep(30)
+PY
+holder=$!
+while [ ! -e "$T/held" ]; do sleep 0.02; done
+v key change --new-key-file "$T/key8"; exits 11 "key change while somebody reads"
+isnt "no key file is left" test -e "$T/key8"
+is "it is said what to do" grep -q "try again" "$T/err"
+kill "$holder"; wait "$holder" 2>/dev/null || true
+
 v key export; exits 0 "key export"
 cp "$T/out" "$T/paper"
 isnt "the paper does not show the key in the clear bytes of the key file" grep -qaF "$(od -An -tx1 "$T/key" | tr -d ' \n')" "$T/paper"

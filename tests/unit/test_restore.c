@@ -302,12 +302,13 @@ snapshot(struct box *b)
 }
 
 static void
-on_item(void *arg, char what, const char *path, uint64_t size)
+on_item(void *arg, char what, const char *path, const char *beneath, uint64_t size)
 {
 	struct box *b = arg;
 	size_t len = strlen(b->items);
 
 	(void)path;
+	(void)beneath;
 	(void)size;
 	if (len + 1 < sizeof(b->items)) {
 		b->items[len] = what;
@@ -369,9 +370,9 @@ teardown(void **state)
 
 	(void)!fchmodat(b->src, "locked", 0700, 0);
 	(void)!fchmodat(b->dst, "locked", 0700, 0);
-	assert_int_equal(target_remove(b->fd, "src", &count), OK);
-	assert_int_equal(target_remove(b->fd, "dst", &count), OK);
-	assert_int_equal(target_remove(b->fd, "else", &count), OK);
+	assert_int_equal(target_remove(b->fd, "src", false, &count), OK);
+	assert_int_equal(target_remove(b->fd, "dst", false, &count), OK);
+	assert_int_equal(target_remove(b->fd, "else", false, &count), OK);
 	close(b->src);
 	close(b->dst);
 	close(b->fd);

@@ -130,7 +130,11 @@ test_a_prefix_must_be_unique(void **state)
 	assert_int_equal(choose(&m, NULL, "bbbb"), ERR_USAGE);
 	assert_int_equal(choose(&m, NULL, "dddd"), ERR_ABSENT);
 	assert_int_equal(choose(&m, NULL, "aaaa00000000000000000000000000011"), ERR_USAGE);
-	assert_int_equal(choose(&m, NULL, "AAAB"), ERR_USAGE);
+	assert_int_equal(choose(&m, NULL, "AAAB"), 2);
+	assert_int_equal(choose(&m, NULL, "aaab~1"), 1);
+	assert_int_equal(choose(&m, NULL, "aaab~0"), 2);
+	assert_int_equal(choose(&m, NULL, "aaab~9"), ERR_ABSENT);
+	assert_int_equal(choose(&m, NULL, "aaab~x"), ERR_USAGE);
 	assert_true(select_is_id("0a"));
 	assert_false(select_is_id("latest") || select_is_id("") || select_is_id("@3h"));
 }
