@@ -15,7 +15,7 @@ CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob graves index index_file indexbuild keyring packer packout paper pins \
 	reader repo reserve rewrite session settle snapshots sweep tree
 SOURCE = chunkcache filter imagevfs tags
-OPS = cat dbdiff diff entry filebuild find forget home inodes links listing owners place prune readfile refill restore \
+OPS = anchor cat dbdiff diff entry filebuild find forget home inodes links listing owners place prune readfile refill restore \
 	retention scan select snapshot sql stats treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
