@@ -15,8 +15,8 @@ CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob graves index index_file indexbuild keyring kin packer packout paper pins \
 	reader repo reserve rewrite session settle snapshots sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
-OPS = cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place placedb \
-	prune readfile refill restore retention scan scanlog select snapshot sql stats treebuild twin view
+OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
+	placedb prune readfile refill restore retention scan scanlog select snapshot sql stats treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
 	shell

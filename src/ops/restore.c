@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "ops/anchor.h"
 #include "ops/home.h"
 #include "ops/place.h"
 #include "source/filter.h"
@@ -87,46 +88,11 @@ choose(const struct walk *w)
 	return best;
 }
 
-/*
- * Patterns start from the directory restored (SNAP:PATH), else from the
- * snapshot path that the entry lies in, as when the snapshot was made.
- */
-static size_t
-filter_root(const struct walk *w, const char *path, bool dir)
-{
-	size_t best = 0, len = strlen(path);
-	struct snaprec_string s;
-	struct cursor c;
-	bool any = w->p.base_len > 0;
-
-	if (any)
-		return w->p.base_len;
-	cursor_init(&c, w->snap->rec.paths_raw.p, w->snap->rec.paths_raw.len);
-	while (snaprec_next_string(&c, &s)) {
-		size_t n = s.len;
-
-		while (n > 0 && s.p[n - 1] == '/')
-			n--;
-		if (n > len || memcmp(path, s.p, n) != 0 || n < best)
-			continue;
-		if (path[n] == '/' && path[n + 1]) {
-			best = n;
-			any = true;
-		} else if (!path[n] && !dir) {
-			best = (size_t)(strrchr(path, '/') - path);
-			any = true;
-		}
-	}
-	return any ? best : len;
-}
-
 static bool
 is_excluded(const struct walk *w, bool dir)
 {
-	const char *path = place_path(&w->p);
-
-	return w->o->filter && filter_excludes(w->o->filter, path,
-	    filter_root(w, path, dir), dir);
+	return anchor_excludes(w->o->filter, &w->snap->rec.paths_raw,
+	    w->p.base_len, place_path(&w->p), dir);
 }
 
 static struct level *
@@ -458,9 +424,7 @@ handle(struct walk *w, const struct treenode_entry *e)
 		all = c == CHOICE_ALL;
 		enter = all || (c == CHOICE_WAY && dir);
 	}
-	if (enter && is_excluded(w, dir))
-		enter = false;
-	if (enter && w->verifying && is_unproved(w))
+	if (enter && (is_excluded(w, dir) || (w->verifying && is_unproved(w))))
 		enter = false;
 	if (enter && dir)
 		return enter_dir(w, e, all, old);
@@ -597,12 +561,8 @@ load_chosen(struct walk *w, const struct name *root)
 static int
 set_base(struct walk *w)
 {
-	char *slash;
-
-	if (w->root.e.kind != TREENODE_DIR) {
-		slash = strrchr(w->base, '/');
-		*slash = '\0';
-	}
+	if (w->root.e.kind != TREENODE_DIR)
+		*strrchr(w->base, '/') = '\0';
 	w->p.base_len = strlen(w->base);
 	return mem_buf_add(&w->p.path, w->base, w->p.base_len + 1);
 }

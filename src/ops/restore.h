@@ -40,8 +40,8 @@ struct restore_options {
 	void (*progress)(void *arg, const struct restore_progress *p);
 	/* What could not be restored, and the reason alone.  Paths here and below are those in the snapshot, "/a/b"; any bytes. */
 	void (*problem)(void *arg, const char *path, const char *text);
-	/* '+' created, 'M' content rewritten, 'm' metadata only, 'U' unchanged, '-' deleted, 's' skipped (overwrite rule, device without --devices).  `beneath` is the
-	 * path beneath the target, "/b", "" for the target itself. */
+	/* '+' created, 'M' content rewritten, 'm' metadata only, 'U' unchanged, '-' deleted, 's' skipped (overwrite rule, device without
+	 * --devices).  `beneath` is the path beneath the target, "/b", "" for the target itself. */
 	void (*item)(void *arg, char what, const char *path, const char *beneath, uint64_t size);
 	void *arg;
 };

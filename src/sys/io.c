@@ -24,6 +24,7 @@
 struct io_file {
 	int fd;
 	char path[120];
+	const char *dir;                /* of the repository; borrowed */
 };
 
 struct posix {
@@ -35,6 +36,7 @@ struct posix {
 	bool give;                      /* root in another's repository: what is made belongs to ... */
 	uid_t uid;                      /* ... the owner of its directory */
 	gid_t gid;
+	char *dir;                      /* as the user says it, for messages; owned */
 	size_t found;                   /* so much of the directory's path was there before */
 };
 
@@ -45,7 +47,7 @@ posix_of(struct io *io)
 }
 
 static int
-file_new(int fd, const char *path, struct io_file **out)
+file_new(const struct posix *p, int fd, const char *path, struct io_file **out)
 {
 	struct io_file *f;
 	int rc = MEM_NEW(f);
@@ -55,6 +57,7 @@ file_new(int fd, const char *path, struct io_file **out)
 		return rc;
 	}
 	f->fd = fd;
+	f->dir = p->dir;
 	snprintf(f->path, sizeof(f->path), "%s", path);
 	*out = f;
 	return OK;
@@ -77,7 +80,7 @@ posix_open(struct io *io, const char *path, struct io_file **out)
 		close(fd);
 		return fail(ERR_CORRUPT, "'%s' is not a regular file", path);
 	}
-	return file_new(fd, path, out);
+	return file_new(posix_of(io), fd, path, out);
 }
 
 /* Best effort: a file system without owners must not end a snapshot. */
@@ -98,9 +101,9 @@ posix_create(struct io *io, const char *path, struct io_file **out)
 		fd = openat(p->root_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, p->file_mode);
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
-		return fail_io("cannot create '%s'", path);
+		return fail_io("repository '%s': cannot create '%s'", p->dir, path);
 	give(p, fd);
-	return file_new(fd, path, out);
+	return file_new(p, fd, path, out);
 }
 
 static int
@@ -146,7 +149,7 @@ posix_append(struct io_file *f, const void *buf, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return fail_io("cannot write '%s'", f->path);
+			return fail_io("repository '%s': cannot write '%s'", f->dir, f->path);
 		p += n;
 		len -= (size_t)n;
 	}
@@ -164,7 +167,7 @@ posix_write_at(struct io_file *f, uint64_t off, const void *buf, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return fail_io("cannot write '%s'", f->path);
+			return fail_io("repository '%s': cannot write '%s'", f->dir, f->path);
 		p += n;
 		off += (uint64_t)n;
 		len -= (size_t)n;
@@ -176,7 +179,7 @@ static int
 posix_sync(struct io_file *f)
 {
 	if (fsync(f->fd) < 0)
-		return fail_io("cannot sync '%s'", f->path);
+		return fail_io("repository '%s': cannot sync '%s'", f->dir, f->path);
 	return OK;
 }
 
@@ -222,7 +225,7 @@ posix_mkdir(struct io *io, const char *path)
 	int fd;
 
 	if (mkdirat(p->root_fd, path, p->dir_mode) < 0)
-		return fail_io("cannot make directory '%s'", path);
+		return fail_io("repository '%s': cannot make directory '%s'", p->dir, path);
 	if (p->give && (fd = openat(p->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) >= 0) {
 		give(p, fd);
 		close(fd);
@@ -375,6 +378,7 @@ posix_free(struct io *io)
 		close(p->lock_fd);
 	if (p->root_fd >= 0)
 		close(p->root_fd);
+	free(p->dir);
 	free(p);
 }
 
@@ -449,6 +453,8 @@ io_posix_new(const char *dir, bool create, struct io **out)
 	p->lock_fd = -1;
 	p->root_fd = -1;
 	p->found = strlen(dir);
+	if ((rc = mem_dup(&p->dir, dir)))
+		goto out;
 	if (create && (rc = make_dirs(dir, &p->found))) {
 		remove_dirs(dir, p->found);
 		goto out;

@@ -189,8 +189,14 @@ if strace -f -o /dev/null true 2>/dev/null; then
 	is "the walker's and the helper's descriptors never overlap" "$PYTHON" - "$T/trace" <<'PY'
 import re, sys
 helper, walker, held, seen, fds = None, None, 0, 0, {}
+pending = {}
 for line in open(sys.argv[1]):
-    pid, call = line.split()[0], line.split(None, 2)[2]
+    pid, call = line.split()[0], line.split(None, 2)[2].rstrip("\n")
+    if call.endswith("<unfinished ...>"):
+        pending[pid] = call[:-len("<unfinished ...>")]
+        continue
+    if call.startswith("<..."):
+        call = pending.pop(pid, "") + call.split("resumed>", 1)[1]
     walker = walker or pid
     if "execve(\"/proc/self/exe\"" in call:
         helper = pid
