@@ -24,6 +24,7 @@ on_disk() { # NAME: $T/mnt is a small file system.
 		cp -a "$T/src/." "$T/kept.$name"
 	done
 	isnt "$name: a snapshot fails for want of space" [ "$status" = 0 ]
+	is "$name: the repository is named" grep -q "repository '$VARVE_REPOSITORY': cannot .*No space" "$T/err"
 	dd if=/dev/zero of="$T/mnt/fill" bs=64k >/dev/null 2>&1 || true
 	dd if=/dev/zero of="$T/mnt/fill2" bs=1 count=65536 >/dev/null 2>&1 || true
 	isnt "$name: there is no byte left" sh -c "echo x >'$T/mnt/more'"
