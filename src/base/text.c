@@ -128,12 +128,12 @@ text_parse_duration(const char *text, int64_t *ns)
 {
 	static const char letters[] = "wdhms";
 	static const int64_t seconds[] = { 7 * 86400, 86400, 3600, 60, 1 };
-	const char *s = text, *last = letters - 1, *at;
+	const char *s = text, *next = letters, *at;
 	uint64_t n;
 	int64_t step, sum = 0;
 
 	do {
-		if (!digits(&s, &n) || !*s || !(at = strchr(letters, *s)) || at <= last)
+		if (!digits(&s, &n) || !*s || !(at = strchr(letters, *s)) || at < next)
 			return fail(ERR_USAGE,
 			    "'%s' is not a duration (examples: 45s, 90m, 3h, 2d12h, 1w)", text);
 		if (n > (uint64_t)(INT64_MAX / NS / seconds[at - letters]))
@@ -141,7 +141,7 @@ text_parse_duration(const char *text, int64_t *ns)
 		step = (int64_t)n * seconds[at - letters] * NS;
 		if (__builtin_add_overflow(sum, step, &sum))
 			return fail(ERR_USAGE, "'%s' is too long", text);
-		last = at;
+		next = at + 1;
 	} while (*++s);
 	*ns = sum;
 	return OK;
