@@ -8,12 +8,12 @@ CC = gcc
 endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
-FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec tablesums treenode
 BASE = args err mem text
 SYS = child clock copy entropy fsys guard helper host io signals target watch
 CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob graves index index_file indexbuild keyring kin packer packout paper pins \
-	reader repo reserve rewrite session settle snapshots sweep tree
+	reader repo reserve rewrite session settle snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
 	placedb prune readfile refill restore retention scan scanlog select snapshot sql stats treebuild twin view

@@ -17,7 +17,10 @@
 #define INDEXFILE_FANOUT_LEN 4
 #define INDEXFILE_NO_FRAME 0xffffffffu
 #define INDEXFILE_LAST_PART 1u
-#define INDEXFILE_PUBLISHED 1           /* extra tag of a table: packs published with it */
+
+/* Extra tags of a table. */
+#define INDEXFILE_PUBLISHED 1           /* packs published with it */
+#define INDEXFILE_SUMS 2                /* struct tablesums */
 
 enum indexfile_kind { INDEXFILE_SEGMENT = 1, INDEXFILE_TABLE = 2 };
 enum indexfile_dead { INDEXFILE_DEAD_SEGMENT = 1, INDEXFILE_DEAD_RECORD = 2, INDEXFILE_DEAD_PACK = 3 };

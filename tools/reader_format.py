@@ -656,7 +656,13 @@ class Index:
             need(size <= p.live_bytes and number <= p.live_frames and
                  (len(own) < p.frames or (size, number) == (p.live_bytes, p.live_frames)),
                  "index: live of a pack is not that of its frames")
-        extensions(self.body(self.at[6], self.extra), None)  # only a sweep wants to know them
+        if self.table:
+            need(len(self.extensions().get(2, bytes(280))) == 280, "index: sums too short")  # IX-9
+        else:
+            self.extensions()
+
+    def extensions(self):
+        return extensions(self.body(self.at[6], self.extra), None)
 
 
 # ---- §10 Snapshot records ----------------------------------------------------------------------

@@ -16,7 +16,7 @@
 #include "codec/digest.h"
 #include "format/extrec.h"
 
-#define EXTRA_READ (1u << 26)            /* two million packs published at once */
+#define EXTRA_READ (1u << 28)            /* eight million packs published at once */
 #define BUCKET_ROWS 160                 /* a bucket holds 64 rows or fewer on average */
 
 struct index_file {
@@ -514,37 +514,35 @@ index_file_find_frame(struct index_file *f, uint32_t pack, uint32_t ordinal, str
 }
 
 int
-index_file_published(struct index_file *f, struct name **names, size_t *count)
+index_file_extra(struct index_file *f, uint16_t tag, struct mem_buf *out)
 {
-	struct extrec_iter it;
-	struct extrec r;
-	uint8_t *raw;
+	struct extrec r = { 0 };
+	uint8_t head[EXTREC_HEAD_LEN];
+	uint64_t at = f->l.extra, end = f->l.extra + f->h.extra_len;
+	struct cursor c;
+	uint32_t last = 0;
 	int rc;
 
-	*names = NULL;
-	*count = 0;
-	if (f->h.kind != INDEXFILE_TABLE || f->h.extra_len == 0)
-		return OK;
-	if (f->h.extra_len > EXTRA_READ)
-		return fail(ERR_CORRUPT, "index file '%s' has too much extra", f->path);
-	if ((rc = mem_new((void **)&raw, (size_t)f->h.extra_len)) || (rc = body_read(f, f->l.extra, raw, (size_t)f->h.extra_len)))
-		goto out;
-	extrec_init(&it, raw, (size_t)f->h.extra_len);
-	while (rc == OK && extrec_next(&it, &r)) {
-		if (r.tag != INDEXFILE_PUBLISHED)
+	for (; at < end; at += EXTREC_HEAD_LEN + (uint64_t)r.len, last = r.tag + 1u) {
+		if ((rc = body_read(f, at, head, sizeof(head))))
+			return rc;
+		cursor_init(&c, head, sizeof(head));
+		r.tag = cursor_u16(&c);
+		cursor_zero(&c, 2);
+		r.len = cursor_u32(&c);
+		if (!cursor_done(&c) || r.tag < last || r.len > end - at - EXTREC_HEAD_LEN)
+			return fail(ERR_CORRUPT, "bad extra in '%s'", f->path);
+		if (r.tag < tag)
 			continue;
-		*count = r.len / NAME_LEN;
-		rc = r.len % NAME_LEN ? fail(ERR_CORRUPT, "bad list of packs in '%s'", f->path) :
-		    mem_dup_bytes((uint8_t **)names, r.val, r.len);
+		if (r.tag > tag)
+			break;
+		if (r.len > EXTRA_READ)
+			return fail(ERR_CORRUPT, "index file '%s' has too much extra", f->path);
+		out->len = 0;
+		if ((rc = mem_buf_reserve(out, r.len)) || (rc = body_read(f, at + EXTREC_HEAD_LEN, out->p, r.len)))
+			return rc;
+		out->len = r.len;
+		return FOUND;
 	}
-	if (rc == OK && !cursor_done(&it.c))
-		rc = fail(ERR_CORRUPT, "bad extra in '%s'", f->path);
-out:
-	free(raw);
-	if (rc) {
-		free(*names);
-		*names = NULL;
-		*count = 0;
-	}
-	return rc;
+	return OK;
 }

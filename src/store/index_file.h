@@ -15,6 +15,7 @@
 #define INDEX_FILE_PATH 64
 
 struct index_file;
+struct mem_buf;
 
 /* The two kinds of blocks that have a tag (IX-3). */
 #define INDEX_FILE_BODY "varve index body"
@@ -47,8 +48,8 @@ int index_file_find_pack(struct index_file *f, const struct name *name, struct i
     __attribute__((warn_unused_result));        /* row: its number; may be NULL */
 int index_file_find_remove(struct index_file *f, const struct indexfile_remove *what) __attribute__((warn_unused_result));
 
-/* Packs published with a table (extra tag 1).  Owns: *names: caller frees; NULL when there are none. */
-int index_file_published(struct index_file *f, struct name **names, size_t *count) __attribute__((warn_unused_result));
+/* The extension record with this tag, in place of what is in *out: FOUND, OK (there is none), or an error.  No other is read. */
+int index_file_extra(struct index_file *f, uint16_t tag, struct mem_buf *out) __attribute__((warn_unused_result));
 
 /* The frame with this pack row and ordinal: FOUND, OK, or an error. */
 int index_file_find_frame(struct index_file *f, uint32_t pack, uint32_t ordinal, struct indexfile_frame *fr)

@@ -14,6 +14,7 @@
 #include "sys/entropy.h"
 
 #define BUFFER (16 * INDEXFILE_BLOCK)
+#define EXTRAS 4
 
 struct indexbuild {
 	struct repo *repo;
@@ -27,8 +28,8 @@ struct indexbuild {
 	uint32_t *fanout;               /* rows per bucket at fan_bits */
 	uint32_t fan_bits;
 	struct name last;               /* id of the newest row */
-	const struct name *published;   /* borrowed */
-	size_t published_count;
+	struct extrec extra[EXTRAS];    /* values are borrowed */
+	size_t extra_count;
 };
 
 int
@@ -155,27 +156,30 @@ indexbuild_row(struct indexbuild *b, const struct indexfile_row *row)
 }
 
 void
-indexbuild_published(struct indexbuild *b, const struct name *names, size_t count)
+indexbuild_extra(struct indexbuild *b, uint16_t tag, const void *p, size_t len)
 {
-	b->published = names;
-	b->published_count = count;
+	assert(len <= UINT32_MAX && b->extra_count < EXTRAS);
+	assert(b->extra_count == 0 || b->extra[b->extra_count - 1].tag < tag);
+	if (len > 0)
+		b->extra[b->extra_count++] = (struct extrec){ .tag = tag, .len = (uint32_t)len, .val = p };
 }
 
 static int
 put_extra(struct indexbuild *b)
 {
-	struct extrec r = { .tag = INDEXFILE_PUBLISHED, .len = (uint32_t)(b->published_count * NAME_LEN),
-		.val = (const uint8_t *)b->published };
-	uint8_t *raw;
-	int rc;
+	uint8_t head[EXTREC_HEAD_LEN];
+	int rc = OK;
 
-	if (!b->published_count)
-		return OK;
-	b->h.extra_len = EXTREC_HEAD_LEN + r.len;
-	if ((rc = mem_new((void **)&raw, b->h.extra_len)))
-		return rc;
-	rc = body_add(b, raw, extrec_encode(raw, b->h.extra_len, &r));
-	free(raw);
+	for (size_t i = 0; rc == OK && i < b->extra_count; i++) {
+		const struct extrec *r = &b->extra[i];
+
+		(void)extrec_encode(head, sizeof(head), &(struct extrec){ .tag = r->tag });
+		for (int k = 0; k < 4; k++)
+			head[4 + k] = (uint8_t)(r->len >> (8 * k));
+		b->h.extra_len += EXTREC_HEAD_LEN + (uint64_t)r->len;
+		if ((rc = body_add(b, head, sizeof(head))) == OK)
+			rc = body_add(b, r->val, r->len);
+	}
 	return rc;
 }
 
