@@ -78,6 +78,8 @@ CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
 RUN = VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) PYTHON=$(PYTHON) $(PYTHON) tests/run.py
 INSTALL = install
+BENCH = database retention tree
+given = $(if $($(shell echo $1 | tr a-z A-Z)),--$1 '$($(shell echo $1 | tr a-z A-Z))')
 # `make V=1` shows whole commands.
 Q = $(if $(V),,@echo "  $(notdir $@)";)
 
@@ -147,20 +149,13 @@ fuzz-check: $(REGRESS_BIN)
 
 bench: bench-tree
 
-bench-tree: all
-	@$(if $(TREE),,tests/deps.sh linux-source-6.1 restic borgbackup rsync)
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/tree.py $(if $(TREE),--tree '$(TREE)') $(if $(RUNS),--runs $(RUNS))
+# Each bench/X.py names the packages it needs, and takes those of these settings that are given.
+$(BENCH:%=bench-%): bench-%: all
+	@tests/deps.sh $$(sed -n 's/^# needs: //p' bench/$*.py)
+	@VARVE=$(CURDIR)/varve $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
 
 matrix:
 	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done
-
-bench-retention: all
-	@tests/deps.sh restic borgbackup strace
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/retention.py $(if $(WORK),--work '$(WORK)') $(if $(SNAPSHOTS),--snapshots $(SNAPSHOTS))
-
-bench-database: all
-	@tests/deps.sh restic borgbackup zstd
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/database.py $(if $(HOURS),--hours $(HOURS))
 
 # Writers, pruners and restorers at once for an hour, killed anywhere.
 soak: everything
@@ -195,7 +190,7 @@ dist:
 clean:
 	rm -rf build varve varve-*.tar.gz
 
-.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench bench-tree bench-database bench-retention soak matrix repro \
+.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
 	list install uninstall dist clean
 .DELETE_ON_ERROR .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)
