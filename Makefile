@@ -192,7 +192,7 @@ dist:
 
 clean:
 	rm -rf build varve varve-*.tar.gz
-
+include tests/trust.mk
 .PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench bench-tree bench-database bench-retention soak matrix repro \
 	list install uninstall dist clean
 .DELETE_ON_ERROR:
