@@ -71,6 +71,7 @@ TOOL_BIN = $(TOOLS:%=$(O)/tools/%)
 SUPPORT_O = $(SUPPORT:%=$(O)/tests/unit/%.o)
 UNIT_BIN = $(UNIT:%=$(O)/tests/unit/test_%)
 PROP_BIN = $(PROP:%=$(O)/tests/prop/%) $(CRASH:%=$(O)/tests/crash/%)
+BENCH_BIN = $(O)/bench/bigindex
 REGRESS_BIN = $(FUZZ:%=$(O)/fuzz/fuzz_%)
 CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
@@ -82,7 +83,7 @@ Q = $(if $(V),,@echo "  $(notdir $@)";)
 all: $(O)/varve
 	@cmp -s $(O)/varve varve || { cp $(O)/varve varve.new && mv varve.new varve; }
 
-everything: all $(TOOL_BIN) $(UNIT_BIN) $(PROP_BIN) $(REGRESS_BIN)
+everything: all $(TOOL_BIN) $(UNIT_BIN) $(PROP_BIN) $(REGRESS_BIN) $(BENCH_BIN)
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
@@ -102,7 +103,7 @@ $(O)/tools/varve-dump: $(DUMP:%=$(O)/tools/%.o)
 $(TOOL_BIN): %: %.o $(TOOL_O)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-$(UNIT_BIN) $(PROP_BIN): %: %.o $(O)/libsupport.a $(O)/libvarve.a
+$(UNIT_BIN) $(PROP_BIN) $(BENCH_BIN): %: %.o $(O)/libsupport.a $(O)/libvarve.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
 # The same targets run a corpus in every check, and under libFuzzer with `make fuzz T=frame SECONDS=60`.
@@ -195,6 +196,5 @@ clean:
 include tests/trust.mk
 .PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench bench-tree bench-database bench-retention soak matrix repro \
 	list install uninstall dist clean
-.DELETE_ON_ERROR:
-.SECONDARY:
+.DELETE_ON_ERROR .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)
