@@ -30,7 +30,7 @@ PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
-	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
+	json keys locks lsfinddiff faults reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
 	restoredb
 LINT = layers shape sources specids symbols vectors
 
@@ -178,7 +178,7 @@ repro:
 # What tests/lint/sources.py compares.
 list:
 	@echo $(LIB_SRC) src/main.c $(TOOLS:%=tools/%.c) $(MKVEC:%=tools/%.c) $(DUMP:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
-		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(CRASH:%=tests/crash/%.c) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
+		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(CRASH:%=tests/crash/%.c) $(TRUST_SRC) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/varve
 	$(INSTALL) -m 755 varve $(DESTDIR)$(PREFIX)/bin/varve

@@ -57,8 +57,6 @@ look_at_name(void *arg, const char *name)
 
 	if (strcmp(name, "lost+found") == 0)
 		return OK;
-	if (strcmp(name, HEADER) == 0)
-		return fail(ERR_EXISTS, "a repository is there already");
 	if (!is_ours(name))
 		return fail(ERR_EXISTS, "'%s' is there already: a repository is"
 		    " made in an empty or new directory", name);
@@ -113,8 +111,12 @@ static int
 look(struct io *io)
 {
 	struct vacancy v = { .io = io };
-	int rc = io_list(io, "", look_at_name, &v);
+	uint64_t size;
+	int rc = io_stat(io, HEADER, &size);
 
+	if (rc == OK)
+		return fail(ERR_EXISTS, "a repository is there already");
+	rc = rc == ERR_ABSENT ? io_list(io, "", look_at_name, &v) : rc;
 	if (rc == OK && v.leftover && (rc = check_leftover(&v)) == OK)
 		rc = FOUND;
 	return rc;
