@@ -10,7 +10,7 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
 BASE = args err mem text
-SYS = child clock copy entropy fsys guard helper host io signals target watch
+SYS = beneath child clock copy entropy fsys guard helper host io signals target watch
 CODEC = chunker digest keys lanes seal squeeze
 STORE = children content counts fold framejob graves index index_file indexbuild keyring kin packer packout paper pins \
 	reader repo reserve rewrite session settle snapshots sweep tree
@@ -30,7 +30,7 @@ PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
-	json keys locks lsfinddiff faults reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
+	json keys locks lsfinddiff faults canary reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
 	restoredb
 LINT = layers shape sources specids symbols vectors
 

@@ -21,4 +21,8 @@ crash-kill fault-calls fault-memory: everything
 	@VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) $(PYTHON) tests/fault/faults.py $(lastword $(subst -, ,$@)) \
 		$(if $(CASES),--cases $(CASES),--all)
 
-.PHONY: crash crash-kill fault-calls fault-memory
+# All hostile repositories, and 100,000 exchanges of directories for links.
+hostile: all
+	@VARVE=$(abspath $(O)/varve) $(PYTHON) tests/hostile/hostile.py --rounds $(or $(ROUNDS),100000)
+
+.PHONY: hostile crash crash-kill fault-calls fault-memory
