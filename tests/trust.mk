@@ -1,5 +1,6 @@
 # Tests with rules of their own, and the long runs of TESTING.md, each of which has a slice in `make check`.
 FAULT_BIN = $(O)/tests/fault/meddle $(O)/tests/fault/starve.so
+CLI += faults canary
 TRUST_SRC = tests/fault/meddle.c tests/fault/starve.c
 
 everything: $(FAULT_BIN)
