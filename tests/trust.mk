@@ -1,9 +1,14 @@
 # Tests with rules of their own, and the long runs of TESTING.md, each of which has a slice in `make check`.
 FAULT_BIN = $(O)/tests/fault/meddle $(O)/tests/fault/starve.so
-CLI += faults canary
-TRUST_SRC = tests/fault/meddle.c tests/fault/starve.c
+CLI += faults canary crypto
+TRUST_SRC = tests/fault/meddle.c tests/fault/starve.c $(TRUST_BIN:$(O)/%=%.c)
 
-everything: $(FAULT_BIN)
+TRUST_BIN = $(O)/tests/crypto/crypto_proof
+
+everything: $(FAULT_BIN) $(TRUST_BIN)
+
+$(TRUST_BIN): %: %.o $(O)/libsupport.a $(O)/libvarve.a
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
 $(O)/tests/fault/meddle: tests/fault/meddle.c
 	@mkdir -p $(@D)
@@ -26,4 +31,9 @@ crash-kill fault-calls fault-memory: everything
 hostile: all
 	@VARVE=$(abspath $(O)/varve) $(PYTHON) tests/hostile/hostile.py --rounds $(or $(ROUNDS),100000)
 
-.PHONY: hostile crash crash-kill fault-calls fault-memory
+# 10^7 nonces, 200 known files, and what compression tells about them.
+crypto: everything
+	@VECTORS=tests/vectors $(O)/tests/crypto/crypto_proof full
+	@VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) $(PYTHON) tests/crypto/crypto.py --files 200 --report
+
+.PHONY: crypto hostile crash crash-kill fault-calls fault-memory
