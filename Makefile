@@ -16,7 +16,7 @@ STORE = ahead blocksum children content counts fold framebox framejob graves ind
 	objects packcheck packer packin packout paper pins reader repo reserve rewrite session settle snapshots sums \
 	sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
-OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
+OPS = anchor cat chosen cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes leftover links listing owners place \
 	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
