@@ -124,6 +124,17 @@ def measure_one(v, ids, runs):
     return [statistics.median(column) for column in zip(*rows)]
 
 
+def measure_opening(v, path, runs):
+    """Medians: what every command that looks for a snapshot has to do."""
+    v.run("snapshot", path)
+    empty = Varve(os.path.dirname(v.repo), "none")
+    empty.env["VARVE_KEY_FILE"] = empty.repo + ".key"
+    if not os.path.exists(empty.repo):
+        empty.run("init", "--key-file", empty.repo + ".key")
+    columns = [[v.run("list")[0], v.run("list", "--last", "1")[0], v.run("snapshot", path)[0], empty.run("list")[0]] for _ in range(runs)]
+    return [statistics.median(c) for c in zip(*columns)]
+
+
 def index_files(v):
     return len(os.listdir(v.repo + "/index"))
 
@@ -147,10 +158,13 @@ def varve(args, work, tree):
             took, at, mine = time.monotonic() - begin, copy_of(v, work, "copy"), list(ids)
             one = measure_one(at, mine, args.runs)
             trace = at.trace(mine[len(mine) // 2])
-            rows.append((n, took, at, one, trace, mine))
+            rows.append((n, took, at, one, trace, mine, measure_opening(at, tree.path, args.runs)))
             print("| %d | %.0f s | %.1f MB | %d | %.1f ms | %.1f ms | %.1f ms | %.1f ms |" % (n, took, size(at.repo) / 1e6,
                 index_files(at), *(1e3 * x for x in one)), flush=True)
             begin = time.monotonic() - took
+    for r in rows:
+        print("%d snapshots: list %.1f ms, list --last 1 %.1f ms, snapshot of an unchanged tree %.1f ms, a fresh repository's list %.1f ms" % (
+            r[0], *(1e3 * x for x in r[6])))
     print("\nforget + prune of one with %d snapshots takes %.2f times as long as with %d.\n" % (rows[-1][0],
         rows[-1][3][2] / rows[0][3][2], rows[0][0]))
     print("What it reads (files, bytes):\n\n| | %s |\n|---|%s" % (" | ".join("%d snapshots" % r[0] for r in rows), "---|" * len(rows)))
