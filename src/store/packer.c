@@ -30,6 +30,9 @@
 #define FINE_BLOCK (128u << 10)
 #define FINE_FRAME (256u << 10)
 #define PACK_TARGET (16u << 20)
+#define THREAD_BYTES (12u << 20)        /* of memory, for each thread */
+#define BASE_BYTES (16u << 20)          /* and once */
+#define MEMORY (384u << 20)
 #define DELTA_COST 92                   /* base id in head, and the base's row in the index */
 
 enum job_state { JOB_OPEN, JOB_QUEUED, JOB_RUNNING, JOB_DONE };
@@ -584,6 +587,18 @@ packer_bytes(const struct packer *p)
 }
 
 /* ----------------------------------------------------------------------------------------------- life and death */
+
+unsigned
+packer_jobs(unsigned wanted, uint64_t memory)
+{
+	uint64_t n;
+
+	if (!memory)
+		memory = MEMORY;
+	n = memory > BASE_BYTES ? (memory - BASE_BYTES) / THREAD_BYTES : 0;
+	n = n < wanted ? n : wanted;
+	return n ? (unsigned)n : 1;
+}
 
 int
 packer_new(struct repo *r, unsigned jobs, int level, packer_placed_fn placed, void *arg, struct packer **out)

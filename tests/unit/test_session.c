@@ -19,6 +19,7 @@
 #include "format/listnode.h"
 #include "format/treenode.h"
 #include "store/index_file.h"
+#include "store/packer.h"
 #include "store/session.h"
 #include "store/settle.h"
 #include "tests/unit/support_recount.h"
@@ -689,6 +690,19 @@ test_jobs(void **state)
 	}
 }
 
+/* Threads as asked for, as far as they fit, and always one. */
+static void
+test_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(packer_jobs(2, 0), 2);
+	assert_in_range(packer_jobs(1000, 0), 8, 64);
+	assert_int_equal(packer_jobs(8, 64u << 20), 4);
+	assert_int_equal(packer_jobs(8, 1u << 20), 1);
+	assert_int_equal(packer_jobs(8, 1), 1);
+	assert_int_equal(packer_jobs(3, UINT64_MAX), 3);
+}
+
 /* Data shares frames of 2 MiB, no more; session_fine makes them small. */
 static void
 test_frame_sizes(void **state)
@@ -900,6 +914,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_delta_declined, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_pack_no_delta, setup, teardown),
 		cmocka_unit_test(test_jobs),
+		cmocka_unit_test(test_memory),
 		cmocka_unit_test_setup_teardown(test_frame_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abort_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unsynced_segment, setup, teardown),
