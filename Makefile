@@ -10,15 +10,15 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
 BASE = args err mem text
-SYS = child clock copy entropy fsys guard helper host io signals target watch
+SYS = child clock copy crew entropy fsys guard helper host io signals target watch
 CODEC = chunker digest keys lanes seal squeeze
-STORE = children content counts fold framejob graves index index_file indexbuild keyring kin packer packout paper pins \
-	reader repo reserve rewrite session settle snapshots sweep tree
+STORE = census children content counts fold framejob graves index index_file indexbuild keyring kin packer packout packproof paper pins \
+	reader repo reserve rewrite session settle shelf snapshots sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
-OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
-	placedb prune readfile refill restore retention scan scanlog select snapshot sql stats treebuild twin view
+OPS = anchor cat cuts damage dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners packorder place \
+	placedb prove prune readfile refill restore retention scan scanlog select snapshot sql stats trace treebuild twin verify view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
-	cmd_restore cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
+	cmd_restore cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version keep reclaim record report rows secret \
 	shell
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
@@ -30,7 +30,7 @@ PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
-	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
+	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt verify database ledger delta \
 	restoredb
 LINT = layers shape sources specids symbols vectors
 
