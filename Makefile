@@ -10,16 +10,20 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
 BASE = args err mem text
-SYS = child clock copy crew entropy fsys guard helper host io signals target watch
+SYS = child clock copy entropy fsys guard helper host io signals target watch
+SYS += crew
 CODEC = chunker digest keys lanes seal squeeze
-STORE = census children content counts fold framejob graves index index_file indexbuild keyring kin packer packout packproof paper pins \
-	reader repo reserve rewrite session settle shelf snapshots sweep tree
+STORE = blocksum children content counts fold framejob graves index index_file indexbuild keyring kin objects packcheck packer packout paper pins \
+	reader repo reserve rewrite session settle snapshots sweep tree
+STORE += census packproof shelf
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
-OPS = anchor cat cuts damage dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners packorder place \
-	placedb prove prune readfile refill restore retention scan scanlog select snapshot sql stats trace treebuild twin verify view
+OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
+	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view
+OPS += damage packorder prove trace verify
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
-	cmd_restore cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version keep reclaim record report rows secret \
+	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
 	shell
+CMD += cmd_verify
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
@@ -30,8 +34,9 @@ PROP = prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
-	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt verify database ledger delta \
-	restoredb
+	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
+	restoredb scrub
+CLI += verify
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
@@ -71,6 +76,7 @@ TOOL_BIN = $(TOOLS:%=$(O)/tools/%)
 SUPPORT_O = $(SUPPORT:%=$(O)/tests/unit/%.o)
 UNIT_BIN = $(UNIT:%=$(O)/tests/unit/test_%)
 PROP_BIN = $(PROP:%=$(O)/tests/prop/%) $(CRASH:%=$(O)/tests/crash/%)
+BENCH_BIN = $(O)/bench/bigindex
 REGRESS_BIN = $(FUZZ:%=$(O)/fuzz/fuzz_%)
 CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
@@ -82,7 +88,7 @@ Q = $(if $(V),,@echo "  $(notdir $@)";)
 all: $(O)/varve
 	@cmp -s $(O)/varve varve || { cp $(O)/varve varve.new && mv varve.new varve; }
 
-everything: all $(TOOL_BIN) $(UNIT_BIN) $(PROP_BIN) $(REGRESS_BIN)
+everything: all $(TOOL_BIN) $(UNIT_BIN) $(PROP_BIN) $(REGRESS_BIN) $(BENCH_BIN)
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
@@ -102,7 +108,7 @@ $(O)/tools/varve-dump: $(DUMP:%=$(O)/tools/%.o)
 $(TOOL_BIN): %: %.o $(TOOL_O)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-$(UNIT_BIN) $(PROP_BIN): %: %.o $(O)/libsupport.a $(O)/libvarve.a
+$(UNIT_BIN) $(PROP_BIN) $(BENCH_BIN): %: %.o $(O)/libsupport.a $(O)/libvarve.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
 # The same targets run a corpus in every check, and under libFuzzer with `make fuzz T=frame SECONDS=60`.
@@ -195,6 +201,5 @@ clean:
 
 .PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench bench-tree bench-database bench-retention soak matrix repro \
 	list install uninstall dist clean
-.DELETE_ON_ERROR:
-.SECONDARY:
+.DELETE_ON_ERROR .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -193,8 +193,10 @@ class Check:
         needed, known, self.indexed = set(), set(), set()
         for index, row in self.effective():
             if row.frame != NONE:
-                self.indexed.add(row.id)
-                needed.add(index.pack(index.frame(row.frame).pack).name)
+                frame = index.frame(row.frame)
+                pack = index.pack(frame.pack).name
+                self.indexed.add((pack, frame.ordinal, row.slot))
+                needed.add(pack)
         for index in self.repo.indexes:
             known |= {index.pack(n).name for n in range(index.packs)}
         for name in sorted(known):
@@ -222,7 +224,8 @@ class Check:
             if frame:
                 before = self.problems
                 for slot in range(len(frame.chunks)):
-                    self.attempt("%s slot %d" % (where, slot), self.chunk, frame, slot)
+                    self.attempt("%s slot %d" % (where, slot), self.chunk, frame, slot,
+                                 (name, ordinal, slot) in self.indexed)
                 if self.problems > before:
                     self.damaged.add(name)
                 frame.place, frame.body = (at, length, len(frame.chunks)), None
@@ -233,14 +236,14 @@ class Check:
             at += length
         self.sizes[name] = len(data), len(lengths), opened[0]
 
-    def chunk(self, frame, slot):
+    def chunk(self, frame, slot, live):
         kind, length, name = frame.chunks[slot]
         try:
             plain = frame.chunk(slot, self.repo.fetch)
         except Missing:
-            if name in self.indexed:
+            if live:
                 raise
-            return  # a dead chunk, whose base is gone (PB-6)
+            return  # of a dead block the base may be gone, though the chunk lives elsewhere (FR-6)
         need(self.repo.keys.chunk_id(kind, plain) == name, "content differs", Auth)  # FR-5
         if kind == D:
             self.lengths[name] = length, self.scrub and fmt.poly1305(

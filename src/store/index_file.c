@@ -91,6 +91,8 @@ check_mac(const struct index_file *f, const uint8_t *raw)
 	uint8_t head[16 + INDEXFILE_MAC_OFF];
 	struct name mac;
 
+	if (!f->repo->keys)
+		return OK;              /* nothing can be proven, only read: scrub */
 	memcpy(head, "varve index head", 16);
 	memcpy(head + 16, raw, INDEXFILE_MAC_OFF);
 	digest_keyed2(&mac, f->repo->keys->index, head, sizeof(head), f->tags,
@@ -187,6 +189,10 @@ see_block(struct index_file *f, uint64_t i)
 
 	if ((rc = io_read_at(f->repo->io, f->file, f->l.body_off + off, p, len)))
 		return rc;
+	if (!f->repo->keys) {
+		f->seen[i / 64] |= 1ull << (i % 64);
+		return OK;
+	}
 	memcpy(msg, "varve index body", 16);
 	memcpy(msg + 16, f->h.nonce, 16);
 	for (int k = 0; k < 8; k++)

@@ -18,6 +18,7 @@ struct index_file;
 
 /*
  * Open index/... or tmp/...; the last component is the file's name and must be what the header says (IX-1).
+ * Without keys in r nothing is authenticated: only for saying what is missing.
  * Errors: ERR_ABSENT, ERR_CORRUPT, ERR_AUTH, ERR_UNSUPPORTED, ERR_IO.  Owns: *out: caller closes with index_file_close.
  */
 int index_file_open(struct repo *r, const char *path, struct index_file **out) __attribute__((warn_unused_result));
