@@ -9,23 +9,25 @@ endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
+FORMAT += proofrec
 BASE = args err mem text
 SYS = child clock copy entropy fsys guard helper host io signals target watch
 SYS += crew
 CODEC = chunker digest keys lanes seal squeeze
 STORE = blocksum children content counts fold framejob graves index index_file indexbuild keyring kin objects packcheck packer packout paper pins \
 	reader repo reserve rewrite session settle snapshots sweep tree
-STORE += census packproof shelf
+STORE += census packproof proofs shelf
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
 	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view
-OPS += damage packorder prove trace verify
+OPS += damage packorder prove slice trace verify
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
 	shell
 CMD += cmd_verify
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
+MKVEC += mkvec_proofs
 DUMP = dump dump_index dump_pack
 UNIT = args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
 	restore retention rewrite secret select session settle signals squeeze text tree vectors

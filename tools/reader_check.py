@@ -457,6 +457,8 @@ RECORDS = {
     "list": lambda v, body: fmt.decode_list(body),
     "tree": lambda v, body: fmt.decode_tree(body),
     "index": vector_index,
+    "proof": lambda v, body: fmt.decode_proof(body, bytes.fromhex(v["name"]),
+                                              vector_keys(v)),
     "snapshot": lambda v, body: fmt.decode_snapshot(body, bytes.fromhex(v["name"]),
                                                     vector_keys(v)),
     "snappayload": lambda v, body: fmt.decode_payload(bytes(16), body),

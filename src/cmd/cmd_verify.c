@@ -11,6 +11,7 @@
 #include "cmd/cmd.h"
 #include "ops/verify.h"
 #include "store/repo.h"
+#include "sys/clock.h"
 
 #define FILES_SHOWN 20                  /* of one damage, without --verbose */
 #define SNAPS_SHOWN 5
@@ -136,6 +137,8 @@ summary_json(struct report *rp, const struct verify_result *res)
 	report_set_flag(rp, obj, "ok", res->damages.total == 0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		report_set_number(rp, obj, rows[i].key, rows[i].n);
+	if (res->proved_ns)
+		report_set_time(rp, obj, "verified", res->proved_ns);
 	report_set_seconds(rp, obj, "seconds", res->elapsed_ns);
 	report_json(rp, obj);
 }
@@ -143,7 +146,7 @@ summary_json(struct report *rp, const struct verify_result *res)
 static void
 summary_text(struct report *rp, const struct verify_result *res)
 {
-	char size[TEXT_SIZE_MAX], time[TEXT_SIZE_MAX];
+	char size[TEXT_SIZE_MAX], time[TEXT_SIZE_MAX], since[TEXT_TIME_MAX];
 
 	if (rp->quiet)
 		return;
@@ -155,6 +158,8 @@ summary_text(struct report *rp, const struct verify_result *res)
 		    res->counted_high);
 	if (res->leftovers)
 		report_out(rp, "note: %" PRIu64 " packs of an unfinished run; they are harmless\n", res->leftovers);
+	if (res->proved_ns)
+		report_out(rp, "every byte was read since %s\n", text_time(since, res->proved_ns));
 	if (!res->damages.total)
 		report_out(rp, "no damage found\n");
 }
@@ -185,8 +190,47 @@ struct ask {
 	struct choose choose;
 	struct verify_options o;
 	struct name_sid *sids;
-	bool read;
 };
+
+/* "5%", "1/30". */
+static int
+set_read(void *out, const char *value)
+{
+	struct verify_options *o = out;
+	char text[32], *slash, *rest;
+
+	o->read = true;
+	if (!value)
+		return OK;
+	snprintf(text, sizeof(text), "%s", value);
+	slash = strchr(text, '/');
+	if (slash)
+		*slash = 0;
+	else if (text[0] && text[strlen(text) - 1] == '%')
+		text[strlen(text) - 1] = 0;
+	else
+		return fail(ERR_USAGE, "'%s' is no share: 5%% or 1/30, for example", value);
+	rest = slash ? slash + 1 : NULL;
+	o->slice.of = 100;
+	if (text_parse_number(text, &o->slice.part) || (rest && text_parse_number(rest, &o->slice.of)) || !o->slice.part ||
+	    o->slice.part > o->slice.of)
+		return fail(ERR_USAGE, "'%s' is no share: 5%% or 1/30, for example", value);
+	return OK;
+}
+
+static int
+set_older(void *out, const char *value)
+{
+	struct verify_options *o = out;
+	int64_t ns;
+	int rc;
+
+	if ((rc = text_parse_duration(value, &ns)))
+		return rc;
+	o->read = true;
+	o->slice.older_ns = clock_wall_ns() - ns;
+	return OK;
+}
 
 static int
 find_snapshots(struct context *ctx, struct ask *a, int argc, char **argv)
@@ -210,27 +254,31 @@ find_snapshots(struct context *ctx, struct ask *a, int argc, char **argv)
 		a->sids[a->o.snap_count++] = it->sid;
 	}
 	a->o.snaps = a->sids;
+	if (a->o.slice.of || a->o.slice.older_ns)
+		return fail(ERR_USAGE, "a part of the content is read of the whole repository: name no snapshot");
 	return OK;
 }
 
 static int
 run(struct context *ctx, int argc, char **argv)
 {
-	struct ask a = { .read = false };
+	struct ask a = { .sids = NULL };
 	const struct args_option opts[] = {
 		CHOOSE_OPTIONS(&a.choose),
-		{ 0, "read", ARGS_FLAG, &a.read, NULL },
+		{ 0, "read", ARGS_MAYBE, &a.o, set_read },
+		{ 0, "read-older-than", ARGS_CALL, &a.o, set_older },
 	};
 	struct verify_result res = { .items = NULL };
 	int rc;
 
 	if ((rc = cmd_parse(ctx, opts, ARGS_COUNT(opts), &argc, argv)) || (rc = find_snapshots(ctx, &a, argc, argv)))
 		goto out;
-	a.o.read = a.read;
 	a.o.progress = progress;
 	a.o.arg = &ctx->report;
 	if ((rc = verify_run(ctx->repo, &a.o, &res)) == OK) {
 		show(ctx, &res);
+		if (res.save_rc)
+			report_info(&ctx->report, "what was verified could not be noted in the repository: %s", res.save_note);
 		if (res.damages.total)
 			rc = fail(ERR_CORRUPT, "%" PRIu64 " place%s damaged", res.damages.total, res.damages.total == 1 ? " is" : "s are");
 	}
@@ -254,11 +302,15 @@ const struct cmd cmd_verify = {
 	    "What is damaged is named with the files and snapshots that need it; exit status 4.\n"
 	    "\n"
 	    "      --read            the content of all files as well, once each\n"
+	    "      --read=5%, =1/30  this part of it, what was read longest ago first: so a slice\n"
+	    "                        each night covers everything in turn\n"
+	    "      --read-older-than TIME  what was not read since (30d, for example)\n"
 	    CHOOSE_USAGE
 	    "\n"
 	    "Examples:\n"
 	    "  varve verify\n"
 	    "  varve verify --read\n"
+	    "  varve verify --read=1/30\n"
 	    "  varve verify --read latest\n",
 	.needs = CMD_REPO | CMD_KEY,
 	.run = run,

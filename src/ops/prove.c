@@ -607,7 +607,7 @@ run_content(void *arg, unsigned worker, size_t job)
 		w->pack_bad = true;
 	}
 	if (rc == OK && w->pack_bad)
-		p->todo[pack] &= (uint8_t)~PROVE_CONTENT;       /* not proved */
+		p->todo[pack] = (uint8_t)((p->todo[pack] & ~PROVE_CONTENT) | PROVE_BAD);
 	packproof_close(&w->pc);
 	return rc < 0 ? rc : OK;
 }

@@ -15,6 +15,7 @@ enum prove_todo {
 	PROVE_SHAPE = 1,                /* header, footer, name */
 	PROVE_HEADS = 2,                /* heads of frames */
 	PROVE_CONTENT = 4,              /* chunks */
+	PROVE_BAD = 16,                 /* out: something in it is damaged */
 	PROVE_WHOLE = 8                 /* all frames, and checksums; else frames with wanted cells */
 };
 

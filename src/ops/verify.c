@@ -19,6 +19,7 @@
 #include "store/children.h"
 #include "store/index_file.h"
 #include "store/packproof.h"
+#include "store/proofs.h"
 #include "store/reader.h"
 #include "sys/clock.h"
 #include "sys/signals.h"
@@ -33,6 +34,8 @@ struct run {
 	struct reader *rd;
 	struct census c;
 	struct prove p;
+	struct proofs proofs;
+	int64_t begun_ns;               /* by the clock on the wall */
 	bool have_census, have_prove;
 	const char *dir;                /* of the records being read */
 	uint64_t bytes_base;            /* read by what is done */
@@ -239,12 +242,17 @@ show_prove(void *arg, const struct prove *p)
 	return show(arg, "verifying", ((struct run *)arg)->c.pack_count);
 }
 
-static void
+static int
 want_everything(struct run *u)
 {
-	for (size_t i = 0; i < u->c.pack_count; i++) {
+	uint8_t *chosen;
+	int rc = mem_new((void **)&chosen, u->c.pack_count + 1);
+
+	if (rc == OK && u->o->read)
+		rc = slice_choose(&u->c, &u->proofs, &u->o->slice, chosen);
+	for (size_t i = 0; rc == OK && i < u->c.pack_count; i++) {
 		const struct census_pack *p = &u->c.packs[i];
-		bool content = p->kind == PACKFILE_META || u->o->read;
+		bool content = p->kind == PACKFILE_META || chosen[i];
 
 		if (p->dead)
 			continue;
@@ -255,6 +263,8 @@ want_everything(struct run *u)
 		if (!content || p->differences)
 			u->p.todo[i] |= PROVE_HEADS | PROVE_WHOLE;
 	}
+	free(chosen);
+	return rc;
 }
 
 struct wanted {
@@ -458,6 +468,48 @@ fill(struct run *u)
 		    !u->c.packs[i].problem;
 }
 
+/* Snapshots of which everything is known to be right since then. */
+static int
+remember_snaps(struct run *u, int64_t since_ns)
+{
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < u->res->item_count; i++)
+		if (is_asked(u->o, &u->res->items[i].sid))
+			rc = proofs_note_snap(&u->proofs, &u->res->items[i].sid, since_ns);
+	return rc;
+}
+
+static int
+remember(struct run *u)
+{
+	uint8_t *good = NULL, *bad = NULL;
+	bool sound = u->res->damages.total == 0;
+	int rc;
+
+	if (u->o->snap_count) {
+		if (!sound)
+			return OK;
+		rc = remember_snaps(u, u->begun_ns);
+		return rc ? rc : proofs_save(u->r, &u->proofs);
+	}
+	if ((rc = mem_new((void **)&good, u->c.pack_count + 1)) || (rc = mem_new((void **)&bad, u->c.pack_count + 1)))
+		goto out;
+	for (size_t i = 0; i < u->c.pack_count; i++) {
+		good[i] = (u->p.todo[i] & (PROVE_WHOLE | PROVE_CONTENT)) == (PROVE_WHOLE | PROVE_CONTENT);
+		bad[i] = u->p.todo[i] & PROVE_BAD || u->c.packs[i].problem;
+	}
+	if ((rc = slice_note(&u->c, good, bad, u->begun_ns, &u->proofs, &u->res->proved_ns)))
+		goto out;
+	if (sound && u->res->proved_ns && (rc = remember_snaps(u, u->res->proved_ns)))
+		goto out;
+	rc = proofs_save(u->r, &u->proofs);
+out:
+	free(good);
+	free(bad);
+	return rc;
+}
+
 static int
 prove_all(struct run *u)
 {
@@ -467,10 +519,9 @@ prove_all(struct run *u)
 	u->have_prove = true;
 	if ((rc = prove_init(&u->p)))
 		return rc;
-	if (u->o->snap_count)
-		rc = want_snapshots(u);
-	else
-		want_everything(u);
+	if (u->o->read && (rc = proofs_load(u->r, &u->proofs)))
+		return rc;
+	rc = u->o->snap_count ? want_snapshots(u) : want_everything(u);
 	set_todo_bytes(u);
 	if (rc || (rc = prove_heads(&u->p)) || (rc = prove_content(&u->p)))
 		return rc;
@@ -483,7 +534,11 @@ prove_all(struct run *u)
 	if ((rc = trace(u)))
 		return rc;
 	fill(u);
-	return u->res->damages.rc;
+	if (u->res->damages.rc || !u->o->read)
+		return u->res->damages.rc;
+	if ((u->res->save_rc = remember(u)))
+		snprintf(u->res->save_note, sizeof(u->res->save_note), "%s", err_text());
+	return OK;
 }
 
 static int
@@ -507,6 +562,7 @@ verify_run(struct repo *r, const struct verify_options *o, struct verify_result 
 	int64_t begun = clock_steady_ns();
 	int rc, rc2;
 
+	u.begun_ns = clock_wall_ns();
 	*res = (struct verify_result){ 0 };
 	if ((rc = io_lock(r->io, IO_SHARED, true)))
 		return rc;
@@ -514,6 +570,7 @@ verify_run(struct repo *r, const struct verify_options *o, struct verify_result 
 	rc2 = io_lock(r->io, IO_UNLOCKED, false);
 	if (u.have_prove)
 		prove_clear(&u.p);
+	proofs_clear(&u.proofs);
 	reader_free(u.rd);
 	if (u.have_census)
 		census_clear(&u.c);

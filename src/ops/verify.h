@@ -9,6 +9,7 @@
 #define OPS_VERIFY_H
 
 #include "ops/damage.h"
+#include "ops/slice.h"
 #include "store/snapshots.h"
 
 struct verify_progress {
@@ -20,9 +21,8 @@ struct verify_progress {
 struct verify_options {
 	const struct name_sid *snaps;   /* only what these need; 0: everything */
 	size_t snap_count;
-	bool read;                      /* content as well */
-	uint64_t read_part, read_of;    /* of all pack bytes this share, read longest ago first; read_of 0: all */
-	int64_t older_ns;               /* only packs last read before this time; 0: all */
+	bool read;                      /* content as well; what was proved is noted in the repository */
+	struct slice_ask slice;         /* of the content; directories are read in any case */
 	int (*progress)(void *arg, const struct verify_progress *p);
 	void *arg;
 };
@@ -40,6 +40,9 @@ struct verify_result {
 	uint64_t index_files;
 	uint64_t counted_high;          /* chunks counted more often than they are named: space that is not given back */
 	uint64_t leftovers;             /* packs that no index file names: of an interrupted session */
+	int64_t proved_ns;              /* since when every pack has been read and found right; 0: some never were */
+	int save_rc;                    /* OK, or why that could not be noted in the repository */
+	char save_note[256];
 	int64_t elapsed_ns;
 };
 

@@ -61,6 +61,29 @@ v verify --read; exits 0 "with a segment on top"
 must prune
 cp "$(largest 1)" "$T/pack"
 
+# What was verified when (VF-2, VF-3).
+must list --json; isnt "list says since when" grep -q '"verified":null' "$T/out"
+must list --verified; is "as text, too" grep -q verified "$T/out"
+must stats --json; isnt "stats as well" [ "$(field verified)" = null ]
+snap "$T/src/dir"
+must stats --json; equal "a new snapshot was never verified" "$(field verified)" null
+v verify --read=1% --json; exits 0 "a slice"
+atmost "never read packs first: all is known now" "$(field packs_read)" $(($(field packs) - 1))
+must stats --json; isnt "so the new one is known, too" [ "$(field verified)" = null ]
+v verify --read-older-than 1h --json; exits 0 "what was not read for an hour"
+equal "nothing but directories" "$(field chunks_read)" "$(v verify --json; field chunks_read)"
+equal "one object is left" "$(ls "$T/repo/verified" | wc -l)" 1
+v verify --read=0%; exits 2 "a share of nothing"
+v verify --read=5; exits 2 "no share"
+v verify --read=3/2; exits 2 "more than all"
+v verify --read=1/2 latest; exits 2 "a share of one snapshot"
+for f in "$T/repo/verified/"*; do printf x | dd of="$f" bs=1 seek=170 conv=notrunc status=none; done
+must stats --json; equal "a damaged one counts for nothing (VF-1)" "$(field verified)" null
+v verify --read; exits 0 "and is replaced"
+equal "one object again" "$(ls "$T/repo/verified" | wc -l)" 1
+must forget "$(ls -t "$T/repo/snapshots" | head -1)"
+must prune
+
 # Content: only --read sees it.
 scratch
 pack=$(largest 1)
