@@ -112,7 +112,7 @@ show_advice(struct report *rp, const struct verify_result *res)
 	for (size_t i = 0; i < res->damages.count; i++) {
 		enum damage_kind kind = res->damages.v[i].kind;
 
-		if (told & 1u << kind)
+		if (told & 1u << kind || res->damages.v[i].dropped)
 			continue;
 		told |= 1u << kind;
 		report_out(rp, "what to do: %s\n", damage_advice(kind));
@@ -171,6 +171,8 @@ show(struct context *ctx, const struct verify_result *res)
 
 	report_clear(rp);
 	for (size_t i = 0; i < res->damages.count; i++) {
+		if (res->damages.v[i].dropped)
+			continue;
 		if (rp->json)
 			damage_json(rp, res, &res->damages.v[i]);
 		else

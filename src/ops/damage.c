@@ -94,22 +94,28 @@ damage_add(struct damages *d, enum damage_kind kind, const char *object, const c
 	pthread_mutex_lock(d->lock);
 	if ((rc = add(d, &it, id)))
 		d->rc = rc;
-	no = (uint32_t)d->count;
+	no = d->total == d->count ? (uint32_t)d->count : 0;
 	pthread_mutex_unlock(d->lock);
 	return no;
 }
 
 void
-damage_link(struct damages *d, uint32_t no, const struct name *id)
+damage_because(struct damages *d, uint32_t no, const struct name *base)
 {
-	int rc;
-
 	pthread_mutex_lock(d->lock);
-	if ((rc = mem_grow((void **)&d->ids, &d->id_cap, d->id_count + 1, sizeof(*d->ids))))
-		d->rc = rc;
-	else
-		d->ids[d->id_count++] = (struct damage_id){ *id, no };
+	if (no > 0 && no <= d->count)
+		d->v[no - 1].cause = *base;
 	pthread_mutex_unlock(d->lock);
+}
+
+void
+damage_drop(struct damages *d, uint32_t no, uint32_t of)
+{
+	for (size_t i = 0; i < d->id_count; i++)
+		if (d->ids[i].no == no)
+			d->ids[i].no = of;
+	d->v[no - 1].dropped = true;
+	d->total--;
 }
 
 static int
@@ -123,19 +129,6 @@ damage_sort(struct damages *d)
 {
 	if (d->id_count)
 		qsort(d->ids, d->id_count, sizeof(*d->ids), id_cmp);
-}
-
-uint32_t
-damage_lookup(struct damages *d, const struct name *id)
-{
-	uint32_t no = 0;
-
-	pthread_mutex_lock(d->lock);
-	for (size_t i = 0; !no && i < d->id_count; i++)
-		if (name_cmp(&d->ids[i].id, id) == 0)
-			no = d->ids[i].no;
-	pthread_mutex_unlock(d->lock);
-	return no;
 }
 
 uint32_t

@@ -33,6 +33,8 @@ struct damage {
 	char *object;                   /* "packs/ab/..."; owned */
 	char *place;                    /* "frame 3", or NULL; owned */
 	char *text;                     /* owned */
+	struct name cause;              /* the base that could not be had, or zero */
+	bool dropped;                   /* the cause's damage stands for it */
 	struct damage_file *files;      /* sorted by path; owned */
 	size_t file_count, file_cap;
 	uint64_t files_more;            /* further ones, not listed */
@@ -49,7 +51,7 @@ struct damage_id {
 struct damages {
 	struct damage *v;
 	size_t count, cap;
-	uint64_t total;                 /* with those beyond DAMAGE_MAX, which are only counted */
+	uint64_t total;                 /* not dropped; with those beyond DAMAGE_MAX, which are only counted */
 	struct damage_id *ids;
 	size_t id_count, id_cap;
 	void *lock;
@@ -63,20 +65,20 @@ int damage_init(struct damages *d) __attribute__((warn_unused_result));
 void damage_clear(struct damages *d);
 
 /*
- * Add one; text is the note of the last failure when fmt is NULL.  Its number, from 1.
+ * Add one; text is the note of the last failure when fmt is NULL.  Its number, from 1; 0 when there are too many to be kept.
  * id: the chunk that cannot be had because of it, or NULL (the owner knows otherwise).
  */
 uint32_t damage_add(struct damages *d, enum damage_kind kind, const char *object, const char *place, const struct name *id,
     const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 
-/* A further chunk that cannot be had because of damage `no`. */
-void damage_link(struct damages *d, uint32_t no, const struct name *id);
+/* Damage `no` is that of a difference whose base could not be had. */
+void damage_because(struct damages *d, uint32_t no, const struct name *base);
+
+/* It was that of its base after all: `of` stands for it from now on.  Not while others add. */
+void damage_drop(struct damages *d, uint32_t no, uint32_t of);
 
 /* After the last damage_add with an id: make ids[] ready for damage_of. */
 void damage_sort(struct damages *d);
-
-/* The same while others may still be added.  Cost: looks at all that have an id. */
-uint32_t damage_lookup(struct damages *d, const struct name *id);
 
 /* The damage of this chunk, 0: none.  What is there several times counts once. */
 uint32_t damage_of(const struct damages *d, const struct name *id);

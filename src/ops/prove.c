@@ -116,7 +116,7 @@ frame_problem(struct prove *p, struct prove_worker *w)
 }
 
 /* A chunk of the frame at hand cannot be had, for the reason in the note. */
-static void
+static uint32_t
 chunk_problem(struct prove *p, struct prove_worker *w, uint32_t cell)
 {
 	struct census_cell *c = &p->c->cells[cell];
@@ -127,10 +127,10 @@ chunk_problem(struct prove *p, struct prove_worker *w, uint32_t cell)
 	frame_place(place, w);
 	snprintf(where, sizeof(where), "%s, slot %u", place, c->slot);
 	c->flags |= CENSUS_BAD;
-	damage_add(p->d, DAMAGE_PACK, path, where, &c->id, "%s", why);
 	w->pack_bad = true;
 	if (c->type != FRAME_DATA)
 		tally(&p->nodes_lost, 1);
+	return damage_add(p->d, DAMAGE_PACK, path, where, &c->id, "%s", why);
 }
 
 /* ---- heads ---- */
@@ -401,38 +401,15 @@ flush(struct prove *p, struct prove_worker *w)
 	return rc;
 }
 
-/* The damage beneath a difference that could not be had; 0: its own. */
-static uint32_t
-base_problem(const struct prove *p, const struct frame_block *b)
-{
-	uint32_t n = b->codec == FRAME_DELTA ? census_find(p->c, &b->base) : CENSUS_NONE;
-	const struct census_cell *c = &p->c->cells[n == CENSUS_NONE ? 0 : n];
-
-	if (n == CENSUS_NONE || c->frame == CENSUS_NONE)
-		return 0;
-	if (p->c->packs[census_pack_of(p->c, c->frame)].problem)
-		return p->c->packs[census_pack_of(p->c, c->frame)].problem;
-	return p->c->frames[c->frame].problem ? p->c->frames[c->frame].problem : damage_lookup(p->d, &c->id);
-}
-
-/* None of these chunks of the block, the last `n` gathered, can be had. */
+/* None of the block's chunks, the last `n` gathered, can be had: perhaps because of its base, which may be looked at only later. */
 static void
 block_problem(struct prove *p, struct prove_worker *w, const struct frame_block *b, size_t n)
 {
-	uint32_t no = base_problem(p, b);
-
 	for (size_t i = 0; i < n; i++) {
-		struct census_cell *c = &p->c->cells[w->chunks[w->job_count + i].cell];
+		uint32_t no = chunk_problem(p, w, w->chunks[w->job_count + i].cell);
 
-		if (!no) {
-			chunk_problem(p, w, w->chunks[w->job_count + i].cell);
-			continue;
-		}
-		c->flags |= CENSUS_BAD;
-		damage_link(p->d, no, &c->id);
-		w->pack_bad = true;
-		if (c->type != FRAME_DATA)
-			tally(&p->nodes_lost, 1);
+		if (b->codec == FRAME_DELTA)
+			damage_because(p->d, no, &b->base);
 	}
 }
 

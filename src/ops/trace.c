@@ -170,12 +170,44 @@ walk(struct trace *t, const struct name *tree, unsigned depth)
 	return rc < 0 ? rc : OK;
 }
 
+/* The damage that chunk `id` suffers from in the end. */
+static uint32_t
+root_problem(const struct prove *p, const struct name *id)
+{
+	uint32_t no = 0;
+
+	for (int i = 0; i <= FRAME_DEPTH_MAX && !name_is_zero(id); i++) {
+		uint32_t n = census_find(p->c, id), next = n == CENSUS_NONE ? 0 : prove_problem(p, &p->c->cells[n]);
+
+		if (!next)
+			break;
+		no = next;
+		id = &p->d->v[no - 1].cause;
+	}
+	return no;
+}
+
+/* One damaged base is one damage, however many differences stand on it. */
+static void
+join_problems(const struct prove *p)
+{
+	damage_sort(p->d);
+	for (uint32_t no = 1; no <= p->d->count; no++) {
+		uint32_t root = name_is_zero(&p->d->v[no - 1].cause) ? 0 : root_problem(p, &p->d->v[no - 1].cause);
+
+		if (root && root != no)
+			damage_drop(p->d, no, root);
+	}
+}
+
 int
 trace_run(const struct prove *p, struct reader *rd, const struct snapshots_item *const *snaps, size_t count)
 {
 	struct trace t = { .p = p, .rd = rd };
-	int rc = mem_buf_reserve(&t.path, 1);
+	int rc;
 
+	join_problems(p);
+	rc = mem_buf_reserve(&t.path, 1);
 	for (size_t i = 0; rc == OK && i < count; i++) {
 		t.snap = i;
 		t.sid = &snaps[i]->sid;
