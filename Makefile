@@ -10,7 +10,7 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec tablesums treenode proofrec
 BASE = args err mem text
-SYS = child clock copy entropy fsys guard helper host io signals target watch crew
+SYS = beneath child clock copy entropy fsys guard helper host io signals target watch crew
 CODEC = chunker digest keys lanes seal squeeze
 STORE = ahead blocksum children content counts fold framebox framejob graves index index_file indexbuild keyring kin \
 	objects packcheck packer packin packout paper pins reader repo reserve rewrite session settle snapshots sums \
@@ -174,7 +174,7 @@ repro:
 # What tests/lint/sources.py compares.
 list:
 	@echo $(LIB_SRC) src/main.c $(TOOLS:%=tools/%.c) $(MKVEC:%=tools/%.c) $(DUMP:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
-		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(CRASH:%=tests/crash/%.c) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
+		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(CRASH:%=tests/crash/%.c) $(TRUST_SRC) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/varve
 	$(INSTALL) -m 755 varve $(DESTDIR)$(PREFIX)/bin/varve
@@ -189,6 +189,7 @@ dist:
 
 clean:
 	rm -rf build varve varve-*.tar.gz
+include tests/trust.mk
 
 .PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
 	list install uninstall dist clean
