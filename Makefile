@@ -17,8 +17,9 @@ STORE = ahead blocksum catalogue census children content counts fold framebox fr
 	indexbuild keyring kin objects packcheck packer packin packout packproof paper pins proofs reader repo reserve \
 	rewrite session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
-OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
-	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view damage packorder prove slice trace verify
+OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry filebuild find forget home inodes leftover links \
+	listing owners packorder place placedb prove prune readfile refill restore retention scan scanlog scrub select \
+	slice snapshot sql stats trace treebuild twin verify view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
 	shell cmd_verify
@@ -73,13 +74,13 @@ TOOL_BIN = $(TOOLS:%=$(O)/tools/%)
 SUPPORT_O = $(SUPPORT:%=$(O)/tests/unit/%.o)
 UNIT_BIN = $(UNIT:%=$(O)/tests/unit/test_%)
 PROP_BIN = $(PROP:%=$(O)/tests/prop/%) $(CRASH:%=$(O)/tests/crash/%)
-BENCH_BIN = $(O)/bench/bigindex
+BENCH_BIN = $(O)/bench/bigindex $(O)/bench/rates
 REGRESS_BIN = $(FUZZ:%=$(O)/fuzz/fuzz_%)
 CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
 RUN = VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) PYTHON=$(PYTHON) $(PYTHON) tests/run.py
 INSTALL = install
-BENCH = database retention tree
+BENCH = database retention scale tree
 given = $(if $($(shell echo $1 | tr a-z A-Z)),--$1 '$($(shell echo $1 | tr a-z A-Z))')
 # `make V=1` shows whole commands.
 Q = $(if $(V),,@echo "  $(notdir $@)";)
@@ -148,12 +149,14 @@ lint: everything
 fuzz-check: $(REGRESS_BIN)
 	@$(RUN) $(REGRESS_BIN:%=fuzz:%)
 
-bench: bench-tree
+bench: all
+	@tests/deps.sh gnuplot-nox
+	@bench/all.sh $(BENCH)
 
 # Each bench/X.py names the packages it needs, and takes those of these settings that are given.
-$(BENCH:%=bench-%): bench-%: all
+$(BENCH:%=bench-%): bench-%: all $(BENCH_BIN)
 	@tests/deps.sh $$(sed -n 's/^# needs: //p' bench/$*.py)
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
+	@VARVE=$(CURDIR)/varve BUILD=$(abspath $(O)) $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
 
 matrix:
 	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done

@@ -348,6 +348,7 @@ run(struct context *ctx, int argc, char **argv)
 		{ 'n', "dry-run", ARGS_FLAG, &c.o.dry_run, NULL },
 		{ 0, "time", ARGS_TEXT, &c.time, NULL },
 		{ 'j', "jobs", ARGS_NUMBER, &c.jobs, NULL },
+		{ 0, "memory", ARGS_SIZE, &c.o.memory, NULL },
 		{ 0, "compression-level", ARGS_NUMBER, &c.level, NULL },
 		{ 0, "prune-after", ARGS_FLAG, &c.prune_after, NULL },
 		KEEP_OPTIONS(&c.reclaim.keep),
@@ -407,6 +408,7 @@ const struct cmd cmd_snapshot = {
 	    "      --skip-if-unchanged   no snapshot if everything is as in the last one\n"
 	    "  -n, --dry-run             store nothing, say how much would be\n"
 	    "  -j, --jobs N              threads (default: one per processor)\n"
+	    "      --memory SIZE         for blocks under way; fewer threads if they do not fit (default 384M)\n"
 	    "      --compression-level N zstd level, 1 to 22 (default 3)\n"
 	    "      --prune-after         then prune; with --keep-last and the other rules of\n"
 	    "                            'varve forget', forget first among the snapshots of the\n"
