@@ -10,7 +10,7 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
 BASE = args err mem text
-SYS = beneath child clock copy entropy fsys guard helper host io signals target watch
+SYS = beneath child clock confine copy entropy fsys guard helper host io signals target watch
 CODEC = chunker digest keys lanes seal squeeze
 STORE = blocksum children content counts fold framejob graves index index_file indexbuild keyring kin objects packcheck packer packout paper pins \
 	reader repo reserve rewrite session settle snapshots sweep tree
@@ -23,7 +23,7 @@ CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key 
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
-UNIT = args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
+UNIT = args chunker confine filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
 	restore retention rewrite secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format prop_store
@@ -53,7 +53,7 @@ CFLAGS_asan = -O1 -g $(SAN)
 LDFLAGS_asan = $(SAN)
 CFLAGS_tsan = -O1 -g -fsanitize=thread
 LDFLAGS_tsan = -fsanitize=thread
-CFLAGS_cov = -O0 -g --coverage
+CFLAGS_cov = -O0 -g --coverage -DCONFINE_NOTHING
 LDFLAGS_cov = --coverage
 CFLAGS_fuzz = -O1 -g $(SAN) -fsanitize=fuzzer-no-link
 LDFLAGS_fuzz = $(SAN) -fsanitize=fuzzer
