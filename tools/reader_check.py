@@ -325,6 +325,8 @@ class Check:
                              "live is %d, counted %d" % (row.live, counted))
                 size[pack] += row.length * row.live // row.chunks
                 number[pack] += row.live > 0
+            if group is None and files:
+                self.sums(files[0], packs)
             for pack, row in packs.items():
                 if (row.live_bytes, row.live_frames) != (size[pack], number[pack]):
                     self.bad("pack " + pack.hex(), "live bytes, frames are %d, %d, counted %d, %d"
@@ -332,6 +334,19 @@ class Check:
                 found = self.sizes.get(pack)
                 if found and found != (row.bytes, row.frames, row.kind):
                     self.bad("pack " + pack.hex(), "pack row differs from the pack")
+
+    def sums(self, head, packs):
+        """IX-9."""
+        wanted = [0] * 67
+        for row in packs.values():
+            if row.live_frames:
+                at = 3 + 32 * (row.kind - 1) + row.bytes.bit_length() - 1
+                for n, more in enumerate((row.frames, row.bytes, row.live_bytes)):
+                    wanted[n] += more
+                wanted[at] += 1
+        said = head.extensions().get(2)
+        if said and said != struct.pack("<3Q64I", *wanted):
+            self.bad("index/" + head.name, "sums are not those of the packs")
 
     def snapshots(self, records):
         sys.setrecursionlimit(30000)
