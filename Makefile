@@ -11,7 +11,7 @@ endif
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr snaplist snaprec tablesums \
 	treenode
 BASE = args err mem text
-SYS = beneath child clock copy entropy fsys guard helper host io signals target watch crew
+SYS = beneath child clock confine copy entropy fsys guard helper host io signals target watch crew
 CODEC = chunker digest keys lanes seal squeeze
 STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file \
 	indexbuild keyring kin objects packcheck packer packin packout packproof paper pins proofs reader repo reserve \
@@ -26,10 +26,10 @@ CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key 
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees mkvec_proofs
 DUMP = dump dump_index dump_pack
-UNIT = ahead args catalogue chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
+UNIT = ahead args catalogue chunker confine filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
 	restore retention rewrite secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
-PROP = prop_format prop_store
+PROP = prop_format prop_store sim_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
@@ -56,7 +56,7 @@ CFLAGS_asan = -O1 -g $(SAN)
 LDFLAGS_asan = $(SAN)
 CFLAGS_tsan = -O1 -g -fsanitize=thread
 LDFLAGS_tsan = -fsanitize=thread
-CFLAGS_cov = -O0 -g --coverage
+CFLAGS_cov = -O0 -g --coverage -DCONFINE_NOTHING
 LDFLAGS_cov = --coverage
 CFLAGS_fuzz = -O1 -g $(SAN) -fsanitize=fuzzer-no-link
 LDFLAGS_fuzz = $(SAN) -fsanitize=fuzzer

@@ -15,6 +15,7 @@
 #include "source/dbread.h"
 #include "source/filter.h"
 #include "sys/clock.h"
+#include "sys/confine.h"
 
 #define JOBS_MAX 256
 #define LEVEL_MAX 22
@@ -291,6 +292,24 @@ partial(uint64_t errors, uint64_t changed)
 	    " read; the snapshot has everything else", (uintmax_t)changed, s, (uintmax_t)(errors - changed));
 }
 
+/*
+ * Whoever wrote what is read now, he can make us write to the repository only, and, where there may be databases, beside those: a
+ * reader of a live one takes its lock in the -shm.  A command of the user's own does what it likes.
+ */
+static void
+confine(struct context *ctx, struct snapshot_cmd *c)
+{
+	const char **paths;
+
+	if (c->o.command || mem_new((void **)&paths, mem_array(c->o.path_count + 1, sizeof(*paths))))
+		return;
+	for (size_t i = 0; c->o.helper && i < c->o.path_count; i++)
+		paths[i] = c->o.paths[i];
+	paths[c->o.path_count] = ctx->repo_path;
+	confine_writes(paths, c->o.path_count + 1);
+	free(paths);
+}
+
 static int
 snapshot(struct context *ctx, struct snapshot_cmd *c)
 {
@@ -304,6 +323,7 @@ snapshot(struct context *ctx, struct snapshot_cmd *c)
 	c->o.database = database;
 	c->o.item = ctx->verbose && !ctx->quiet ? item : NULL;
 	c->o.arg = c;
+	confine(ctx, c);
 	rc = snapshot_run(ctx->repo, &c->o, &res);
 	if (rc != OK && rc != ERR_PARTIAL)
 		return rc;
