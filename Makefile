@@ -13,7 +13,7 @@ BASE = args err mem text
 SYS = child clock copy entropy fsys guard helper host io signals target watch
 CODEC = chunker digest keys lanes seal squeeze
 STORE = ahead blocksum catalogue children content counts fold framebox framejob graves index index_file indexbuild keyring \
-	kin objects packcheck packer packin packout paper pins reader repo reserve rewrite session settle snapshots sums sweep tree
+	kin kindred objects packcheck packer packin packout paper pins reader rebase repo reserve rewrite session settle snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
 	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view
