@@ -8,20 +8,22 @@ CC = gcc
 endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
-FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaplist snaprec tablesums treenode
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr snaplist snaprec tablesums \
+	treenode
 BASE = args err mem text
-SYS = beneath child clock copy entropy fsys guard helper host io signals target watch
+SYS = beneath child clock copy entropy fsys guard helper host io signals target watch crew
 CODEC = chunker digest keys lanes seal squeeze
-STORE = ahead blocksum catalogue children content counts fold framebox framejob graves index index_file indexbuild keyring \
-	kin kindred objects packcheck packer packin packout paper pins reader rebase repo reserve rewrite session settle snapshots sums sweep tree
+STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file \
+	indexbuild keyring kin kindred objects packcheck packer packin packout packproof paper pins proofs reader rebase repo reserve \
+	rewrite session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
-	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view
+	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view damage packorder prove slice trace verify
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
-	shell
+	shell cmd_verify
 TOOLS = mkvectors varve-dump
-MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
+MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees mkvec_proofs
 DUMP = dump dump_index dump_pack
 UNIT = ahead args catalogue chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
 	restore retention rewrite secret select session settle signals squeeze text tree vectors
@@ -31,7 +33,7 @@ CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	restoredb scrub
+	restoredb scrub verify
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)

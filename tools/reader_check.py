@@ -484,6 +484,8 @@ RECORDS = {
     "list": lambda v, body: fmt.decode_list(body),
     "tree": lambda v, body: fmt.decode_tree(body),
     "index": vector_index,
+    "proof": lambda v, body: fmt.decode_proof(body, bytes.fromhex(v["name"]),
+                                              vector_keys(v)),
     "snapshot": lambda v, body: fmt.decode_snapshot(body, bytes.fromhex(v["name"]),
                                                     vector_keys(v)),
     "snaplist": lambda v, body: fmt.decode_snaplist(body),

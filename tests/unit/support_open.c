@@ -15,6 +15,7 @@
 #include "format/keyslot.h"
 #include "format/listnode.h"
 #include "format/packfile.h"
+#include "format/proofrec.h"
 #include "format/repohdr.h"
 #include "format/snaplist.h"
 #include "format/snaprec.h"
@@ -473,6 +474,39 @@ snaplist_open(const struct support_vec *v)
 }
 
 static int
+proof_open(const struct support_vec *v)
+{
+	struct seal_aad aad = { "varve proof", NULL, v->body, PROOFREC_HEAD_LEN };
+	char text[NAME_SID_HEX];
+	struct keys *keys = NULL;
+	struct proofrec_head h;
+	uint8_t *plain = NULL;
+	struct repohdr repo;
+	struct proofrec p;
+	uint8_t key[32];
+	int rc;
+
+	if (v->len < PROOFREC_HEAD_LEN + SEAL_OVERHEAD)
+		return ERR_CORRUPT;
+	if ((rc = support_repo(&repo, v->repo, sizeof(v->repo))) ||
+	    (rc = verdict(proofrec_head_decode(&h, v->body, PROOFREC_HEAD_LEN))))
+		return rc;
+	name_sid_hex(&h.sid, text);
+	if (strcmp(text, v->name) != 0)
+		return ERR_AUTH;
+	if ((rc = keys_new(v->master, &keys)))
+		return rc;
+	aad.repo_id = &repo.repo_id;
+	plain = malloc(v->len);
+	if (!(rc = keys_unwrap(key, &h.wrap, keys->record, "varve proof key", &repo.repo_id, v->body, PROOFREC_WRAP_CONTEXT)) &&
+	    !(rc = seal_open(plain, v->body + PROOFREC_HEAD_LEN, v->len - PROOFREC_HEAD_LEN, key, &aad)))
+		rc = verdict(proofrec_decode(&p, plain, v->len - PROOFREC_HEAD_LEN - SEAL_OVERHEAD));
+	free(plain);
+	keys_free(keys);
+	return rc;
+}
+
+static int
 plain_open(const struct support_vec *v)
 {
 	struct frame_head head;
@@ -508,6 +542,8 @@ support_open(const struct support_vec *v)
 		rc = support_index(v);
 	else if (strcmp(v->record, "snapshot") == 0)
 		rc = snapshot_open(v);
+	else if (strcmp(v->record, "proof") == 0)
+		rc = proof_open(v);
 	else
 		rc = plain_open(v);
 	switch (rc) {
