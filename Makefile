@@ -14,7 +14,7 @@ BASE = args err mem text
 SYS = beneath child clock confine copy entropy fsys guard helper host io signals target watch crew
 CODEC = chunker digest keys lanes seal squeeze
 STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file \
-	indexbuild keyring kin objects packcheck packer packin packout packproof paper pins proofs reader repo reserve \
+	indexbuild keyring kin kindred objects packcheck packer packin packout packproof paper pins proofs reader rebase repo reserve \
 	rewrite session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry filebuild find forget home inodes leftover links \

@@ -26,7 +26,7 @@
 
 #define DELTA_SURE 16                   /* the part of the plain length below which it pays anyhow */
 #define META_BLOCK_TARGET (256u << 10)
-#define META_FRAME (1u << 20)
+#define META_DELTAS (64u << 10)          /* bytes of differences between nodes in a frame */
 #define FINE_BLOCK (128u << 10)
 #define FINE_FRAME (256u << 10)
 #define PACK_TARGET (16u << 20)
@@ -357,15 +357,23 @@ frame_close(struct packer *p, uint32_t kind)
 
 /* ---------------------------------------------------------------------------------------------- adding chunks */
 
+/* Is the frame as large as it should get?  Nodes are read one at a time, so a frame has one block of them. */
+static bool
+is_large(const struct packer *p, uint32_t kind, const struct framejob *fj, size_t len)
+{
+	if (kind == PACKFILE_META)
+		return framejob_count(fj) > 0 && (fj->raw_len + len > META_BLOCK_TARGET || fj->delta_bytes.len > META_DELTAS);
+	return p->fine && fj->raw_len && fj->raw_len + len > FINE_FRAME;
+}
+
 /* The job being filled, with room for a plain chunk of len bytes (0: a delta). */
 static int
 job_open(struct packer *p, uint32_t kind, size_t len, struct framejob **out)
 {
-	size_t most = kind == PACKFILE_META ? META_FRAME : p->fine ? FINE_FRAME : FRAMEJOB_RAW;
 	struct job *j = p->open[kind - 1];
 	int rc;
 
-	if (j && (framejob_full(&j->fj, len) || (j->fj.raw_len && j->fj.raw_len + len > most))) {
+	if (j && (framejob_full(&j->fj, len) || is_large(p, kind, &j->fj, len))) {
 		if ((rc = frame_close(p, kind)))
 			return rc;
 		j = NULL;

@@ -420,6 +420,34 @@ test_checkpoint_reuse(void **state)
 	settle_and_recount(f->r, NULL);
 }
 
+/* A node is read with its neighbours, so a frame of nodes is short. */
+static void
+test_node_frames(void **state)
+{
+	enum { NODES = 8, ENTRIES = 900 };
+	struct fixture *f = *state;
+	struct name ids[NODES], entries[ENTRIES];
+	struct index_place place;
+	struct session *s;
+	struct index *ix;
+
+	assert_int_equal(session_begin(f->r, &quick, &s), OK);
+	for (size_t i = 0; i < NODES; i++) {
+		support_store_bytes(entries[0].b, sizeof(entries), i);
+		assert_int_equal(support_store_tree(s, TREENODE_FILE, entries, ENTRIES, NULL, &ids[i]), OK);
+	}
+	assert_int_equal(session_checkpoint(s), OK);
+	session_free(s);
+	assert_int_equal(index_load(f->r, &ix), OK);
+	assert_int_equal(index_find(ix, &ids[NODES - 1], &place, NULL), FOUND);
+	assert_true(place.ordinal >= 1);
+	for (size_t i = 0; i < NODES; i++) {
+		assert_int_equal(index_find(ix, &ids[i], &place, NULL), FOUND);
+		assert_true(place.len <= 260u << 10);
+	}
+	index_free(ix);
+}
+
 /* What nobody reused is gone with the next settle, packs and all. */
 static void
 test_abandoned(void **state)
@@ -906,6 +934,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_part_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_checkpoint_reuse, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_node_frames, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abandoned, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_pack, setup, teardown),
