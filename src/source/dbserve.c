@@ -316,6 +316,7 @@ static int
 capture(struct serve *s, struct dbimage *img)
 {
 	struct dbopen *o = s->cur;
+	int64_t until = clock_steady_ns() + BUSY_NS;
 	int rc, tries = 0, frees = 0;
 
 	s->free_running = s->hold = s->too_long = false;
@@ -329,10 +330,11 @@ capture(struct serve *s, struct dbimage *img)
 			return rc;
 		if (s->too_long || img->moved)
 			rc = let_go(s, frees++);
-		else if (rc && rc != ERR_LOCKED && o->way != DBOPEN_STILL)
+		else if (rc && rc != ERR_LOCKED && (o->way != DBOPEN_STILL || dbopen_still(o)))
 			dbopen_fail(o, rc);
-		else if (++tries >= CAPTURE_TRIES)
-			dbopen_fail(o, rc ? rc : fail(ERR_LOCKED, "it changes all the time, in a way that cannot be followed"));
+		else if (++tries >= CAPTURE_TRIES && clock_steady_ns() > until)
+			dbopen_fail(o, rc == ERR_LOCKED ? rc :
+			    fail(ERR_LOCKED, "it changes all the time, in a way that cannot be followed"));
 		else
 			rc = start_over(s);
 		if (o->outcome)
