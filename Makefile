@@ -8,22 +8,24 @@ CC = gcc
 endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
-FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr snaplist snaprec tablesums \
+	treenode
 BASE = args err mem text
-SYS = child clock copy entropy fsys guard helper host io signals target watch
+SYS = beneath child clock copy entropy fsys guard helper host io signals target watch crew
 CODEC = chunker digest keys lanes seal squeeze
-STORE = children content counts fold framejob graves index index_file indexbuild keyring kin packer packout paper pins \
-	reader repo reserve rewrite session settle snapshots sweep tree
+STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file \
+	indexbuild keyring kin objects packcheck packer packin packout packproof paper pins proofs reader repo reserve \
+	rewrite session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
-	placedb prune readfile refill restore retention scan scanlog select snapshot sql stats treebuild twin view
+	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view damage packorder prove slice trace verify
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
-	cmd_restore cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
-	shell
+	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
+	shell cmd_verify
 TOOLS = mkvectors varve-dump
-MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
+MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees mkvec_proofs
 DUMP = dump dump_index dump_pack
-UNIT = args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
+UNIT = ahead args catalogue chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
 	restore retention rewrite secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format prop_store
@@ -31,7 +33,7 @@ CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	restoredb
+	restoredb scrub verify
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
@@ -77,6 +79,8 @@ CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
 RUN = VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) PYTHON=$(PYTHON) $(PYTHON) tests/run.py
 INSTALL = install
+BENCH = database retention tree
+given = $(if $($(shell echo $1 | tr a-z A-Z)),--$1 '$($(shell echo $1 | tr a-z A-Z))')
 # `make V=1` shows whole commands.
 Q = $(if $(V),,@echo "  $(notdir $@)";)
 
@@ -146,20 +150,13 @@ fuzz-check: $(REGRESS_BIN)
 
 bench: bench-tree
 
-bench-tree: all
-	@$(if $(TREE),,tests/deps.sh linux-source-6.1 restic borgbackup rsync)
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/tree.py $(if $(TREE),--tree '$(TREE)') $(if $(RUNS),--runs $(RUNS))
+# Each bench/X.py names the packages it needs, and takes those of these settings that are given.
+$(BENCH:%=bench-%): bench-%: all
+	@tests/deps.sh $$(sed -n 's/^# needs: //p' bench/$*.py)
+	@VARVE=$(CURDIR)/varve $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
 
 matrix:
 	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done
-
-bench-retention: all
-	@tests/deps.sh restic borgbackup strace
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/retention.py $(if $(WORK),--work '$(WORK)') $(if $(SNAPSHOTS),--snapshots $(SNAPSHOTS))
-
-bench-database: all
-	@tests/deps.sh restic borgbackup zstd
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/database.py $(if $(HOURS),--hours $(HOURS))
 
 # Writers, pruners and restorers at once for an hour, killed anywhere.
 soak: everything
@@ -178,7 +175,7 @@ repro:
 # What tests/lint/sources.py compares.
 list:
 	@echo $(LIB_SRC) src/main.c $(TOOLS:%=tools/%.c) $(MKVEC:%=tools/%.c) $(DUMP:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
-		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(CRASH:%=tests/crash/%.c) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
+		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(CRASH:%=tests/crash/%.c) $(TRUST_SRC) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/varve
 	$(INSTALL) -m 755 varve $(DESTDIR)$(PREFIX)/bin/varve
@@ -193,8 +190,9 @@ dist:
 
 clean:
 	rm -rf build varve varve-*.tar.gz
+include tests/trust.mk
 
-.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench bench-tree bench-database bench-retention soak matrix repro \
+.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
 	list install uninstall dist clean
 .DELETE_ON_ERROR .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -20,10 +20,12 @@
 #include "base/mem.h"
 #include "format/frame.h"
 #include "format/packfile.h"
+#include "format/tablesums.h"
 #include "store/index.h"
 #include "store/index_file.h"
 #include "store/indexbuild.h"
 #include "store/repo.h"
+#include "store/sums.h"
 #include "sys/clock.h"
 
 #define CHUNKS 16u                      /* in a frame */
@@ -32,7 +34,7 @@
 
 struct plan {
 	uint64_t rows, frames, packs;
-	struct name *pack;              /* ascending */
+	struct tablesums sums;
 };
 
 static uint64_t
@@ -100,6 +102,7 @@ put_packs(struct plan *p, struct indexbuild *b, const char *repo)
 		row.bytes = pack_bytes(row.frames);
 		row.live_bytes = (uint64_t)row.frames * FRAME_BYTES;
 		id_of(&row.name, i, p->packs, 7);
+		sums_add(&p->sums, &row, 1);
 		if ((rc = make_hole(repo, &row.name, row.bytes)) || (rc = indexbuild_pack(b, &row)))
 			return rc;
 	}
@@ -156,6 +159,7 @@ build(struct repo *r, const char *repo, uint64_t rows)
 	struct plan p = { .rows = rows, .frames = (rows + CHUNKS - 1) / CHUNKS };
 	struct indexfile_header h = { .kind = INDEXFILE_TABLE, .number = 1 };
 	char tmp[INDEX_FILE_PATH], path[INDEX_FILE_PATH];
+	uint8_t sums[TABLESUMS_LEN];
 	struct indexbuild *b;
 	struct index *ix;
 	uint64_t len;
@@ -175,6 +179,7 @@ build(struct repo *r, const char *repo, uint64_t rows)
 		indexbuild_abort(b);
 		return rc;
 	}
+	indexbuild_extra(b, INDEXFILE_SUMS, sums, tablesums_encode(sums, sizeof(sums), &p.sums));
 	if ((rc = indexbuild_end(b, &len)) || (rc = io_rename(r->io, tmp, path)))
 		return rc;
 	printf("%llu rows, %llu packs, a table of %llu bytes\n", (unsigned long long)rows, (unsigned long long)p.packs, (unsigned long long)len);

@@ -162,6 +162,7 @@ class Check:
         records = {sid: found for sid, found in records.items()
                    if (2, sid + bytes(16), 0) not in removed}
         self.recount(records)
+        self.catalogues(records)
         if not self.damaged:
             self.live()
         self.snapshots(records)
@@ -202,9 +203,9 @@ class Check:
         for name in sorted(known):
             try:
                 self.pack(name)
-            except Missing as e:  # a dead pack may be gone
-                self.damaged.add(name)
-                if name in needed:
+            except Missing as e:
+                if name in needed:  # a dead pack may be gone
+                    self.damaged.add(name)
                     self.bad("packs", e)
             except Damage as e:
                 self.damaged.add(name)
@@ -325,6 +326,8 @@ class Check:
                              "live is %d, counted %d" % (row.live, counted))
                 size[pack] += row.length * row.live // row.chunks
                 number[pack] += row.live > 0
+            if group is None and files:
+                self.sums(files[0], packs)
             for pack, row in packs.items():
                 if (row.live_bytes, row.live_frames) != (size[pack], number[pack]):
                     self.bad("pack " + pack.hex(), "live bytes, frames are %d, %d, counted %d, %d"
@@ -332,6 +335,30 @@ class Check:
                 found = self.sizes.get(pack)
                 if found and found != (row.bytes, row.frames, row.kind):
                     self.bad("pack " + pack.hex(), "pack row differs from the pack")
+
+    def catalogues(self, records):
+        """IX-10: what a table says of a record that exists is what the record says."""
+        for index in self.repo.indexes:
+            rows = self.attempt("index/" + index.name, fmt.catalogue, index, self.repo.keys) or {}
+            for sid in rows.keys() & records.keys():
+                where, record = records[sid]
+                path = "%s/%s" % (where, sid.hex())
+                if record and rows[sid] != fmt.open_snapshot(self.repo.read(path, 1 << 25), sid,
+                                                             self.repo.keys):
+                    self.bad("index/" + index.name, "another record of " + sid.hex())
+
+    def sums(self, head, packs):
+        """IX-9."""
+        wanted = [0] * 67
+        for row in packs.values():
+            if row.live_frames:
+                at = 3 + 32 * (row.kind - 1) + row.bytes.bit_length() - 1
+                for n, more in enumerate((row.frames, row.bytes, row.live_bytes)):
+                    wanted[n] += more
+                wanted[at] += 1
+        said = head.extensions().get(2)
+        if said and said != struct.pack("<3Q64I", *wanted):
+            self.bad("index/" + head.name, "sums are not those of the packs")
 
     def snapshots(self, records):
         sys.setrecursionlimit(30000)
@@ -457,8 +484,11 @@ RECORDS = {
     "list": lambda v, body: fmt.decode_list(body),
     "tree": lambda v, body: fmt.decode_tree(body),
     "index": vector_index,
+    "proof": lambda v, body: fmt.decode_proof(body, bytes.fromhex(v["name"]),
+                                              vector_keys(v)),
     "snapshot": lambda v, body: fmt.decode_snapshot(body, bytes.fromhex(v["name"]),
                                                     vector_keys(v)),
+    "snaplist": lambda v, body: fmt.decode_snaplist(body),
     "snappayload": lambda v, body: fmt.decode_payload(bytes(16), body),
 }
 

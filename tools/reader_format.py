@@ -535,21 +535,36 @@ class Index:
         for size in sizes:
             self.at.append(at)
             at += size
-        self.length, self.extra, blocks = at, extra, -(-at // 65536)
-        need(len(data) == 256 + at + 16 * blocks, "index: length does not add up")
-        self.tags = data[256 + at:]
-        need(hmac.compare_digest(mac, H(b"varve index head" + head[:224] + self.tags, self.key)),
+        self.length, self.extra, blocks = at, extra, -(-at // 4096)
+        above, self.upper = -(-blocks // 256), 256 + at + 16 * blocks
+        need(len(data) == self.upper + 16 * above, "index: length does not add up")
+        need(hmac.compare_digest(mac, H(b"varve index head" + head[:224] + data[self.upper:],
+                                         self.key)),
              "index: MAC differs", Auth)  # IX-2
-        self.proved = bytearray(blocks)
+        self.proved, self.proved_tags = bytearray(blocks), bytearray(above)
+
+    def prove(self, label, n, start, end, wanted):
+        """The bytes start … end of the file are block n of a section; wanted: its tag."""
+        key = H(label + self.nonce + struct.pack("<Q", n), self.key)
+        need(hmac.compare_digest(poly1305(key, self.data[start:end]), wanted),
+             "index: tag of block %d differs" % n, Auth)
+
+    def tag(self, n):
+        """Of block n of the body; 256 of them are proved at a time."""
+        first, block = 256 + self.length, n >> 8
+        if not self.proved_tags[block]:
+            start, above = first + 4096 * block, self.upper + 16 * block
+            self.prove(b"varve index tags", block, start, min(start + 4096, self.upper),
+                       self.data[above:above + 16])
+            self.proved_tags[block] = 1
+        return self.data[first + 16 * n:first + 16 * n + 16]
 
     def body(self, at, length):
-        for n in range(at >> 16, (at + length + 65535) >> 16):
+        for n in range(at >> 12, (at + length + 4095) >> 12):
             if not self.proved[n]:
-                key = H(b"varve index body" + self.nonce + struct.pack("<Q", n), self.key)
-                end = min(65536 * (n + 1), self.length)
-                tag = poly1305(key, self.data[256 + 65536 * n:256 + end])
-                need(hmac.compare_digest(tag, self.tags[16 * n:16 * n + 16]),
-                     "index: tag of block %d differs" % n, Auth)
+                start = 256 + 4096 * n
+                self.prove(b"varve index body", n, start, min(start + 4096, 256 + self.length),
+                           self.tag(n))
                 self.proved[n] = 1
         return self.data[256 + at:256 + at + length]
 
@@ -641,7 +656,13 @@ class Index:
             need(size <= p.live_bytes and number <= p.live_frames and
                  (len(own) < p.frames or (size, number) == (p.live_bytes, p.live_frames)),
                  "index: live of a pack is not that of its frames")
-        extensions(self.body(self.at[6], self.extra), None)  # only a sweep wants to know them
+        if self.table:
+            need(len(self.extensions().get(2, bytes(280))) == 280, "index: sums too short")  # IX-9
+        else:
+            self.extensions()
+
+    def extensions(self):
+        return extensions(self.body(self.at[6], self.extra), None)
 
 
 # ---- §10 Snapshot records ----------------------------------------------------------------------
@@ -679,11 +700,62 @@ def decode_payload(sid, data):
     return Snapshot(sid, root, writer, sequence, previous, begin, host, paths)
 
 
-def decode_snapshot(data, name, keys):  # SR-1
+def open_snapshot(data, name, keys):  # SR-1
     need(200 <= len(data) <= 1 << 24 and data[:8] == b"varvesnp", "not a snapshot record")
     need(struct.unpack_from("<I", data, 8)[0] == 1, "snapshot: unknown version", Unsupported)
     need(not any(data[12:16]), "snapshot: reserved bytes not zero")
     need(data[16:32] == name, "snapshot: has another name", Auth)
     key = keys.unwrap(keys.record, b"varve snap key", data[:32], data[32:160], "snapshot")
-    return decode_payload(name, unseal(key, aad(b"varve snap", keys.repo, data[:160]),
-                                       data[160:], "snapshot"))
+    return unseal(key, aad(b"varve snap", keys.repo, data[:160]), data[160:], "snapshot")
+
+
+def decode_snapshot(data, name, keys):
+    return decode_payload(name, open_snapshot(data, name, keys))
+
+
+def decode_snaplist(data):  # IX-10
+    c, rows = Cursor(data), {}
+    while c.left():
+        sid, length = c.get("16sI")
+        need(1 <= length <= 1 << 24, "catalogue: length out of range")
+        need(not rows or sid > max(rows), "catalogue: not strictly ascending")
+        rows[sid] = c.take(length)
+    return rows
+
+
+def catalogue(index, keys):
+    """{sid: payload} of a table."""
+    box = index.extensions().get(3)
+    if not box:
+        return {}
+    plain = unseal(keys.record, aad(b"varve snap list", keys.repo, struct.pack("<Q", index.number)),
+                   box, "catalogue")
+    need(len(plain) > 4, "catalogue: too short")
+    length = struct.unpack_from("<I", plain)[0]
+    need(1 <= length <= 1 << 28, "catalogue: length out of range")
+    return decode_snaplist(unzstd(plain[4:], length, None))
+
+
+# ---- §10 What was verified ---------------------------------------------------------------------
+
+Proof = collections.namedtuple("Proof", "written sample packs snapshots")
+
+
+def decode_proof(data, name, keys):  # VF-1
+    need(200 <= len(data) <= 1 << 30 and data[:8] == b"varvevfd", "not a record of what was verified")
+    need(struct.unpack_from("<I", data, 8)[0] == 1, "verified: unknown version", Unsupported)
+    need(not any(data[12:16]), "verified: reserved bytes not zero")
+    need(data[16:32] == name, "verified: has another name", Auth)
+    key = keys.unwrap(keys.record, b"varve proof key", data[:32], data[32:160], "verified")
+    plain = unseal(key, aad(b"varve proof", keys.repo, data[:160]), data[160:], "verified")
+    c = Cursor(plain)
+    written, sample, packs, snapshots = c.get("qqII")
+    need(written >= 1 and sample >= 0 and packs <= 1 << 24 and snapshots <= 1 << 24,
+         "verified: field out of range")
+    need(len(plain) == 24 + 40 * packs + 24 * snapshots, "verified: wrong length")
+    rows = [[c.get(shape) for _ in range(n)] for shape, n in (("32sq", packs), ("16sq", snapshots))]
+    c.end()
+    for table in rows:
+        need(all(time >= 1 for _, time in table), "verified: a time is not one")
+        ascending([row[0] for row in table], "verified")
+    return Proof(written, sample, dict(rows[0]), dict(rows[1]))

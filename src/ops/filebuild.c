@@ -13,7 +13,6 @@
 #include "codec/digest.h"
 #include "codec/lanes.h"
 #include "format/frame.h"
-#include "ops/twin.h"
 
 void
 filebuild_init(struct filebuild *b, struct session *s, const struct repo *r, const struct chunker *c, bool fingerprints)
@@ -128,7 +127,7 @@ look_ahead(struct filebuild *b)
 	}
 	b->old = NULL;
 	/* A damaged parent only costs the shortcut. */
-	return rc == AT_END || twin_lost(rc) ? OK : rc;
+	return rc == AT_END || err_is_damage(rc) ? OK : rc;
 }
 
 /* Let the parent's pieces catch up with our offset. */

@@ -7,6 +7,8 @@
 #ifndef STORE_FOLD_H
 #define STORE_FOLD_H
 
+#include "format/tablesums.h"
+#include "store/catalogue.h"
 #include "store/counts.h"
 
 struct fold_job {
@@ -16,6 +18,8 @@ struct fold_job {
 	size_t remove_count;
 	const struct name *published;   /* packs published with it, ascending */
 	size_t published_count;
+	const struct tablesums *sums;   /* NULL: unknown */
+	struct catalogue *catalogue;    /* of what was absorbed; those of folded tables are added */
 };
 
 /* Write the table.  Cost: linear in the rows touched and in the tables absorbed. */

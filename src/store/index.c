@@ -384,9 +384,8 @@ index_segment_at(struct index *ix, size_t i)
 	return ix->file[ix->table_count + i].f;
 }
 
-/* Each pack of the view once, as the newest file that has it says; live ones only.  What fn returns, unless OK, ends it. */
-static int
-each_pack(struct index *ix, int (*fn)(struct index *ix, uint32_t no, const struct indexfile_pack *p, void *arg), void *arg)
+int
+index_each_pack(struct index *ix, index_pack_fn fn, void *arg)
 {
 	size_t bound = ix->pack_count;
 	struct indexfile_pack p;
@@ -432,7 +431,7 @@ index_totals(struct index *ix, struct index_totals *t)
 		t->rows += index_file_header(ix->file[i].f)->row_count;
 		t->index_bytes += index_file_len(ix->file[i].f);
 	}
-	return each_pack(ix, pack_total, t);
+	return index_each_pack(ix, pack_total, t);
 }
 
 /* AT_END for one that is not there. */
@@ -449,7 +448,7 @@ pack_gone(struct index *ix, uint32_t no, const struct indexfile_pack *p, void *a
 int
 index_packs_whole(struct index *ix)
 {
-	int rc = each_pack(ix, pack_gone, NULL);
+	int rc = index_each_pack(ix, pack_gone, NULL);
 
 	return rc == OK ? FOUND : rc == AT_END ? OK : rc;
 }

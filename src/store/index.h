@@ -45,6 +45,10 @@ int index_pack_there(struct index *ix, uint32_t no) __attribute__((warn_unused_r
 /* Are all packs of the view there?  FOUND or OK (one is missing or has another length).  Cost: one look per pack, once. */
 int index_packs_whole(struct index *ix) __attribute__((warn_unused_result));
 
+/* Told of each pack of the view once, as the newest file that has it says; of live ones only. */
+typedef int (*index_pack_fn)(struct index *ix, uint32_t no, const struct indexfile_pack *p, void *arg);
+int index_each_pack(struct index *ix, index_pack_fn fn, void *arg) __attribute__((warn_unused_result));
+
 /* Number of packs that have been numbered so far. */
 uint32_t index_pack_count(const struct index *ix);
 

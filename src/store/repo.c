@@ -34,22 +34,100 @@ static const char *const dirs[] = {
 
 #define DIR_COUNT (sizeof(dirs) / sizeof(dirs[0]))
 
-static int
-refuse_name(void *arg, const char *name)
+struct vacancy {
+	struct io *io;
+	bool leftover;                  /* names of an init that was cut short are there */
+	bool packs;
+};
+
+/* A name of ours that an init makes before varve-repo. */
+static bool
+is_ours(const char *name)
 {
-	(void)arg;
+	for (size_t i = 0; i < DIR_COUNT; i++)
+		if (strcmp(name, dirs[i]) == 0)
+			return true;
+	return strcmp(name, "locks") == 0;
+}
+
+static int
+look_at_name(void *arg, const char *name)
+{
+	struct vacancy *v = arg;
+
 	if (strcmp(name, "lost+found") == 0)
 		return OK;
-	if (strcmp(name, HEADER) == 0)
+	if (!is_ours(name))
+		return fail(ERR_EXISTS, "'%s' is there already: a repository is"
+		    " made in an empty or new directory", name);
+	v->leftover = true;
+	v->packs = v->packs || strcmp(name, "packs") == 0;
+	return OK;
+}
+
+static int
+refuse_object(void *arg, const char *name)
+{
+	return fail(ERR_EXISTS, "'%s/%s' is there, but no " HEADER ": this was"
+	    " a repository", (const char *)arg, name);
+}
+
+static int
+refuse_pack(void *arg, const char *name)
+{
+	return strlen(name) == 2 ? OK : refuse_object(arg, name);
+}
+
+/* Nothing in a directory, or no such directory. */
+static int
+check_empty(struct io *io, const char *dir)
+{
+	int rc = io_list(io, dir, refuse_object, (void *)(uintptr_t)dir);
+
+	return rc == ERR_ABSENT ? OK : rc;
+}
+
+/* An init that was cut short leaves directories, key slots and files in tmp/, never an object. */
+static int
+check_leftover(const struct vacancy *v)
+{
+	char shard[16];
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < DIR_COUNT; i++)
+		if (strcmp(dirs[i], "packs") != 0 && strcmp(dirs[i], "keys") != 0 && strcmp(dirs[i], "tmp") != 0)
+			rc = check_empty(v->io, dirs[i]);
+	if (rc == OK && v->packs)
+		rc = io_list(v->io, "packs", refuse_pack, (void *)(uintptr_t)"packs");
+	for (unsigned i = 0; rc == OK && i < SHARDS; i++) {
+		snprintf(shard, sizeof(shard), "packs/%02x", i);
+		rc = check_empty(v->io, shard);
+	}
+	return rc;
+}
+
+/* FOUND: there is nothing but what an init left that was cut short. */
+static int
+look(struct io *io)
+{
+	struct vacancy v = { .io = io };
+	uint64_t size;
+	int rc = io_stat(io, HEADER, &size);
+
+	if (rc == OK)
 		return fail(ERR_EXISTS, "a repository is there already");
-	return fail(ERR_EXISTS, "'%s' is there already: a repository is made"
-	    " in an empty or new directory", name);
+	rc = rc == ERR_ABSENT ? io_list(io, "", look_at_name, &v) : rc;
+	if (rc == OK && v.leftover && (rc = check_leftover(&v)) == OK)
+		rc = FOUND;
+	return rc;
 }
 
 int
 repo_check_vacant(struct io *io)
 {
-	return io_list(io, "", refuse_name, NULL);
+	int rc = look(io);
+
+	return rc == FOUND ? OK : rc;
 }
 
 struct repo *
@@ -98,17 +176,26 @@ repo_publish_slot(struct io *io, const struct keyslot *slot)
 }
 
 static int
-make_dirs(struct io *io)
+make_dir(struct io *io, const char *path, bool again)
+{
+	int rc = io_mkdir(io, path);
+
+	return rc == ERR_EXISTS && again ? OK : rc;
+}
+
+/* again: some may be there.  Otherwise `packs` being first decides which of two racing inits loses. */
+static int
+make_dirs(struct io *io, bool again)
 {
 	char shard[16];
 	int rc;
 
 	for (size_t i = 0; i < DIR_COUNT; i++)
-		if ((rc = io_mkdir(io, dirs[i])))
+		if ((rc = make_dir(io, dirs[i], again)))
 			return rc;
 	for (unsigned i = 0; i < SHARDS; i++) {
 		snprintf(shard, sizeof(shard), "packs/%02x", i);
-		if ((rc = io_mkdir(io, shard)))
+		if ((rc = make_dir(io, shard, again)))
 			return rc;
 	}
 	for (unsigned i = 0; i < SHARDS; i++) {
@@ -120,6 +207,60 @@ make_dirs(struct io *io)
 		if ((rc = io_sync_dir(io, dirs[i])))
 			return rc;
 	return OK;
+}
+
+static int
+publish_locks(struct io *io, bool again)
+{
+	int rc;
+
+	if (again) {
+		io_discard(io, "tmp/locks");
+		io_discard(io, "tmp/" HEADER);
+	}
+	rc = publish(io, "tmp/locks", "locks", "", "", 0);
+	return rc == ERR_EXISTS && again ? io_sync_dir(io, "") : rc;
+}
+
+struct slots {
+	char (*p)[NAME_SID_HEX];
+	size_t count, cap;
+	char own[NAME_SID_HEX];
+};
+
+static int
+note_slot(void *arg, const char *name)
+{
+	struct slots *s = arg;
+	int rc;
+
+	if (strlen(name) != NAME_SID_HEX - 1 || strcmp(name, s->own) == 0)
+		return OK;
+	if ((rc = mem_grow((void **)&s->p, &s->cap, s->count + 1, sizeof(*s->p))))
+		return rc;
+	memcpy(s->p[s->count++], name, NAME_SID_HEX);
+	return OK;
+}
+
+/*
+ * Slots of an init that was cut short open nothing.  They go only now that varve-repo is ours: an init
+ * that is still running then fails to publish its own, and says so.
+ */
+static int
+drop_other_slots(struct io *io, const struct keyslot *slot)
+{
+	struct slots s = { .count = 0 };
+	char path[NAME_SID_HEX + 8];
+	int rc;
+
+	name_sid_hex(&slot->slot_id, s.own);
+	rc = io_list(io, "keys", note_slot, &s);
+	for (size_t i = 0; rc == OK && i < s.count; i++) {
+		snprintf(path, sizeof(path), "keys/%s", s.p[i]);
+		io_discard(io, path);
+	}
+	free(s.p);
+	return rc;
 }
 
 /* The header's bytes but for the checksum. */
@@ -198,6 +339,7 @@ repo_create(struct io *io, const struct repo_params *params,
 	uint8_t raw[REPOHDR_LEN];
 	struct keyslot slot;
 	struct repo *r;
+	bool again;
 	int rc;
 
 	*out = NULL;
@@ -206,14 +348,18 @@ repo_create(struct io *io, const struct repo_params *params,
 		return rc;
 	}
 	r->io = io;
-	if ((rc = repo_check_vacant(io)) ||
-	    (rc = make_header(r, params, raw)) ||
+	if ((rc = look(io)) < 0)
+		goto out;
+	again = rc == FOUND;
+	if ((rc = make_header(r, params, raw)) ||
 	    (rc = make_slot(r, secret, cost, label, master, &slot)) ||
-	    (rc = make_dirs(io)) ||
-	    (rc = publish(io, "tmp/locks", "locks", "", "", 0)) ||
+	    (rc = make_dirs(io, again)) ||
+	    (rc = publish_locks(io, again)) ||
 	    (rc = repo_publish_slot(io, &slot)) ||
 	    (rc = publish(io, "tmp/" HEADER, HEADER, "", raw, sizeof(raw))))
 		goto out;
+	if (again)
+		rc = drop_other_slots(io, &slot);
 out:
 	*out = rc ? repo_close(r) : r;
 	return rc;

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "store/index_file.h"
 #include "store/packer.h"
+#include "store/sums.h"
 #include "sys/host.h"
 #include "sys/signals.h"
 
@@ -235,12 +236,6 @@ gather_chunk(void *arg, const struct reader_chunk *ch)
 	return OK;
 }
 
-static bool
-is_damage(int rc)
-{
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT;
-}
-
 static int
 gather_frame(struct rewrite *rw, uint32_t pack)
 {
@@ -253,7 +248,7 @@ gather_frame(struct rewrite *rw, uint32_t pack)
 		return rc;
 	rw->stats->bytes_read += f->len;
 	rc = reader_frame(rw->c->reader, &at, gather_chunk, rw);
-	return is_damage(rc) ? OK : rc;
+	return err_is_damage(rc) ? OK : rc;
 }
 
 static int
@@ -337,7 +332,7 @@ find_ancestor(struct rewrite *rw, uint32_t base, uint32_t *out)
 			return OK;
 		if ((rc = counts_place(c, at, &place)) || (rc = reader_base(c->reader, &place, &next)) ||
 		    (rc = counts_find_cell(c, &next, c->cells[at].type, &at)) < 0)
-			return is_damage(rc) ? OK : rc;
+			return err_is_damage(rc) ? OK : rc;
 	}
 	return OK;
 }
@@ -411,7 +406,7 @@ move_item(struct rewrite *rw, const struct item *it)
 		rc = copy_delta(rw, it);
 	else
 		rc = store(rw, it, ancestor);
-	if (is_damage(rc))
+	if (err_is_damage(rc))
 		return OK;
 	rw->stats->chunks += rc == OK;
 	return rc ? rc : counts_cascade(rw->c);
@@ -482,12 +477,40 @@ out:
 
 /* ------------------------------------------------------------------------------------------------------ the whole */
 
+/* Can there be anything to move?  FOUND: look at the packs; OK: no; or an error. */
+static int
+worth_looking(struct rewrite *rw)
+{
+	static const int top[CLASSES] = { 15, 18, 20, 21 };     /* highest bits of the lengths in a class */
+	struct tablesums s;
+	uint64_t count;
+	int rc = sums_now(rw->c, &s), bit;
+
+	if (rc != FOUND)
+		return rc ? rc : FOUND;
+	rw->stats->pack_bytes = s.bytes;
+	if (!rw->policy->small_only && sums_unused_bound(&s) > s.bytes / 1000 * rw->policy->max_unused)
+		return FOUND;
+	for (int kind = 0; kind < 2; kind++) {
+		bit = 0;
+		for (int class = 0; class < CLASSES; class++) {
+			for (count = 0; bit <= top[class]; bit++)
+				count += s.packs[kind][bit];
+			if (count >= REWRITE_MERGE)
+				return FOUND;
+		}
+	}
+	return OK;
+}
+
 static int
 choose_packs(struct rewrite *rw)
 {
 	int rc;
 
 	rw->stats->more = false;
+	if ((rc = worth_looking(rw)) != FOUND)
+		return rc;
 	rw->stats->pack_bytes = 0;
 	if ((rc = gather_packs(rw)))
 		return rc;
