@@ -10,17 +10,17 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec tablesums treenode proofrec
 BASE = args err mem text
-SYS = beneath child clock copy entropy fsys guard helper host io signals target watch crew
+SYS = beneath child clock copy entropy fsys guard helper host io signals target watch crew state
 CODEC = chunker digest keys lanes seal squeeze
 STORE = ahead blocksum children content counts fold framebox framejob graves index index_file indexbuild keyring kin \
 	objects packcheck packer packin packout paper pins reader repo reserve rewrite session settle snapshots sums \
 	sweep tree census packproof proofs shelf
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
-	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view damage packorder prove slice trace verify
+	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view damage packorder prove slice trace verify heads
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
-	shell cmd_verify
+	shell cmd_verify cmd_head lookback
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees mkvec_proofs
 DUMP = dump dump_index dump_pack
@@ -32,7 +32,7 @@ CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	restoredb scrub verify
+	restoredb scrub verify heads
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)

@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "cmd/choose.h"
 #include "cmd/cmd.h"
+#include "cmd/lookback.h"
+#include "ops/heads.h"
 #include "cmd/reclaim.h"
 #include "format/treenode.h"
 #include "ops/select.h"
@@ -20,6 +22,7 @@
 #define LEVEL_MAX 22
 
 struct snapshot_cmd {
+	struct context *ctx;
 	struct report *rp;
 	struct snapshot_options o;
 	struct filter *filter, *sqlite_exclude; /* owned */
@@ -291,6 +294,12 @@ partial(uint64_t errors, uint64_t changed)
 	    " read; the snapshot has everything else", (uintmax_t)changed, s, (uintmax_t)(errors - changed));
 }
 
+static void
+records(void *arg, const struct snapshots *all)
+{
+	lookback_warn(((struct snapshot_cmd *)arg)->ctx, all);
+}
+
 static int
 snapshot(struct context *ctx, struct snapshot_cmd *c)
 {
@@ -303,10 +312,14 @@ snapshot(struct context *ctx, struct snapshot_cmd *c)
 	c->o.problem = problem;
 	c->o.database = database;
 	c->o.item = ctx->verbose && !ctx->quiet ? item : NULL;
+	c->o.records = records;
 	c->o.arg = c;
+	c->ctx = ctx;
 	rc = snapshot_run(ctx->repo, &c->o, &res);
 	if (rc != OK && rc != ERR_PARTIAL)
 		return rc;
+	if (!name_sid_is_zero(&res.sid))
+		lookback_made(ctx, &(struct heads_writer){ .writer = res.writer, .sid = res.sid, .sequence = res.sequence });
 	if (ctx->json)
 		summary_json(c, &res);
 	else
