@@ -27,7 +27,7 @@ DUMP = dump dump_index dump_pack
 UNIT = ahead args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
 	restore retention rewrite secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
-PROP = prop_format prop_store
+PROP = prop_flip prop_format prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
@@ -161,6 +161,10 @@ matrix:
 soak: everything
 	@SOAK_SECONDS=$(or $(SECONDS),3600) $(RUN) -t $(shell expr $(or $(SECONDS),3600) + 600) -v tests/cli/soak.sh
 
+# Every bit flipped, every length cut: about 15 minutes of one processor, shared by all.
+check-flip: everything
+	@seq 0 $$(($$(nproc) - 1)) | xargs -P $$(nproc) -I P $(O)/tests/prop/prop_flip all P $$(nproc)
+
 check-ledger: all
 	@VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
 
@@ -191,7 +195,7 @@ clean:
 	rm -rf build varve varve-*.tar.gz
 include tests/trust.mk
 
-.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
+.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger check-flip demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
 	list install uninstall dist clean
 .DELETE_ON_ERROR .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -69,13 +69,31 @@ table_name(void *arg, const char *name)
 	return OK;
 }
 
+/* A name is not enough: who can write there could make this user expect a table that never comes. */
+static int
+check_table(struct repo *r, uint64_t number)
+{
+	char path[INDEX_FILE_PATH];
+	struct index_file *f;
+	int rc;
+
+	if (number == 0)
+		return OK;
+	index_file_table_path(path, "index", number);
+	if ((rc = index_file_open(r, path, &f)))
+		return rc;
+	index_file_close(f);
+	return OK;
+}
+
 int
 heads_now(struct repo *r, const struct snapshots *all, struct heads *out)
 {
 	int rc;
 
 	*out = (struct heads){ 0 };
-	rc = io_list(r->io, "index", table_name, &out->table);
+	if ((rc = io_list(r->io, "index", table_name, &out->table)) == OK)
+		rc = check_table(r, out->table);
 	for (size_t i = 0; rc == OK && i < all->count; i++) {
 		const struct snapshots_item *it = &all->items[i];
 		const struct heads_writer *had = find(out, &it->rec.writer);

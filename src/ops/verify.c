@@ -535,7 +535,8 @@ prove_all(struct run *u)
 {
 	int rc;
 
-	u->p = (struct prove){ .r = u->r, .c = &u->c, .d = &u->res->damages, .progress = show_prove, .arg = u };
+	u->p = (struct prove){ .r = u->r, .c = &u->c, .d = &u->res->damages, .progress = show_prove, .arg = u,
+		.workers = u->o->jobs };
 	u->have_prove = true;
 	if ((rc = prove_init(&u->p)))
 		return rc;

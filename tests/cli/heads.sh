@@ -52,6 +52,14 @@ put_back "$T/one"
 v verify; exits 4 "an older table and a snapshot less"
 rm -rf "$T/state"
 
+# A table that is only a name does not count.
+put_back "$T/two"
+must list
+echo x >"$T/repo/index/ffffffffffffffff"
+v list
+rm "$T/repo/index/ffffffffffffffff"
+v list; isnt "what nobody with the key wrote is not remembered" older
+
 # Forgotten and pruned: no warning.
 put_back "$T/two"
 must list
