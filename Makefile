@@ -8,13 +8,14 @@ CC = gcc
 endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
-FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec tablesums treenode proofrec
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr snaplist snaprec tablesums \
+	treenode
 BASE = args err mem text
 SYS = beneath child clock copy entropy fsys guard helper host io signals target watch crew state
 CODEC = chunker digest keys lanes seal squeeze
-STORE = ahead blocksum children content counts fold framebox framejob graves index index_file indexbuild keyring kin \
-	objects packcheck packer packin packout paper pins reader repo reserve rewrite session settle snapshots sums \
-	sweep tree census packproof proofs shelf
+STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file \
+	indexbuild keyring kin objects packcheck packer packin packout packproof paper pins proofs reader repo reserve \
+	rewrite session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
 	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view damage packorder prove slice trace verify heads
@@ -24,7 +25,7 @@ CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key 
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees mkvec_proofs
 DUMP = dump dump_index dump_pack
-UNIT = ahead args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
+UNIT = ahead args catalogue chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
 	restore retention rewrite secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_flip prop_format prop_store

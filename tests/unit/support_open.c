@@ -17,6 +17,7 @@
 #include "format/packfile.h"
 #include "format/proofrec.h"
 #include "format/repohdr.h"
+#include "format/snaplist.h"
 #include "format/snaprec.h"
 #include "format/treenode.h"
 #include "tests/unit/support_open.h"
@@ -459,6 +460,19 @@ snapshot_open(const struct support_vec *v)
 	return rc;
 }
 
+/* IX-10 */
+static int
+snaplist_open(const struct support_vec *v)
+{
+	struct snaplist_iter it;
+	struct snaplist_row row;
+
+	snaplist_init(&it, v->body, v->len);
+	while (snaplist_next(&it, &row))
+		;
+	return cursor_done(&it.c) ? OK : ERR_CORRUPT;
+}
+
 static int
 proof_open(const struct support_vec *v)
 {
@@ -508,6 +522,8 @@ plain_open(const struct support_vec *v)
 		return verdict(listnode_decode(&l, v->body, v->len));
 	if (strcmp(v->record, "tree") == 0)
 		return verdict(treenode_check(v->body, v->len));
+	if (strcmp(v->record, "snaplist") == 0)
+		return snaplist_open(v);
 	if (strcmp(v->record, "snappayload") == 0)
 		return verdict(snaprec_decode(&s, v->body, v->len));
 	return ERR_FAILED;
