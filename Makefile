@@ -162,7 +162,6 @@ matrix:
 soak: everything
 	@SOAK_SECONDS=$(or $(SECONDS),3600) $(RUN) -t $(shell expr $(or $(SECONDS),3600) + 600) -v tests/cli/soak.sh
 
-# Every bit flipped, every length cut: about 15 minutes of one processor, shared by all.
 check-flip: everything
 	@seq 0 $$(($$(nproc) - 1)) | xargs -P $$(nproc) -I P $(O)/tests/prop/prop_flip all P $$(nproc)
 
