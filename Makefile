@@ -11,30 +11,30 @@ endif
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr snaplist snaprec tablesums \
 	treenode
 BASE = args err mem text
-SYS = beneath child clock confine copy entropy fsys guard helper host io signals target watch crew
+SYS = beneath child clock confine copy crew entropy fsys guard helper host io signals state target watch
 CODEC = chunker digest keys lanes seal squeeze
 STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file \
 	indexbuild keyring kin kindred objects packcheck packer packin packout packproof paper pins proofs reader rebase repo reserve \
 	rewrite session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
-OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry filebuild find forget home inodes leftover links \
-	listing owners packorder place placedb prove prune readfile refill restore retention scan scanlog scrub select \
-	slice snapshot sql stats trace treebuild twin verify view
+OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry filebuild find forget heads home inodes leftover \
+	links listing owners packorder place placedb prove prune readfile refill restore retention scan scanlog scrub \
+	select slice snapshot sql stats trace treebuild twin verify view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
-	shell cmd_verify
+	shell cmd_verify cmd_head lookback
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees mkvec_proofs
 DUMP = dump dump_index dump_pack
 UNIT = ahead args catalogue chunker confine filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
 	restore retention rewrite secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
-PROP = prop_format prop_store sim_store
+PROP = prop_flip prop_format prop_store sim_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	dbheld restoredb scrub verify
+
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
@@ -188,7 +188,7 @@ clean:
 	rm -rf build varve varve-*.tar.gz
 include tests/trust.mk
 
-.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
+.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger check-flip demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
 	list install uninstall dist clean
 .DELETE_ON_ERROR .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)
