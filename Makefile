@@ -8,36 +8,37 @@ CC = gcc
 endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
-FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr snaprec treenode
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr sidecar snaprec treenode
 BASE = args err mem text
 SYS = child clock copy entropy fsys guard helper host io signals target watch
-CODEC = chunker digest keys lanes seal squeeze
-STORE = blocksum children content counts fold framejob graves index index_file indexbuild keyring kin objects packcheck packer packout paper pins \
+CODEC = chunker digest keys lanes rs seal squeeze
+STORE = blocksum children content counts fold framejob graves index index_file indexbuild keyring kin mend objects packcheck packer packout paper parity pins \
 	reader repo reserve rewrite session settle snapshots sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
 	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
-	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
+	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep layout reclaim record report rows secret \
 	shell
 TOOLS = mkvectors varve-dump
-MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees
+MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
 UNIT = args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
-	restore retention rewrite secret select session settle signals squeeze text tree vectors
+	restore retention rewrite rs secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
-PROP = prop_format prop_store
+PROP = prop_format prop_parity prop_store
 CRASH = crash_snapshot
-FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
+FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	restoredb scrub
+	restoredb scrub parity
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
-PKGS = libsodium libzstd libxxhash jansson sqlite3
+ISAL := $(shell pkg-config --exists libisal && echo libisal)
+PKGS = libsodium libzstd libxxhash jansson sqlite3 $(ISAL)
 PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13 sqlite3 >= 3.38
-DEB = build-essential gcc libc6-dev pkg-config libzstd-dev libsodium-dev libxxhash-dev libsqlite3-dev libjansson-dev \
+DEB = build-essential gcc libc6-dev pkg-config libzstd-dev libsodium-dev libxxhash-dev libsqlite3-dev libjansson-dev libisal-dev \
 	libcmocka-dev python3 python3-nacl python3-zstandard rsync acl attr strace sqlite3
 
 WARN = -Wall -Wextra -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wundef
@@ -60,7 +61,7 @@ LDFLAGS_fuzz = $(SAN) -fsanitize=fuzzer
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS = $(shell pkg-config --libs $(PKGS))
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -I. -Isrc -pthread $(WARN) \
-	-ffile-prefix-map=$(CURDIR)=. $(CFLAGS_$(PROFILE)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+	-ffile-prefix-map=$(CURDIR)=. $(CFLAGS_$(PROFILE)) $(ISAL:%=-DHAVE_ISAL) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread -Wl,--as-needed $(LDFLAGS_$(PROFILE)) $(LDFLAGS)
 
 TOOL_SRC = $(FORMAT:%=format/%.c) $(BASE:%=src/base/%.c) $(SYS:%=src/sys/%.c) $(CODEC:%=src/codec/%.c)
@@ -76,7 +77,6 @@ CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
 RUN = VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) PYTHON=$(PYTHON) $(PYTHON) tests/run.py
 INSTALL = install
-# `make V=1` shows whole commands.
 Q = $(if $(V),,@echo "  $(notdir $@)";)
 
 all: $(O)/varve

@@ -81,5 +81,6 @@ void mkvec_slots(struct mkvec *m);
 void mkvec_packs(struct mkvec *m);
 void mkvec_indexes(struct mkvec *m);
 void mkvec_snaps(struct mkvec *m);
+void mkvec_sidecars(struct mkvec *m);
 
 #endif

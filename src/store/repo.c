@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "codec/digest.h"
 #include "store/keyring.h"
+#include "store/parity.h"
 #include "sys/clock.h"
 #include "sys/entropy.h"
 
@@ -80,7 +81,7 @@ publish(struct io *io, const char *tmp, const char *path, const char *dir,
 }
 
 int
-repo_publish_slot(struct io *io, const struct keyslot *slot)
+repo_publish_slot(struct repo *r, const struct keyslot *slot)
 {
 	char hex[NAME_SID_HEX], tmp[NAME_SID_HEX + 8], path[NAME_SID_HEX + 8];
 	uint8_t raw[KEYSLOT_LEN];
@@ -91,9 +92,11 @@ repo_publish_slot(struct io *io, const struct keyslot *slot)
 	name_sid_hex(&slot->slot_id, hex);
 	snprintf(tmp, sizeof(tmp), "tmp/%s", hex);
 	snprintf(path, sizeof(path), "keys/%s", hex);
-	rc = publish(io, tmp, path, "keys", raw, sizeof(raw));
+	rc = publish(r->io, tmp, path, "keys", raw, sizeof(raw));
 	if (rc && rc != ERR_EXISTS)
-		io_discard(io, path);
+		io_discard(r->io, path);
+	if (rc == OK)
+		parity_keep(r, OBJECTS_SLOT, path);
 	return rc;
 }
 
@@ -211,9 +214,11 @@ repo_create(struct io *io, const struct repo_params *params,
 	    (rc = make_slot(r, secret, cost, label, master, &slot)) ||
 	    (rc = make_dirs(io)) ||
 	    (rc = publish(io, "tmp/locks", "locks", "", "", 0)) ||
-	    (rc = repo_publish_slot(io, &slot)) ||
+	    (rc = params && params->parity ? parity_set_policy(r, &params->shape) : OK) ||
+	    (rc = repo_publish_slot(r, &slot)) ||
 	    (rc = publish(io, "tmp/" HEADER, HEADER, "", raw, sizeof(raw))))
 		goto out;
+	parity_keep(r, OBJECTS_HEADER, HEADER);
 out:
 	*out = rc ? repo_close(r) : r;
 	return rc;

@@ -20,6 +20,7 @@
 #include "store/graves.h"
 #include "store/index.h"
 #include "store/index_file.h"
+#include "store/parity.h"
 #include "store/pins.h"
 #include "store/rewrite.h"
 #include "store/snapshots.h"
@@ -178,9 +179,11 @@ write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, uin
 	if ((rc = fold_write(c, &job)) ||
 	    (rc = io_sync_dir(io, "tmp")) ||
 	    (rc = rewrite_publish(rw)) ||
-	    (rc = io_rename(io, tmp, path)))
+	    (rc = io_rename(io, tmp, path)) ||
+	    (rc = io_sync_dir(io, "index")))
 		return rc;
-	return io_sync_dir(io, "index");
+	parity_keep(c->repo, OBJECTS_INDEX, path);
+	return OK;
 }
 
 /* PB-4 (3) to (5).  FOUND when there is a new head, OK when there was nothing to do. */
@@ -257,6 +260,25 @@ out:
 	return rc;
 }
 
+/* A sidecar is not synced when its pack is published: a crash may have taken it.  Those of packs absorbed now are looked at once more. */
+static int
+keep_parity(struct repo *r, struct index *ix)
+{
+	struct indexfile_pack p;
+	int rc;
+
+	for (size_t i = 0; i < index_segment_count(ix); i++) {
+		struct index_file *f = index_segment_at(ix, i);
+
+		for (uint32_t k = 0; k < index_file_header(f)->pack_count; k++) {
+			if ((rc = index_file_pack(f, k, &p)))
+				return rc;
+			parity_keep_pack(r, p.kind, &p.name);
+		}
+	}
+	return OK;
+}
+
 static int
 settle_locked(struct repo *r, const struct settle_prune *o, struct settle_step *step, struct settle_stats *stats)
 {
@@ -265,6 +287,8 @@ settle_locked(struct repo *r, const struct settle_prune *o, struct settle_step *
 
 	if ((rc = index_load(r, &ix)))
 		return rc;
+	if ((rc = keep_parity(r, ix)))
+		goto out;
 	if (step->policy && index_segment_count(ix) == 0 &&
 	    (rc = rewrite_wanted(r, ix, step->policy, &stats->rewrite)) != FOUND)
 		goto out;
@@ -293,6 +317,7 @@ settle(struct repo *r, const struct settle_prune *o, struct settle_step *step, b
 		return fail(ERR_UNSUPPORTED, "this repository has features this version of varve may read but not write");
 	if ((rc = io_lock(r->io, IO_EXCLUSIVE, wait)))
 		return rc;
+	parity_forget(r);
 	rc = settle_locked(r, o, step, stats);
 	rc2 = io_lock(r->io, IO_UNLOCKED, false);
 	return rc ? rc : rc2;

@@ -775,8 +775,8 @@ mode_of(const char *dir, const char *name)
 static void
 a_new_repository_opens(void **state)
 {
-	const struct repo_params params = { 4096, 8192, 16384 };
-	const struct repo_params bad = { 4096, 8191, 16384 };
+	const struct repo_params params = { .chunk_min = 4096, .chunk_avg = 8192, .chunk_max = 16384 };
+	const struct repo_params bad = { .chunk_min = 4096, .chunk_avg = 8191, .chunk_max = 16384 };
 	uint8_t kf[32], master[32];
 	struct keys_secret secret = key_file(kf);
 	char dir[256], path[300];
