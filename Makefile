@@ -8,23 +8,23 @@ CC = gcc
 endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
-FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr sidecar snaprec treenode
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr sidecar snaprec tablesums treenode
 BASE = args err mem text
 SYS = child clock copy entropy fsys guard helper host io signals target watch
 CODEC = chunker digest keys lanes rs seal squeeze
-STORE = blocksum children content counts fold framejob graves index index_file indexbuild keyring kin mend objects packcheck packer packout paper parity pins \
-	reader repo reserve rewrite session settle snapshots sweep tree
+STORE = ahead blocksum children content counts fold framebox framejob graves index index_file indexbuild keyring kin \
+	mend objects packcheck packer packin packout paper parity pins reader repo reserve rewrite session settle \
+	snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
 	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
-	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep layout reclaim record report rows secret \
-	shell
+	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep layout reclaim record report rows secret shell
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
-UNIT = args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
-	restore retention rewrite rs secret select session settle signals squeeze text tree vectors
+UNIT = ahead args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes \
+	reader restore retention rewrite rs secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format prop_parity prop_store
 CRASH = crash_snapshot
@@ -72,6 +72,7 @@ TOOL_BIN = $(TOOLS:%=$(O)/tools/%)
 SUPPORT_O = $(SUPPORT:%=$(O)/tests/unit/%.o)
 UNIT_BIN = $(UNIT:%=$(O)/tests/unit/test_%)
 PROP_BIN = $(PROP:%=$(O)/tests/prop/%) $(CRASH:%=$(O)/tests/crash/%)
+BENCH_BIN = $(O)/bench/bigindex
 REGRESS_BIN = $(FUZZ:%=$(O)/fuzz/fuzz_%)
 CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
@@ -82,7 +83,7 @@ Q = $(if $(V),,@echo "  $(notdir $@)";)
 all: $(O)/varve
 	@cmp -s $(O)/varve varve || { cp $(O)/varve varve.new && mv varve.new varve; }
 
-everything: all $(TOOL_BIN) $(UNIT_BIN) $(PROP_BIN) $(REGRESS_BIN)
+everything: all $(TOOL_BIN) $(UNIT_BIN) $(PROP_BIN) $(REGRESS_BIN) $(BENCH_BIN)
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
@@ -102,7 +103,7 @@ $(O)/tools/varve-dump: $(DUMP:%=$(O)/tools/%.o)
 $(TOOL_BIN): %: %.o $(TOOL_O)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-$(UNIT_BIN) $(PROP_BIN): %: %.o $(O)/libsupport.a $(O)/libvarve.a
+$(UNIT_BIN) $(PROP_BIN) $(BENCH_BIN): %: %.o $(O)/libsupport.a $(O)/libvarve.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
 # The same targets run a corpus in every check, and under libFuzzer with `make fuzz T=frame SECONDS=60`.
@@ -195,6 +196,5 @@ clean:
 
 .PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench bench-tree bench-database bench-retention soak matrix repro \
 	list install uninstall dist clean
-.DELETE_ON_ERROR:
-.SECONDARY:
+.DELETE_ON_ERROR .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -122,7 +122,10 @@ indexfile_layout(const struct indexfile_header *h, struct indexfile_layout *l)
 	l->block_count = (l->end + INDEXFILE_BLOCK - 1) / INDEXFILE_BLOCK;
 	l->body_off = INDEXFILE_HEADER_LEN;
 	l->tags_off = l->body_off + l->end;
-	l->file_len = l->tags_off + INDEXFILE_TAG_LEN * l->block_count;
+	l->upper_off = l->tags_off + INDEXFILE_TAG_LEN * l->block_count;
+	l->upper_count = (l->upper_off - l->tags_off + INDEXFILE_BLOCK - 1) /
+	    INDEXFILE_BLOCK;
+	l->file_len = l->upper_off + INDEXFILE_TAG_LEN * l->upper_count;
 }
 
 uint32_t

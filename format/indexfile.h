@@ -6,8 +6,8 @@
 #include "format/name.h"
 
 #define INDEXFILE_HEADER_LEN 256
-#define INDEXFILE_MAC_OFF 224           /* the MAC covers bytes 0 ... 223 and the tags */
-#define INDEXFILE_BLOCK 65536
+#define INDEXFILE_MAC_OFF 224           /* the MAC covers bytes 0 ... 223 and the tags of tags */
+#define INDEXFILE_BLOCK 4096             /* of the body, and of the tags */
 #define INDEXFILE_TAG_LEN 16
 #define INDEXFILE_KEEP_LEN 8
 #define INDEXFILE_REMOVE_LEN 40
@@ -17,7 +17,10 @@
 #define INDEXFILE_FANOUT_LEN 4
 #define INDEXFILE_NO_FRAME 0xffffffffu
 #define INDEXFILE_LAST_PART 1u
-#define INDEXFILE_PUBLISHED 1           /* extra tag of a table: packs published with it */
+
+/* Extra tags of a table. */
+#define INDEXFILE_PUBLISHED 1           /* packs published with it */
+#define INDEXFILE_SUMS 2                /* struct tablesums */
 
 enum indexfile_kind { INDEXFILE_SEGMENT = 1, INDEXFILE_TABLE = 2 };
 enum indexfile_dead { INDEXFILE_DEAD_SEGMENT = 1, INDEXFILE_DEAD_RECORD = 2, INDEXFILE_DEAD_PACK = 3 };
@@ -67,8 +70,9 @@ enum cursor_verdict indexfile_header_decode(struct indexfile_header *h, const ui
 /* Where the sections begin, as offsets in the body; .end is its length. */
 struct indexfile_layout {
 	uint64_t keep, remove, packs, frames, rows, fanout, extra, end;
-	uint64_t block_count;           /* tags */
-	uint64_t body_off, tags_off;    /* of body and tags in the file */
+	uint64_t block_count;           /* blocks of the body: tags */
+	uint64_t upper_count;           /* blocks of tags: tags of tags */
+	uint64_t body_off, tags_off, upper_off; /* in the file */
 	uint64_t file_len;
 };
 

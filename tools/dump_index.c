@@ -116,8 +116,8 @@ index_mac(const struct dump *d, const struct indexfile_header *h,
 
 	if (!(rc = mem_buf_add(&b, "varve index head", 16)) &&
 	    !(rc = mem_buf_add(&b, p, INDEXFILE_MAC_OFF)) &&
-	    !(rc = mem_buf_add(&b, p + l->tags_off,
-	    (size_t)(l->file_len - l->tags_off)))) {
+	    !(rc = mem_buf_add(&b, p + l->upper_off,
+	    (size_t)(l->file_len - l->upper_off)))) {
 		digest_keyed(&mac, d->keys->index, b.p, b.len);
 		dump_line("MAC", dump_fits(memcmp(mac.b, h->mac, NAME_LEN) == 0));
 	}

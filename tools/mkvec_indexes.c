@@ -123,22 +123,24 @@ table(struct indexfile_header *h, struct mkvec_bytes *body)
 	mkvec_add_hex(body, "0100000001000000ff");
 }
 
+/* The tag of `of`, which is a block of its own. */
 static void
-tag(struct mkvec_bytes *tags, const struct indexfile_header *h,
-    const uint8_t key[static 32], const struct mkvec_bytes *body)
+tag(struct mkvec_bytes *tags, const char *kind, const struct indexfile_header *h,
+    const uint8_t key[static 32], const struct mkvec_bytes *of)
 {
-	uint8_t once[32], in[16 + 16 + 8] = "varve index body", out[16];
+	uint8_t once[32], in[16 + 16 + 8] = { 0 }, out[16];
 
+	memcpy(in, kind, 16);
 	memcpy(in + 16, h->nonce, 16);
 	crypto_generichash(once, 32, in, sizeof(in), key, 32);
-	crypto_onetimeauth_poly1305(out, body->b, body->len, once);
+	crypto_onetimeauth_poly1305(out, of->b, of->len, once);
 	mkvec_add(tags, out, sizeof(out));
 }
 
 static void
 make(struct mkvec *m, const struct plan *p)
 {
-	struct mkvec_bytes file = { 0 }, body = { 0 }, tags = { 0 };
+	struct mkvec_bytes file = { 0 }, body = { 0 }, tags = { 0 }, upper = { 0 };
 	struct mkvec_bytes covered = { 0 };
 	struct indexfile_header h = { .repo_id = m->repo_id };
 	struct mkvec_case c = p->c;
@@ -154,15 +156,17 @@ make(struct mkvec *m, const struct plan *p)
 	    "index file");
 	mkvec_patch(&file, &p->header);
 	mkvec_patch(&body, &p->body);
-	tag(&tags, &h, key, &body);
+	tag(&tags, "varve index body", &h, key, &body);
+	tag(&upper, "varve index tags", &h, key, &tags);
 	mkvec_add(&covered, p->label != NULL ? p->label : "varve index head",
 	    16);
 	mkvec_add(&covered, file.b, INDEXFILE_MAC_OFF);
-	mkvec_add(&covered, tags.b, tags.len);
+	mkvec_add(&covered, upper.b, upper.len);
 	mkvec_hash(&mac, key, covered.b, covered.len);
 	memcpy(file.b + INDEXFILE_MAC_OFF, mac.b, NAME_LEN);
 	mkvec_add(&file, body.b, body.len);
 	mkvec_add(&file, tags.b, tags.len);
+	mkvec_add(&file, upper.b, upper.len);
 	mkvec_patch(&file, &p->late);
 	c.record = "index";
 	c.master = c.repo = true;
@@ -177,7 +181,7 @@ make(struct mkvec *m, const struct plan *p)
 	.c = { .name = n, .expect = "auth", .rule = r, .comment = t, .file_name = f }
 #define TABLE .table = true
 
-/* File: header, body from 256, one tag. */
+/* File: header, body from 256, one tag, one tag of tags. */
 static const struct plan plans[] = {
 	{ CASE("ix-segment-ok", "ok", "IX-1", "a segment, last of its session") },
 	{ CASE("ix-table-ok", "ok", "IX-1", "a table"), TABLE },
@@ -209,13 +213,14 @@ static const struct plan plans[] = {
 	{ CASE("ix-mac", "auth", "IX-2", "a bit of the MAC flipped"), .late = { 224, "01", 0, true } },
 	{ CASE("ix-mac-nonce", "auth", "IX-2", "a bit of the nonce flipped"), .late = { 32, "01", 0, true } },
 	{ CASE("ix-mac-root", "auth", "IX-2", "a bit of the root flipped"), .late = { 72, "01", 0, true } },
-	{ CASE("ix-mac-tag", "auth", "IX-2", "a bit of a tag flipped"), .late = { -16, "01", 0, true } },
+	{ CASE("ix-mac-tag", "auth", "IX-2", "a bit of a tag of tags flipped"), .late = { -16, "01", 0, true } },
+	{ CASE("ix-tags-bit", "auth", "IX-3", "a bit of a tag flipped"), .late = { -32, "01", 0, true } },
 	{ CASE("ix-mac-label", "auth", "IX-2", "MAC under another label"), .label = "varve index body" },
 	{ CASE("ix-key", "auth", "IX-2", "made with another key"), .other_key = true },
-	{ CASE("ix-body-bit", "auth", "IX-3", "a bit of the body flipped"), .late = { -17, "01", 0, true } },
+	{ CASE("ix-body-bit", "auth", "IX-3", "a bit of the body flipped"), .late = { -33, "01", 0, true } },
 	{ CASE("ix-short", "malformed", "IX-1", "last byte missing"), .late = { .grow = -1 } },
 	{ CASE("ix-long", "malformed", "GN-1", "one byte too many"), .late = { .grow = 1 } },
-	{ CASE("ix-header-short", "malformed", "GN-2", "half a header"), .late = { .grow = -404 } },
+	{ CASE("ix-header-short", "malformed", "GN-2", "half a header"), .late = { .grow = -420 } },
 
 	{ CASE("ix-keep-unsorted", "malformed", "GN-1", "keeps do not descend"), TABLE, .body = { 8, "08", 0, false } },
 	{ CASE("ix-keep-newer", "malformed", "IX-6", "a table keeps itself"), TABLE, .body = { 0, "09", 0, false } },

@@ -222,8 +222,10 @@ class Check:
         needed, known, self.indexed = set(), set(), set()
         for index, row in self.effective():
             if row.frame != NONE:
-                self.indexed.add(row.id)
-                needed.add(index.pack(index.frame(row.frame).pack).name)
+                frame = index.frame(row.frame)
+                pack = index.pack(frame.pack).name
+                self.indexed.add((pack, frame.ordinal, row.slot))
+                needed.add(pack)
         for index in self.repo.indexes:
             known |= {index.pack(n).name for n in range(index.packs)}
         for name in sorted(known):
@@ -251,7 +253,8 @@ class Check:
             if frame:
                 before = self.problems
                 for slot in range(len(frame.chunks)):
-                    self.attempt("%s slot %d" % (where, slot), self.chunk, frame, slot)
+                    self.attempt("%s slot %d" % (where, slot), self.chunk, frame, slot,
+                                 (name, ordinal, slot) in self.indexed)
                 if self.problems > before:
                     self.damaged.add(name)
                 frame.place, frame.body = (at, length, len(frame.chunks)), None
@@ -262,14 +265,14 @@ class Check:
             at += length
         self.sizes[name] = len(data), len(lengths), opened[0]
 
-    def chunk(self, frame, slot):
+    def chunk(self, frame, slot, live):
         kind, length, name = frame.chunks[slot]
         try:
             plain = frame.chunk(slot, self.repo.fetch)
         except Missing:
-            if name in self.indexed:
+            if live:
                 raise
-            return  # a dead chunk, whose base is gone (PB-6)
+            return  # of a dead block the base may be gone, though the chunk lives elsewhere (FR-6)
         need(self.repo.keys.chunk_id(kind, plain) == name, "content differs", Auth)  # FR-5
         if kind == D:
             self.lengths[name] = length, self.scrub and fmt.poly1305(
@@ -351,6 +354,8 @@ class Check:
                              "live is %d, counted %d" % (row.live, counted))
                 size[pack] += row.length * row.live // row.chunks
                 number[pack] += row.live > 0
+            if group is None and files:
+                self.sums(files[0], packs)
             for pack, row in packs.items():
                 if (row.live_bytes, row.live_frames) != (size[pack], number[pack]):
                     self.bad("pack " + pack.hex(), "live bytes, frames are %d, %d, counted %d, %d"
@@ -358,6 +363,19 @@ class Check:
                 found = self.sizes.get(pack)
                 if found and found != (row.bytes, row.frames, row.kind):
                     self.bad("pack " + pack.hex(), "pack row differs from the pack")
+
+    def sums(self, head, packs):
+        """IX-9."""
+        wanted = [0] * 67
+        for row in packs.values():
+            if row.live_frames:
+                at = 3 + 32 * (row.kind - 1) + row.bytes.bit_length() - 1
+                for n, more in enumerate((row.frames, row.bytes, row.live_bytes)):
+                    wanted[n] += more
+                wanted[at] += 1
+        said = head.extensions().get(2)
+        if said and said != struct.pack("<3Q64I", *wanted):
+            self.bad("index/" + head.name, "sums are not those of the packs")
 
     def snapshots(self, records):
         sys.setrecursionlimit(30000)

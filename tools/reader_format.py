@@ -536,21 +536,36 @@ class Index:
         for size in sizes:
             self.at.append(at)
             at += size
-        self.length, self.extra, blocks = at, extra, -(-at // 65536)
-        need(len(data) == 256 + at + 16 * blocks, "index: length does not add up")
-        self.tags = data[256 + at:]
-        need(hmac.compare_digest(mac, H(b"varve index head" + head[:224] + self.tags, self.key)),
+        self.length, self.extra, blocks = at, extra, -(-at // 4096)
+        above, self.upper = -(-blocks // 256), 256 + at + 16 * blocks
+        need(len(data) == self.upper + 16 * above, "index: length does not add up")
+        need(hmac.compare_digest(mac, H(b"varve index head" + head[:224] + data[self.upper:],
+                                         self.key)),
              "index: MAC differs", Auth)  # IX-2
-        self.proved = bytearray(blocks)
+        self.proved, self.proved_tags = bytearray(blocks), bytearray(above)
+
+    def prove(self, label, n, start, end, wanted):
+        """The bytes start … end of the file are block n of a section; wanted: its tag."""
+        key = H(label + self.nonce + struct.pack("<Q", n), self.key)
+        need(hmac.compare_digest(poly1305(key, self.data[start:end]), wanted),
+             "index: tag of block %d differs" % n, Auth)
+
+    def tag(self, n):
+        """Of block n of the body; 256 of them are proved at a time."""
+        first, block = 256 + self.length, n >> 8
+        if not self.proved_tags[block]:
+            start, above = first + 4096 * block, self.upper + 16 * block
+            self.prove(b"varve index tags", block, start, min(start + 4096, self.upper),
+                       self.data[above:above + 16])
+            self.proved_tags[block] = 1
+        return self.data[first + 16 * n:first + 16 * n + 16]
 
     def body(self, at, length):
-        for n in range(at >> 16, (at + length + 65535) >> 16):
+        for n in range(at >> 12, (at + length + 4095) >> 12):
             if not self.proved[n]:
-                key = H(b"varve index body" + self.nonce + struct.pack("<Q", n), self.key)
-                end = min(65536 * (n + 1), self.length)
-                tag = poly1305(key, self.data[256 + 65536 * n:256 + end])
-                need(hmac.compare_digest(tag, self.tags[16 * n:16 * n + 16]),
-                     "index: tag of block %d differs" % n, Auth)
+                start = 256 + 4096 * n
+                self.prove(b"varve index body", n, start, min(start + 4096, 256 + self.length),
+                           self.tag(n))
                 self.proved[n] = 1
         return self.data[256 + at:256 + at + length]
 
@@ -642,7 +657,13 @@ class Index:
             need(size <= p.live_bytes and number <= p.live_frames and
                  (len(own) < p.frames or (size, number) == (p.live_bytes, p.live_frames)),
                  "index: live of a pack is not that of its frames")
-        extensions(self.body(self.at[6], self.extra), None)  # only a sweep wants to know them
+        if self.table:
+            need(len(self.extensions().get(2, bytes(280))) == 280, "index: sums too short")  # IX-9
+        else:
+            self.extensions()
+
+    def extensions(self):
+        return extensions(self.body(self.at[6], self.extra), None)
 
 
 # ---- §10 Snapshot records ----------------------------------------------------------------------

@@ -39,16 +39,20 @@ step(struct cuts *k)
 }
 
 int
-cuts_at(struct cuts *k, uint64_t off, bool *there)
+cuts_at(struct cuts *k, uint64_t off, unsigned *count, bool *last)
 {
+	unsigned n = 0;
 	int rc;
 
-	*there = false;
+	*count = 0;
 	while ((k->c && k->have <= CUTS_AHEAD) || (k->have && k->piece[0].off + k->piece[0].len <= off))
 		if ((rc = step(k)))
 			return rc;
-	*there = k->have > 1 && k->piece[0].off == off;
-	for (unsigned i = 0; i < k->have; i++)
-		*there &= !k->piece[i].hole;
+	if (k->have == 0 || k->piece[0].off != off)
+		return OK;
+	while (n < k->have && !k->piece[n].hole)
+		n++;
+	*count = n;
+	*last = n < k->have || !k->c;
 	return OK;
 }

@@ -1,6 +1,6 @@
 /*
  * cuts: where the parent's content of a file is cut.  A page changed in place can move the cuts around it; then two chunks resemble two old
- * ones by half each.  If what follows the old cut is what followed it then, the old cut is made again.
+ * ones by half each.  If something not far behind the old cut is where it was, the old cut is made again.
  */
 #ifndef OPS_CUTS_H
 #define OPS_CUTS_H
@@ -10,7 +10,8 @@
 
 #include "store/tree.h"
 
-#define CUTS_AHEAD 2                    /* what changed may lie on both sides of a cut */
+/* Chunks behind a cut that are looked at.  With two, of 100 pages changed in 96 MiB one in three keys had a cut that stayed moved. */
+#define CUTS_AHEAD 16
 
 struct cuts {
 	struct tree_content *c;         /* NULL: nothing is known (any more) */
@@ -22,7 +23,7 @@ struct cuts {
 void cuts_begin(struct cuts *k, struct tree_content *c);
 void cuts_end(struct cuts *k);
 
-/* piece[0] begins at off and is followed by others (have - 1); *there is false when that is not so, or one is a hole. */
-int cuts_at(struct cuts *k, uint64_t off, bool *there) __attribute__((warn_unused_result));
+/* piece[0 .. *count - 1] begin at off; 0: none begins there.  *last: after them the file ends, or there is a hole. */
+int cuts_at(struct cuts *k, uint64_t off, unsigned *count, bool *last) __attribute__((warn_unused_result));
 
 #endif

@@ -41,7 +41,8 @@ filebuild_begin(struct filebuild *b, struct tree_content *old)
 	b->off = 0;
 	b->old = old;
 	b->have_piece = false;
-	b->hint = b->old_node = (struct name){ { 0 } };
+	b->old_node = (struct name){ { 0 } };
+	b->run = b->most = (struct filebuild_likeness){ .rows = 0 };
 	b->bytes_new = 0;
 }
 
@@ -67,13 +68,27 @@ level_row(struct filebuild *b, int n, const struct listnode_row *row)
 	return listnode_ends(l->rows, row) ? level_close(b, n) : OK;
 }
 
+/* The newest row replaces one that is in this node of the parent's.  Two nodes become one when the row between them changes: the greater part is the base. */
+static void
+liken(struct filebuild *b, const struct name *node)
+{
+	if (name_cmp(&b->run.node, node) != 0)
+		b->run = (struct filebuild_likeness){ .node = *node };
+	b->run.rows++;
+	if (b->run.rows > b->most.rows)
+		b->most = b->run;
+}
+
 static int
 level_put(struct filebuild *b, int n, struct name *id)
 {
 	struct filebuild_level *l = &b->level[n];
-	const struct name *base = n == 0 && !name_is_zero(&b->hint) ? &b->hint : NULL;
+	struct name base = b->most.node;
 
-	return session_put(b->s, FRAME_LIST, l->buf.p, l->buf.len, base, id, NULL);
+	if (n > 0)
+		return session_put(b->s, FRAME_LIST, l->buf.p, l->buf.len, NULL, id, NULL);
+	b->run = b->most = (struct filebuild_likeness){ .rows = 0 };
+	return session_put(b->s, FRAME_LIST, l->buf.p, l->buf.len, name_is_zero(&base) ? NULL : &base, id, NULL);
 }
 
 static int
@@ -177,8 +192,8 @@ filebuild_chunks(struct filebuild *b, const uint8_t *p, const size_t *lens, size
 			if (was_new)
 				b->bytes_new += k[i].job->len;
 		}
-		/* A node that ends with this row replaces the one its predecessor is in, not one that later chunks have reached. */
-		b->hint = k[i].old_node;
+		/* Its own predecessor's, not one that later chunks have reached. */
+		liken(b, &k[i].old_node);
 		if ((rc = level_row(b, 0, &k[i].row)))
 			return rc;
 	}

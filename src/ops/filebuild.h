@@ -17,6 +17,12 @@ struct filebuild_level {
 	struct listnode_row only;       /* the newest row */
 };
 
+/* How much of a list comes from one of the parent's. */
+struct filebuild_likeness {
+	struct name node;               /* zero: of none */
+	uint32_t rows;
+};
+
 struct filebuild {
 	struct session *s;
 	const struct repo *repo;
@@ -28,7 +34,7 @@ struct filebuild {
 	struct tree_piece piece;        /* its piece at or before off */
 	bool have_piece;
 	struct name old_node;           /* the parent's list node that has piece; zero for none */
-	struct name hint;               /* the same for the newest row */
+	struct filebuild_likeness run, most;    /* old nodes of the list being built: of its newest rows; of most rows */
 	uint64_t bytes_new;             /* of chunks that were not there */
 };
 

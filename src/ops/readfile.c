@@ -72,32 +72,38 @@ fill(struct readfile *f, int fd, uint64_t *off, uint64_t end, size_t *have, bool
 }
 
 /*
- * The old cut instead of the one the content asks for (*len), if one of the chunks that followed it is where it was.  FOUND: there must be
- * more data to tell.
+ * The old cut instead of the one the content asks for (*len), if one of the chunks that followed it is where it was, or the end.  FOUND:
+ * there must be more data to tell.
  */
 static int
 keep_cut(struct readfile *f, const uint8_t *p, size_t have, bool eof, uint64_t off, size_t *len)
 {
 	const struct tree_piece *k = f->cuts.piece;
 	uint8_t fingerprint[16];
+	unsigned count;
 	uint64_t at;
-	bool there;
+	bool last;
 	int rc;
 
 	if (!f->build.fingerprints)
 		return OK;
-	if ((rc = cuts_at(&f->cuts, off, &there)) || !there || k[0].len == *len)
+	if ((rc = cuts_at(&f->cuts, off, &count, &last)) || count == 0 || k[0].len == *len)
 		return rc;
 	at = k[0].len;
-	for (unsigned i = 1; i < f->cuts.have; at += k[i++].len) {
+	for (unsigned i = 1; i < count; at += k[i++].len) {
 		if (have < at + k[i].len)
 			return eof || have == READFILE_BUFFER ? OK : FOUND;
 		digest_poly1305(fingerprint, f->repo->keys->fingerprint, p + at, (size_t)k[i].len);
 		if (memcmp(fingerprint, k[i].fingerprint, sizeof(fingerprint)) == 0) {
 			*len = (size_t)k[0].len;
-			break;
+			return OK;
 		}
 	}
+	if (!last || have != at)
+		return OK;
+	if (!eof)
+		return have == READFILE_BUFFER ? OK : FOUND;
+	*len = (size_t)k[0].len;
 	return OK;
 }
 

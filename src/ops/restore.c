@@ -33,9 +33,10 @@
 #include "sys/clock.h"
 #include "sys/entropy.h"
 #include "sys/fsys.h"
+#include "sys/host.h"
 #include "sys/signals.h"
 
-#define CACHE_BYTES (64u << 20)
+#define CACHE_BYTES (32u << 20)
 
 struct level {
 	struct place_dir dir;
@@ -680,6 +681,7 @@ restore_run(struct repo *r, const struct snapshots_item *snap,
 		return rc;
 	if ((rc = index_load(r, &ix)) ||
 	    (rc = reader_new(r, ix, CACHE_BYTES, &w.rd)) ||
+	    (rc = reader_ahead(w.rd, host_cpus())) ||
 	    (rc = prepare(&w, r, snap)))
 		goto out;
 	rc = run(&w);

@@ -135,7 +135,8 @@ touch_pack(struct counts *c, const struct indexfile_pack *from, bool settled, ui
 		if ((settled && (rc = settled_pack(c, &from->name, &row, &known))) ||
 		    (rc = mem_grow((void **)&c->packs, &c->pack_cap, c->pack_count + 1, sizeof(*c->packs))))
 			return rc;
-		c->packs[c->pack_count++] = (struct counts_pack){ .row = row, .known = known };
+		c->packs[c->pack_count++] = (struct counts_pack){ .row = row, .known = known,
+			.was_live_bytes = known ? row.live_bytes : 0, .was_live_frames = known ? row.live_frames : 0 };
 		c->pack_hash[h] = (uint32_t)c->pack_count;
 	}
 	*out = c->pack_hash[h] - 1;

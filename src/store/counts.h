@@ -15,7 +15,9 @@
 /* A pack, frame, copy of a chunk, or chunk that a settle touches. */
 struct counts_pack {
 	struct indexfile_pack row;
-	bool known;                     /* a table has it */
+	bool known;                     /* a table has it; then: */
+	uint64_t was_live_bytes;
+	uint32_t was_live_frames;
 	uint64_t dropped;               /* live bytes it lost */
 };
 

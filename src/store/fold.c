@@ -374,6 +374,7 @@ fold_write(struct counts *c, const struct fold_job *job)
 	struct indexfile_header h = { .kind = INDEXFILE_TABLE, .number = job->number };
 	struct fold f = { .c = c };
 	struct indexbuild *b = NULL;
+	uint8_t sums[TABLESUMS_LEN];
 	uint64_t rows = 0, len;
 	int rc;
 
@@ -388,7 +389,9 @@ fold_write(struct counts *c, const struct fold_job *job)
 	if ((rc = indexbuild_begin(c->repo, job->tmp_path, &h, rows, &b)))
 		goto out;
 	rc = put_all(&f, b, job->removes, job->remove_count);
-	indexbuild_published(b, job->published, job->published_count);
+	indexbuild_extra(b, INDEXFILE_PUBLISHED, job->published, job->published_count * NAME_LEN);
+	if (job->sums)
+		indexbuild_extra(b, INDEXFILE_SUMS, sums, tablesums_encode(sums, sizeof(sums), job->sums));
 	if (rc)
 		indexbuild_abort(b);
 	else

@@ -7,6 +7,7 @@
 #ifndef STORE_FOLD_H
 #define STORE_FOLD_H
 
+#include "format/tablesums.h"
 #include "store/counts.h"
 
 struct fold_job {
@@ -16,6 +17,7 @@ struct fold_job {
 	size_t remove_count;
 	const struct name *published;   /* packs published with it, ascending */
 	size_t published_count;
+	const struct tablesums *sums;   /* NULL: unknown */
 };
 
 /* Write the table.  Cost: linear in the rows touched and in the tables absorbed. */

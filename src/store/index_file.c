@@ -1,4 +1,10 @@
-/* index_file: see the header.  The one hard idea: `seen` has a bit per block, set once the block's tag was checked. */
+/*
+ * index_file: see the header.  The one hard idea: bits per block, set once it was checked.
+ *
+ *     MAC -> tags of tags (read when the file is opened) -> a block of tags -> a block of the body
+ *
+ * A lookup in a file of any size checks a block of tags and one or two of the body, 4 KiB each.
+ */
 #include "store/index_file.h"
 
 #include <stdio.h>
@@ -10,7 +16,7 @@
 #include "codec/digest.h"
 #include "format/extrec.h"
 
-#define EXTRA_READ (1u << 26)            /* two million packs published at once */
+#define EXTRA_READ (1u << 28)            /* eight million packs published at once */
 #define BUCKET_ROWS 160                 /* a bucket holds 64 rows or fewer on average */
 
 struct index_file {
@@ -18,10 +24,12 @@ struct index_file {
 	struct io_file *file;
 	struct indexfile_header h;
 	struct indexfile_layout l;
-	uint8_t *tags;
-	uint64_t *seen;                 /* one bit per block */
+	uint8_t *upper;                 /* tags of tags */
+	uint8_t *tags;                  /* filled block by block */
+	uint64_t *tags_seen, *seen;     /* one bit per block of tags, of the body */
 	uint8_t *body;                  /* the body, filled block by block; NULL when it is too large to keep */
-	uint8_t *block;                 /* scratch for checking when body is NULL */
+	uint8_t *block;                 /* block block_no of it, when body is NULL */
+	uint64_t block_no;              /* UINT64_MAX: none */
 	char path[INDEX_FILE_PATH];
 };
 
@@ -95,11 +103,17 @@ check_mac(const struct index_file *f, const uint8_t *raw)
 		return OK;              /* nothing can be proven, only read: scrub */
 	memcpy(head, "varve index head", 16);
 	memcpy(head + 16, raw, INDEXFILE_MAC_OFF);
-	digest_keyed2(&mac, f->repo->keys->index, head, sizeof(head), f->tags,
-	    (size_t)f->l.block_count * INDEXFILE_TAG_LEN);
+	digest_keyed2(&mac, f->repo->keys->index, head, sizeof(head), f->upper,
+	    (size_t)f->l.upper_count * INDEXFILE_TAG_LEN);
 	if (memcmp(mac.b, f->h.mac, sizeof(mac.b)) != 0)
 		return fail(ERR_AUTH, "index file '%s' was not made with this key or is damaged", f->path);
 	return OK;
+}
+
+static size_t
+bits_len(uint64_t count)
+{
+	return (size_t)((count + 63) / 64 * 8);
 }
 
 static int
@@ -108,7 +122,7 @@ read_head(struct index_file *f, const char *path)
 	struct io *io = f->repo->io;
 	uint8_t raw[INDEXFILE_HEADER_LEN];
 	uint64_t size;
-	size_t tags_len;
+	size_t upper_len;
 	int rc;
 
 	if ((rc = io_size(io, f->file, &size)) ||
@@ -120,10 +134,13 @@ read_head(struct index_file *f, const char *path)
 		return fail(ERR_CORRUPT, "index file '%s' has the wrong length", path);
 	if (name_sid_cmp(&f->h.repo_id, &f->repo->hdr.repo_id) != 0 || !name_fits(f, path))
 		return fail(ERR_AUTH, "index file '%s' belongs elsewhere", path);
-	tags_len = (size_t)f->l.block_count * INDEXFILE_TAG_LEN;
-	if ((rc = mem_new((void **)&f->tags, tags_len)) ||
-	    (rc = mem_new((void **)&f->seen, (size_t)(f->l.block_count + 63) / 64 * 8)) ||
-	    (rc = io_read_at(io, f->file, f->l.tags_off, f->tags, tags_len)))
+	upper_len = (size_t)f->l.upper_count * INDEXFILE_TAG_LEN;
+	/* Large ones are zero pages until they are used. */
+	if ((rc = mem_new((void **)&f->upper, upper_len)) ||
+	    (rc = mem_new((void **)&f->tags, (size_t)f->l.block_count * INDEXFILE_TAG_LEN)) ||
+	    (rc = mem_new((void **)&f->tags_seen, bits_len(f->l.upper_count))) ||
+	    (rc = mem_new((void **)&f->seen, bits_len(f->l.block_count))) ||
+	    (rc = io_read_at(io, f->file, f->l.upper_off, f->upper, upper_len)))
 		return rc;
 	return check_mac(f, raw);
 }
@@ -138,6 +155,7 @@ index_file_open(struct repo *r, const char *path, struct index_file **out)
 	if ((rc = MEM_NEW(f)))
 		return rc;
 	f->repo = r;
+	f->block_no = UINT64_MAX;
 	snprintf(f->path, sizeof(f->path), "%s", path);
 	if ((rc = io_open(r->io, path, &f->file)) || (rc = read_head(f, path)))
 		goto out;
@@ -156,7 +174,9 @@ index_file_close(struct index_file *f)
 {
 	if (f) {
 		(void)io_close(f->repo->io, f->file);
+		free(f->upper);
 		free(f->tags);
+		free(f->tags_seen);
 		free(f->seen);
 		free(f->body);
 		free(f->block);
@@ -177,52 +197,119 @@ index_file_len(const struct index_file *f)
 	return f->l.file_len;
 }
 
-/* Check block i (IX-3). */
-static int
-see_block(struct index_file *f, uint64_t i)
+void
+index_file_tag(uint8_t tag[static INDEXFILE_TAG_LEN], const struct repo *r, const struct indexfile_header *h,
+    const char *kind, uint64_t i, const uint8_t *p, size_t len)
 {
-	uint64_t off = i * INDEXFILE_BLOCK;
-	size_t len = (size_t)(f->l.end - off < INDEXFILE_BLOCK ? f->l.end - off : INDEXFILE_BLOCK);
-	uint8_t *p = f->body ? f->body + off : f->block, msg[40], tag[16];
+	uint8_t msg[40];
 	struct name key;
-	int rc;
 
-	if ((rc = io_read_at(f->repo->io, f->file, f->l.body_off + off, p, len)))
-		return rc;
-	if (!f->repo->keys) {
-		f->seen[i / 64] |= 1ull << (i % 64);
-		return OK;
-	}
-	memcpy(msg, "varve index body", 16);
-	memcpy(msg + 16, f->h.nonce, 16);
+	memcpy(msg, kind, 16);
+	memcpy(msg + 16, h->nonce, 16);
 	for (int k = 0; k < 8; k++)
 		msg[32 + k] = (uint8_t)(i >> (8 * k));
-	digest_keyed(&key, f->repo->keys->index, msg, sizeof(msg));
+	digest_keyed(&key, r->keys->index, msg, sizeof(msg));
 	digest_poly1305(tag, key.b, p, len);
-	if (memcmp(tag, f->tags + i * INDEXFILE_TAG_LEN, INDEXFILE_TAG_LEN) != 0)
-		return fail(ERR_AUTH, "index file '%s' is damaged in block %llu", f->path, (unsigned long long)i);
+}
+
+static bool
+bit(const uint64_t *bits, uint64_t i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+/* Length of block i of a section that ends at `end`. */
+static size_t
+block_len(uint64_t end, uint64_t i)
+{
+	uint64_t left = end - i * INDEXFILE_BLOCK;
+
+	return (size_t)(left < INDEXFILE_BLOCK ? left : INDEXFILE_BLOCK);
+}
+
+static int
+check_tag(const struct index_file *f, const char *kind, uint64_t i, const uint8_t *p, size_t len, const uint8_t *wanted)
+{
+	uint8_t tag[INDEXFILE_TAG_LEN];
+
+	if (!f->repo->keys)
+		return OK;              /* as in check_mac */
+	index_file_tag(tag, f->repo, &f->h, kind, i, p, len);
+	if (memcmp(tag, wanted, sizeof(tag)) != 0)
+		return fail(ERR_AUTH, "index file '%s' is damaged in block %llu of its %s", f->path, (unsigned long long)i,
+		    kind + 12);
+	return OK;
+}
+
+static int
+see_tags(struct index_file *f, uint64_t i)
+{
+	uint64_t off = i * INDEXFILE_BLOCK;
+	size_t len = block_len(f->l.block_count * INDEXFILE_TAG_LEN, i);
+	int rc;
+
+	if ((rc = io_read_at(f->repo->io, f->file, f->l.tags_off + off, f->tags + off, len)) ||
+	    (rc = check_tag(f, INDEX_FILE_TAGS, i, f->tags + off, len, f->upper + i * INDEXFILE_TAG_LEN)))
+		return rc;
+	f->tags_seen[i / 64] |= 1ull << (i % 64);
+	return OK;
+}
+
+/* Read block i of the body to p, checked the first time (IX-3). */
+static int
+see_block(struct index_file *f, uint64_t i, uint8_t *p)
+{
+	uint64_t above = i * INDEXFILE_TAG_LEN / INDEXFILE_BLOCK;
+	size_t len = block_len(f->l.end, i);
+	int rc;
+
+	if ((rc = io_read_at(f->repo->io, f->file, f->l.body_off + i * INDEXFILE_BLOCK, p, len)) || bit(f->seen, i))
+		return rc;
+	if ((!bit(f->tags_seen, above) && (rc = see_tags(f, above))) ||
+	    (rc = check_tag(f, INDEX_FILE_BODY, i, p, len, f->tags + i * INDEXFILE_TAG_LEN)))
+		return rc;
 	f->seen[i / 64] |= 1ull << (i % 64);
 	return OK;
+}
+
+/* Where block i of the body is in memory. */
+static int
+get_block(struct index_file *f, uint64_t i, const uint8_t **p)
+{
+	int rc;
+
+	if (f->body) {
+		*p = f->body + i * INDEXFILE_BLOCK;
+		return bit(f->seen, i) ? OK : see_block(f, i, f->body + i * INDEXFILE_BLOCK);
+	}
+	*p = f->block;
+	if (f->block_no == i)
+		return OK;
+	f->block_no = UINT64_MAX;
+	if ((rc = see_block(f, i, f->block)) == OK)
+		f->block_no = i;
+	return rc;
 }
 
 /* len bytes of the body at off, all from checked blocks. */
 static int
 body_read(struct index_file *f, uint64_t off, void *dst, size_t len)
 {
+	const uint8_t *p;
+	uint8_t *to = dst;
+	size_t at, n;
 	int rc;
 
-	if (len == 0)
-		return OK;
 	if (off > f->l.end || len > f->l.end - off)
 		return fail(ERR_CORRUPT, "index file '%s' ends too early", f->path);
-	for (uint64_t i = off / INDEXFILE_BLOCK; i <= (off + len - 1) / INDEXFILE_BLOCK; i++)
-		if (!(f->seen[i / 64] >> (i % 64) & 1) && (rc = see_block(f, i)))
+	for (; len > 0; off += n, to += n, len -= n) {
+		if ((rc = get_block(f, off / INDEXFILE_BLOCK, &p)))
 			return rc;
-	if (f->body) {
-		memcpy(dst, f->body + off, len);
-		return OK;
+		at = (size_t)(off % INDEXFILE_BLOCK);
+		n = INDEXFILE_BLOCK - at < len ? INDEXFILE_BLOCK - at : len;
+		memcpy(to, p + at, n);
 	}
-	return io_read_at(f->repo->io, f->file, f->l.body_off + off, dst, len);
+	return OK;
 }
 
 int
@@ -431,37 +518,35 @@ index_file_find_frame(struct index_file *f, uint32_t pack, uint32_t ordinal, str
 }
 
 int
-index_file_published(struct index_file *f, struct name **names, size_t *count)
+index_file_extra(struct index_file *f, uint16_t tag, struct mem_buf *out)
 {
-	struct extrec_iter it;
-	struct extrec r;
-	uint8_t *raw;
+	struct extrec r = { 0 };
+	uint8_t head[EXTREC_HEAD_LEN];
+	uint64_t at = f->l.extra, end = f->l.extra + f->h.extra_len;
+	struct cursor c;
+	uint32_t last = 0;
 	int rc;
 
-	*names = NULL;
-	*count = 0;
-	if (f->h.kind != INDEXFILE_TABLE || f->h.extra_len == 0)
-		return OK;
-	if (f->h.extra_len > EXTRA_READ)
-		return fail(ERR_CORRUPT, "index file '%s' has too much extra", f->path);
-	if ((rc = mem_new((void **)&raw, (size_t)f->h.extra_len)) || (rc = body_read(f, f->l.extra, raw, (size_t)f->h.extra_len)))
-		goto out;
-	extrec_init(&it, raw, (size_t)f->h.extra_len);
-	while (rc == OK && extrec_next(&it, &r)) {
-		if (r.tag != INDEXFILE_PUBLISHED)
+	for (; at < end; at += EXTREC_HEAD_LEN + (uint64_t)r.len, last = r.tag + 1u) {
+		if ((rc = body_read(f, at, head, sizeof(head))))
+			return rc;
+		cursor_init(&c, head, sizeof(head));
+		r.tag = cursor_u16(&c);
+		cursor_zero(&c, 2);
+		r.len = cursor_u32(&c);
+		if (!cursor_done(&c) || r.tag < last || r.len > end - at - EXTREC_HEAD_LEN)
+			return fail(ERR_CORRUPT, "bad extra in '%s'", f->path);
+		if (r.tag < tag)
 			continue;
-		*count = r.len / NAME_LEN;
-		rc = r.len % NAME_LEN ? fail(ERR_CORRUPT, "bad list of packs in '%s'", f->path) :
-		    mem_dup_bytes((uint8_t **)names, r.val, r.len);
+		if (r.tag > tag)
+			break;
+		if (r.len > EXTRA_READ)
+			return fail(ERR_CORRUPT, "index file '%s' has too much extra", f->path);
+		out->len = 0;
+		if ((rc = mem_buf_reserve(out, r.len)) || (rc = body_read(f, at + EXTREC_HEAD_LEN, out->p, r.len)))
+			return rc;
+		out->len = r.len;
+		return FOUND;
 	}
-	if (rc == OK && !cursor_done(&it.c))
-		rc = fail(ERR_CORRUPT, "bad extra in '%s'", f->path);
-out:
-	free(raw);
-	if (rc) {
-		free(*names);
-		*names = NULL;
-		*count = 0;
-	}
-	return rc;
+	return OK;
 }

@@ -1,9 +1,9 @@
 /*
  * index_file: one session segment or table, opened and searched in place (SPEC §9).
  *
- * Opening reads the header and the tags.  Every 64 KiB block of the body is checked against its tag before a byte of it is used
- * for the first time (IX-3).  Bodies up to INDEX_FILE_CACHED bytes are then kept in memory; of larger ones only what a lookup
- * needs is read again.  Not thread-safe.
+ * Opening reads the header and the tags of tags.  Every block of 4 KiB of the body is checked against its tag before a byte of it
+ * is used for the first time, and so is the block of tags where that lies (IX-3).  Bodies up to INDEX_FILE_CACHED bytes are then
+ * kept in memory; of larger ones the last block is, and others are read again.  Not thread-safe.
  */
 #ifndef STORE_INDEX_FILE_H
 #define STORE_INDEX_FILE_H
@@ -15,6 +15,15 @@
 #define INDEX_FILE_PATH 64
 
 struct index_file;
+struct mem_buf;
+
+/* The two kinds of blocks that have a tag (IX-3). */
+#define INDEX_FILE_BODY "varve index body"
+#define INDEX_FILE_TAGS "varve index tags"
+
+/* The tag of block i of a kind (16 characters). */
+void index_file_tag(uint8_t tag[static INDEXFILE_TAG_LEN], const struct repo *r, const struct indexfile_header *h,
+    const char *kind, uint64_t i, const uint8_t *p, size_t len);
 
 /*
  * Open index/... or tmp/...; the last component is the file's name and must be what the header says (IX-1).
@@ -40,8 +49,8 @@ int index_file_find_pack(struct index_file *f, const struct name *name, struct i
     __attribute__((warn_unused_result));        /* row: its number; may be NULL */
 int index_file_find_remove(struct index_file *f, const struct indexfile_remove *what) __attribute__((warn_unused_result));
 
-/* Packs published with a table (extra tag 1).  Owns: *names: caller frees; NULL when there are none. */
-int index_file_published(struct index_file *f, struct name **names, size_t *count) __attribute__((warn_unused_result));
+/* The extension record with this tag, in place of what is in *out: FOUND, OK (there is none), or an error.  No other is read. */
+int index_file_extra(struct index_file *f, uint16_t tag, struct mem_buf *out) __attribute__((warn_unused_result));
 
 /* The frame with this pack row and ordinal: FOUND, OK, or an error. */
 int index_file_find_frame(struct index_file *f, uint32_t pack, uint32_t ordinal, struct indexfile_frame *fr)

@@ -1,4 +1,4 @@
-/* indexbuild: the body is buffered and written a block at a time, each with its tag; the header comes last. */
+/* indexbuild: the body is buffered and written 16 blocks at a time, each with its tag; the tags and the header come last. */
 #include "store/indexbuild.h"
 
 #include <assert.h>
@@ -13,20 +13,23 @@
 #include "store/index_file.h"
 #include "sys/entropy.h"
 
+#define BUFFER (16 * INDEXFILE_BLOCK)
+#define EXTRAS 4
+
 struct indexbuild {
 	struct repo *repo;
 	struct io_file *file;
 	char path[INDEX_FILE_PATH];
 	struct indexfile_header h;
-	uint8_t block[INDEXFILE_BLOCK]; /* the block being filled */
+	uint8_t buffer[BUFFER];         /* whole blocks, and the one being filled */
 	size_t fill;
 	uint64_t blocks;                /* written */
 	struct mem_buf tags;
 	uint32_t *fanout;               /* rows per bucket at fan_bits */
 	uint32_t fan_bits;
 	struct name last;               /* id of the newest row */
-	const struct name *published;   /* borrowed */
-	size_t published_count;
+	struct extrec extra[EXTRAS];    /* values are borrowed */
+	size_t extra_count;
 };
 
 int
@@ -58,26 +61,24 @@ indexbuild_begin(struct repo *r, const char *tmp_path, const struct indexfile_he
 	return OK;
 }
 
-/* Tag and write the block being filled (IX-3). */
+/* Tag and write the blocks in the buffer; all but the last of a file are whole (IX-3). */
 static int
-flush_block(struct indexbuild *b)
+flush(struct indexbuild *b)
 {
-	uint8_t msg[40], tag[16];
-	struct name key;
+	uint64_t off = INDEXFILE_HEADER_LEN + b->blocks * INDEXFILE_BLOCK;
+	uint8_t tag[INDEXFILE_TAG_LEN];
+	size_t len;
 	int rc;
 
-	memcpy(msg, "varve index body", 16);
-	memcpy(msg + 16, b->h.nonce, 16);
-	for (int k = 0; k < 8; k++)
-		msg[32 + k] = (uint8_t)(b->blocks >> (8 * k));
-	digest_keyed(&key, b->repo->keys->index, msg, sizeof(msg));
-	digest_poly1305(tag, key.b, b->block, b->fill);
-	if ((rc = mem_buf_add(&b->tags, tag, sizeof(tag))) ||
-	    (rc = io_write_at(b->repo->io, b->file, INDEXFILE_HEADER_LEN + b->blocks * INDEXFILE_BLOCK, b->block, b->fill)))
-		return rc;
-	b->blocks++;
+	for (size_t at = 0; at < b->fill; at += len) {
+		len = b->fill - at < INDEXFILE_BLOCK ? b->fill - at : INDEXFILE_BLOCK;
+		index_file_tag(tag, b->repo, &b->h, INDEX_FILE_BODY, b->blocks++, b->buffer + at, len);
+		if ((rc = mem_buf_add(&b->tags, tag, sizeof(tag))))
+			return rc;
+	}
+	rc = io_write_at(b->repo->io, b->file, off, b->buffer, b->fill);
 	b->fill = 0;
-	return OK;
+	return rc;
 }
 
 static int
@@ -88,12 +89,12 @@ body_add(struct indexbuild *b, const uint8_t *p, size_t len)
 
 	assert(len > 0);
 	while (len) {
-		n = INDEXFILE_BLOCK - b->fill < len ? INDEXFILE_BLOCK - b->fill : len;
-		memcpy(b->block + b->fill, p, n);
+		n = BUFFER - b->fill < len ? BUFFER - b->fill : len;
+		memcpy(b->buffer + b->fill, p, n);
 		b->fill += n;
 		p += n;
 		len -= n;
-		if (b->fill == INDEXFILE_BLOCK && (rc = flush_block(b)))
+		if (b->fill == BUFFER && (rc = flush(b)))
 			return rc;
 	}
 	return OK;
@@ -155,27 +156,30 @@ indexbuild_row(struct indexbuild *b, const struct indexfile_row *row)
 }
 
 void
-indexbuild_published(struct indexbuild *b, const struct name *names, size_t count)
+indexbuild_extra(struct indexbuild *b, uint16_t tag, const void *p, size_t len)
 {
-	b->published = names;
-	b->published_count = count;
+	assert(len <= UINT32_MAX && b->extra_count < EXTRAS);
+	assert(b->extra_count == 0 || b->extra[b->extra_count - 1].tag < tag);
+	if (len > 0)
+		b->extra[b->extra_count++] = (struct extrec){ .tag = tag, .len = (uint32_t)len, .val = p };
 }
 
 static int
 put_extra(struct indexbuild *b)
 {
-	struct extrec r = { .tag = INDEXFILE_PUBLISHED, .len = (uint32_t)(b->published_count * NAME_LEN),
-		.val = (const uint8_t *)b->published };
-	uint8_t *raw;
-	int rc;
+	uint8_t head[EXTREC_HEAD_LEN];
+	int rc = OK;
 
-	if (!b->published_count)
-		return OK;
-	b->h.extra_len = EXTREC_HEAD_LEN + r.len;
-	if ((rc = mem_new((void **)&raw, b->h.extra_len)))
-		return rc;
-	rc = body_add(b, raw, extrec_encode(raw, b->h.extra_len, &r));
-	free(raw);
+	for (size_t i = 0; rc == OK && i < b->extra_count; i++) {
+		const struct extrec *r = &b->extra[i];
+
+		(void)extrec_encode(head, sizeof(head), &(struct extrec){ .tag = r->tag });
+		for (int k = 0; k < 4; k++)
+			head[4 + k] = (uint8_t)(r->len >> (8 * k));
+		b->h.extra_len += EXTREC_HEAD_LEN + (uint64_t)r->len;
+		if ((rc = body_add(b, head, sizeof(head))) == OK)
+			rc = body_add(b, r->val, r->len);
+	}
 	return rc;
 }
 
@@ -201,7 +205,26 @@ put_fanout(struct indexbuild *b)
 	}
 	if ((rc = put_extra(b)))
 		return rc;
-	return b->fill ? flush_block(b) : OK;
+	return b->fill ? flush(b) : OK;
+}
+
+/* The tags of the blocks of tags, behind them. */
+static int
+put_tags(struct indexbuild *b, struct mem_buf *upper, uint64_t tags_off)
+{
+	uint8_t tag[INDEXFILE_TAG_LEN];
+	size_t len;
+	int rc;
+
+	for (size_t at = 0; at < b->tags.len; at += len) {
+		len = b->tags.len - at < INDEXFILE_BLOCK ? b->tags.len - at : INDEXFILE_BLOCK;
+		index_file_tag(tag, b->repo, &b->h, INDEX_FILE_TAGS, at / INDEXFILE_BLOCK, b->tags.p + at, len);
+		if ((rc = mem_buf_add(upper, tag, sizeof(tag))))
+			return rc;
+	}
+	if ((rc = io_write_at(b->repo->io, b->file, tags_off, b->tags.p, b->tags.len)))
+		return rc;
+	return io_write_at(b->repo->io, b->file, tags_off + b->tags.len, upper->p, upper->len);
 }
 
 static int
@@ -210,21 +233,25 @@ put_header(struct indexbuild *b, uint64_t *file_len)
 	struct io *io = b->repo->io;
 	struct indexfile_layout l;
 	uint8_t raw[INDEXFILE_HEADER_LEN], head[16 + INDEXFILE_MAC_OFF];
+	struct mem_buf upper = { 0 };
 	struct name mac;
 	int rc;
 
 	indexfile_layout(&b->h, &l);
 	assert(l.block_count == b->blocks && b->tags.len == b->blocks * INDEXFILE_TAG_LEN);
+	*file_len = l.file_len;
 	(void)indexfile_header_encode(raw, sizeof(raw), &b->h);
+	if ((rc = put_tags(b, &upper, l.tags_off)))
+		goto out;
 	memcpy(head, "varve index head", 16);
 	memcpy(head + 16, raw, INDEXFILE_MAC_OFF);
-	digest_keyed2(&mac, b->repo->keys->index, head, sizeof(head), b->tags.p, b->tags.len);
+	digest_keyed2(&mac, b->repo->keys->index, head, sizeof(head), upper.p, upper.len);
 	memcpy(raw + INDEXFILE_MAC_OFF, mac.b, sizeof(mac.b));
-	*file_len = l.file_len;
-	if ((rc = io_write_at(io, b->file, l.tags_off, b->tags.p, b->tags.len)) ||
-	    (rc = io_write_at(io, b->file, 0, raw, sizeof(raw))))
-		return rc;
-	return io_sync(io, b->file);
+	if ((rc = io_write_at(io, b->file, 0, raw, sizeof(raw))) == OK)
+		rc = io_sync(io, b->file);
+out:
+	mem_buf_clear(&upper);
+	return rc;
 }
 
 int

@@ -25,8 +25,8 @@ int indexbuild_pack(struct indexbuild *b, const struct indexfile_pack *p) __attr
 int indexbuild_frame(struct indexbuild *b, const struct indexfile_frame *f) __attribute__((warn_unused_result));
 int indexbuild_row(struct indexbuild *b, const struct indexfile_row *row) __attribute__((warn_unused_result));
 
-/* Packs published with a table (extra tag 1), ascending; borrowed until the end. */
-void indexbuild_published(struct indexbuild *b, const struct name *names, size_t count);
+/* An extension record; tags ascend, nothing is added when len is 0.  p is borrowed until the end. */
+void indexbuild_extra(struct indexbuild *b, uint16_t tag, const void *p, size_t len);
 
 /* Complete and sync the file; *file_len: its length.  Frees b; on failure the file is gone. */
 int indexbuild_end(struct indexbuild *b, uint64_t *file_len) __attribute__((warn_unused_result));

@@ -7,6 +7,9 @@
  *        --block_open--> the raw bytes of the block of that slot  (lazily)
  *        --reader_get--> compared with the id
  *
+ * With reader_ahead() frames come opened, decoded and compared from other
+ * threads, if they were foreseen; else they go the same way as without.
+ *
  * A block with a base needs the plaintext of another chunk, which goes the same
  * way.  While a frame is needed further up in this recursion it is pinned:
  * evicting passes over it.  A block remembers how many bases are beneath it, so
@@ -14,7 +17,6 @@
  *
  * 1. used is the sum of the bytes of all cached frames.
  * 2. Between two calls no frame is pinned.
- * 3. A frame's body is there while it has a raw block or one not yet decoded.
  */
 #include "store/reader.h"
 
@@ -26,50 +28,22 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "codec/digest.h"
-#include "codec/seal.h"
 #include "codec/squeeze.h"
-#include "format/frame.h"
-#include "format/packfile.h"
+#include "store/ahead.h"
 
 #define PACKS_OPEN 32
-#define PATH_CAP 80                     /* packs/<aa>/<64 digits> */
 #define BUCKETS 1024u                   /* a power of two */
 #define FRAMES_MAX 8192                 /* cached, however small they are */
-#define LABEL_PACK "varve pack key"
-#define LABEL_HEAD "varve frame head"
-#define LABEL_BODY "varve frame body"
 
 struct pack {
-	struct io_file *file;           /* NULL: this place is free */
-	uint32_t no, kind;
-	struct name_sid id;
-	uint8_t key[32];
+	struct packin in;               /* not open: this place is free */
 	uint64_t last_use;              /* of the reader's ticks */
-};
-
-struct block {
-	uint8_t *raw;                   /* decoded; NULL until then; owned */
-	uint32_t raw_len, stored_len;
-	uint32_t body_off;
-	uint8_t codec;
-	uint8_t chain;                  /* bases beneath it, once decoded */
-	struct name base;
-};
-
-struct spot {                           /* of a slot */
-	uint32_t block, off, len;
 };
 
 struct cached {                         /* a frame */
 	uint32_t pack_no, ordinal;
 	unsigned pins;
-	uint8_t *head_mem, *body;       /* opened boxes; owned */
-	size_t body_len;
-	struct frame_head head;         /* slices of head_mem */
-	struct block *blocks;           /* head.block_count; owned */
-	struct spot *spots;             /* head.chunk_count; owned */
-	uint32_t needs_body;            /* blocks that are raw or not decoded */
-	size_t bytes;
+	struct framebox box;
 	struct cached *newer, *older;   /* by last use */
 	struct cached *chain;           /* of its bucket */
 };
@@ -78,6 +52,7 @@ struct reader {
 	struct repo *r;
 	struct index *ix;
 	struct squeeze *sq;
+	struct ahead *ahead;            /* NULL: nothing is read ahead */
 	struct reader_stats stats;
 	struct mem_buf sealed;          /* the frame being read */
 	struct pack packs[PACKS_OPEN];
@@ -95,26 +70,18 @@ struct found {
 	const uint8_t *p;
 	size_t len;
 	unsigned chain;
+	struct framebox_spot *spot;
 };
-
-static void
-pack_path(char out[static PATH_CAP], const struct name *name)
-{
-	char hex[NAME_HEX];
-
-	name_hex(name, hex);
-	snprintf(out, PATH_CAP, "packs/%.2s/%s", hex, hex);
-}
 
 /* Say of a failure where it was met. */
 static int
 fault(int rc, const struct index_place *at, bool in_frame)
 {
-	char path[PATH_CAP], where[32] = "", why[400];
+	char path[PACKIN_PATH], where[32] = "", why[400];
 
 	if (rc >= 0)
 		return rc;
-	pack_path(path, &at->pack_name);
+	packin_path(path, &at->pack_name);
 	if (in_frame)
 		snprintf(where, sizeof(where), " at frame %u", at->ordinal);
 	snprintf(why, sizeof(why), "%s", err_text());
@@ -128,46 +95,8 @@ fault(int rc, const struct index_place *at, bool in_frame)
 
 /* ---- open packs ---- */
 
-static void
-pack_close(struct reader *rd, struct pack *pk)
-{
-	if (pk->file)
-		io_close(rd->r->io, pk->file);
-	explicit_bzero(pk, sizeof(*pk));
-}
-
 static int
-pack_open(struct reader *rd, const struct index_place *at, struct pack *pk)
-{
-	uint8_t raw[PACKFILE_HEADER_LEN];
-	char path[PATH_CAP];
-	struct packfile_header h;
-	int rc;
-
-	pack_path(path, &at->pack_name);
-	if ((rc = io_open(rd->r->io, path, &pk->file))) {
-		pk->file = NULL;
-		return rc;
-	}
-	if ((rc = io_read_at(rd->r->io, pk->file, 0, raw, sizeof(raw))) ||
-	    (rc = err_verdict(packfile_header_decode(&h, raw, sizeof(raw)),
-	    "pack header")) ||
-	    (rc = keys_unwrap(pk->key, &h.wrap, rd->r->keys->pack, LABEL_PACK,
-	    &rd->r->hdr.repo_id, raw, PACKFILE_WRAP_CONTEXT)))
-		goto out;
-	if (h.kind != at->pack_kind)
-		rc = fail(ERR_CORRUPT, "not of the kind that the index says");
-	pk->no = at->pack_no;
-	pk->kind = h.kind;
-	pk->id = h.pack_id;
-out:
-	if (rc)
-		pack_close(rd, pk);
-	return rc;
-}
-
-static int
-pack_get(struct reader *rd, const struct index_place *at, struct pack **out)
+pack_get(struct reader *rd, const struct index_place *at, struct packin **out)
 {
 	struct pack *pk = &rd->packs[0];
 	int rc;
@@ -175,31 +104,24 @@ pack_get(struct reader *rd, const struct index_place *at, struct pack **out)
 	for (size_t i = 0; i < PACKS_OPEN; i++) {
 		struct pack *it = &rd->packs[i];
 
-		if (it->file && it->no == at->pack_no) {
+		if (it->in.file && it->in.no == at->pack_no) {
 			it->last_use = ++rd->tick;
-			*out = it;
+			*out = &it->in;
 			return OK;
 		}
 		if (it->last_use < pk->last_use)
 			pk = it;
 	}
-	pack_close(rd, pk);
-	if ((rc = pack_open(rd, at, pk)))
+	packin_close(&pk->in, rd->r);
+	pk->last_use = 0;
+	if ((rc = packin_open(&pk->in, rd->r, at)))
 		return fault(rc, at, false);
 	pk->last_use = ++rd->tick;
-	*out = pk;
+	*out = &pk->in;
 	return OK;
 }
 
 /* ---- cached frames ---- */
-
-/* Not zeroed, as mem_new does: all of it is written at once. */
-static int
-bytes_new(uint8_t **out, size_t len)
-{
-	*out = malloc(len > 0 ? len : 1);
-	return *out ? OK : fail(ERR_NOMEM, "out of memory (%zu bytes)", len);
-}
 
 static struct cached **
 bucket_of(struct reader *rd, uint32_t pack_no, uint32_t ordinal)
@@ -212,14 +134,7 @@ bucket_of(struct reader *rd, uint32_t pack_no, uint32_t ordinal)
 static struct cached *
 cached_free(struct cached *f)
 {
-	if (!f)
-		return NULL;
-	for (uint32_t i = 0; f->blocks && i < f->head.block_count; i++)
-		free(f->blocks[i].raw);
-	free(f->blocks);
-	free(f->spots);
-	free(f->head_mem);
-	free(f->body);
+	framebox_clear(&f->box);
 	free(f);
 	return NULL;
 }
@@ -249,7 +164,7 @@ evict(struct reader *rd, struct cached *f)
 		at = &(*at)->chain;
 	*at = f->chain;
 	unlink_use(rd, f);
-	rd->used -= f->bytes;
+	rd->used -= f->box.bytes;
 	rd->frame_count--;
 	cached_free(f);
 }
@@ -269,105 +184,36 @@ trim(struct reader *rd)
 	}
 }
 
-/* PK-4. */
-static bool
-type_fits(uint8_t type, uint32_t pack_kind)
+/* What was decoded ahead counts as if it had been done here. */
+static void
+count_decoded(struct reader *rd, const struct framebox *box)
 {
-	return (type == FRAME_DATA) == (pack_kind == PACKFILE_DATA);
-}
-
-/* Blocks and slots as tables. */
-static int
-frame_tables(struct cached *f, uint32_t pack_kind)
-{
-	uint32_t n = 0, slot = 0;
-	struct frame_iter it;
-	struct frame_block b;
-	int rc;
-
-	if ((rc = mem_new((void **)&f->blocks,
-	    mem_array(f->head.block_count, sizeof(*f->blocks)))) ||
-	    (rc = mem_new((void **)&f->spots,
-	    mem_array(f->head.chunk_count, sizeof(*f->spots)))))
-		return rc;
-	frame_iter_init(&it, &f->head);
-	for (uint32_t body_off = 0; frame_next_block(&it, &b); n++) {
-		f->blocks[n] = (struct block){ .codec = b.codec,
-		    .raw_len = b.raw_len, .stored_len = b.stored_len,
-		    .body_off = body_off, .base = b.base };
-		body_off += b.stored_len;
-		for (uint32_t i = 0, off = 0; i < b.chunk_count; i++) {
-			struct frame_chunk ch;
-
-			if (!frame_next_chunk(&it, &ch) ||
-			    !type_fits(ch.type, pack_kind))
-				return fail(ERR_CORRUPT, "a chunk of a type "
-				    "that does not belong in such a pack");
-			f->spots[slot++] = (struct spot){ n, off, ch.len };
-			off += ch.len;
-		}
+	for (uint32_t i = 0; i < box->head.block_count; i++) {
+		if (!box->blocks[i].raw)
+			continue;
+		rd->stats.blocks_decoded++;
+		rd->stats.bytes_decoded += box->blocks[i].raw_len;
 	}
-	f->needs_body = f->head.block_count;
-	return OK;
 }
 
-/* Both boxes of the frame in rd->sealed. */
+/* Read and open the frame, unless that was done ahead. */
 static int
-frame_open(struct reader *rd, struct cached *f, const struct pack *pk)
+frame_open(struct reader *rd, const struct index_place *at,
+    struct framebox *box)
 {
-	uint8_t context[NAME_SID_LEN + FRAME_PREFIX_LEN];
-	struct seal_aad aad = { LABEL_HEAD, &rd->r->hdr.repo_id, context,
-	    sizeof(context) };
-	struct frame_prefix pre;
-	const uint8_t *prefix, *head, *body;
-	struct cursor c;
+	struct packin *pk = NULL;
 	int rc;
 
-	cursor_init(&c, rd->sealed.p, rd->sealed.len);
-	prefix = cursor_bytes(&c, FRAME_PREFIX_LEN);
-	if (frame_prefix_decode(&pre, prefix, FRAME_PREFIX_LEN) != CURSOR_OK)
-		return fail(ERR_CORRUPT, "bad frame");
-	head = cursor_bytes(&c, pre.head_len);
-	body = cursor_bytes(&c, pre.body_len);
-	if (!cursor_done(&c) || pre.ordinal != f->ordinal)
-		return fail(ERR_CORRUPT, "not the frame that the index says");
-	memcpy(context, pk->id.b, NAME_SID_LEN);
-	memcpy(context + NAME_SID_LEN, prefix, FRAME_PREFIX_LEN);
-	f->body_len = pre.body_len - SEAL_OVERHEAD;
-	if ((rc = bytes_new(&f->head_mem, pre.head_len - SEAL_OVERHEAD)) ||
-	    (rc = bytes_new(&f->body, f->body_len)) ||
-	    (rc = seal_open(f->head_mem, head, pre.head_len, pk->key, &aad)) ||
-	    (rc = err_verdict(frame_head_decode(&f->head, f->head_mem,
-	    pre.head_len - SEAL_OVERHEAD), "frame head")) ||
-	    (rc = frame_tables(f, pk->kind)))
+	if (rd->ahead && ahead_take(rd->ahead, at, box) == FOUND) {
+		count_decoded(rd, box);
+		goto out;
+	}
+	if ((rc = pack_get(rd, at, &pk)))
 		return rc;
-	if (f->head.body_len != f->body_len)
-		return fail(ERR_CORRUPT, "bad frame head");
-	f->bytes = sizeof(*f) + pre.head_len + f->body_len +
-	    f->head.block_count * sizeof(*f->blocks) +
-	    f->head.chunk_count * sizeof(*f->spots);
-	aad.label = LABEL_BODY;
-	return seal_open(f->body, body, pre.body_len, pk->key, &aad);
-}
-
-/* One pread into rd->sealed. */
-static int
-frame_read(struct reader *rd, const struct pack *pk,
-    const struct index_place *at)
-{
-	int rc;
-
-	if (at->off < PACKFILE_HEADER_LEN ||
-	    at->len < FRAME_PREFIX_LEN + 2 * FRAME_SEAL ||
-	    at->len > FRAME_PREFIX_LEN + 2 * FRAME_SEAL + FRAME_HEAD_MAX +
-	    FRAME_BODY_MAX)
-		return fail(ERR_CORRUPT, "the index has an impossible place");
-	rd->sealed.len = 0;
-	if ((rc = mem_buf_reserve(&rd->sealed, at->len)) ||
-	    (rc = io_read_at(rd->r->io, pk->file, at->off, rd->sealed.p,
-	    at->len)))
-		return rc;
-	rd->sealed.len = at->len;
+	if ((rc = packin_read(pk, rd->r, at->off, at->len, &rd->sealed)) ||
+	    (rc = framebox_open(box, rd->r, pk, at->ordinal, &rd->sealed)))
+		return fault(rc, at, true);
+out:
 	rd->stats.frames_read++;
 	rd->stats.bytes_read += at->len;
 	return OK;
@@ -379,7 +225,6 @@ frame_get(struct reader *rd, const struct index_place *at, struct cached **out)
 {
 	struct cached **bucket = bucket_of(rd, at->pack_no, at->ordinal);
 	struct cached *f = *bucket;
-	struct pack *pk = NULL;
 	int rc;
 
 	while (f && (f->pack_no != at->pack_no || f->ordinal != at->ordinal))
@@ -388,19 +233,17 @@ frame_get(struct reader *rd, const struct index_place *at, struct cached **out)
 		unlink_use(rd, f);
 		goto out;
 	}
-	if ((rc = pack_get(rd, at, &pk)))
-		return rc;
 	if ((rc = MEM_NEW(f)))
 		return rc;
 	f->pack_no = at->pack_no;
 	f->ordinal = at->ordinal;
-	if ((rc = frame_read(rd, pk, at)) || (rc = frame_open(rd, f, pk))) {
+	if ((rc = frame_open(rd, at, &f->box))) {
 		cached_free(f);
-		return fault(rc, at, true);
+		return rc;
 	}
 	f->chain = *bucket;
 	*bucket = f;
-	rd->used += f->bytes;
+	rd->used += f->box.bytes;
 	rd->frame_count++;
 out:
 	link_use(rd, f);
@@ -415,63 +258,34 @@ out:
 static int chunk_open(struct reader *rd, const struct name *id, unsigned level,
     struct found *out) __attribute__((warn_unused_result));
 
-static void
-body_release(struct reader *rd, struct cached *f)
-{
-	if (--f->needs_body > 0)
-		return;
-	free(f->body);
-	f->body = NULL;
-	f->bytes -= f->body_len;
-	rd->used -= f->body_len;
-}
-
 /* Decompress b, on `base` if it has one, and keep it. */
 static int
-block_decode(struct reader *rd, struct cached *f, struct block *b,
+block_decode(struct reader *rd, struct cached *f, struct framebox_block *b,
     const struct found *base)
 {
-	const uint8_t *stored;
-	struct cursor c;
-	uint8_t *raw;
-	int rc;
+	size_t before = f->box.bytes;
+	int rc = framebox_decode(&f->box, b, rd->sq, base->p, base->len,
+	    base->chain);
 
-	cursor_init(&c, f->body, f->body_len);
-	cursor_bytes(&c, b->body_off);
-	stored = cursor_bytes(&c, b->stored_len);
-	assert(stored);
-	if ((rc = bytes_new(&raw, b->raw_len)))
+	if (rc)
 		return rc;
-	if ((rc = squeeze_unpack(rd->sq, raw, b->raw_len, stored,
-	    b->stored_len, base->p, base->len))) {
-		free(raw);
-		return rc;
-	}
-	b->raw = raw;
-	b->chain = (uint8_t)(base->p ? base->chain + 1 : 0);
-	f->bytes += b->raw_len;
-	rd->used += b->raw_len;
+	rd->used = rd->used - before + f->box.bytes;
 	rd->stats.blocks_decoded++;
 	rd->stats.bytes_decoded += b->raw_len;
-	body_release(rd, f);
 	trim(rd);
 	return OK;
 }
 
 /* The raw bytes of a block; level: blocks that are being decoded on it. */
 static int
-block_open(struct reader *rd, struct cached *f, struct block *b,
+block_open(struct reader *rd, struct cached *f, struct framebox_block *b,
     const struct index_place *at, unsigned level, const uint8_t **raw)
 {
 	struct found base = { 0 };
 	int rc = OK;
 
 	if (b->codec == FRAME_RAW) {
-		struct cursor c;
-
-		cursor_init(&c, f->body, f->body_len);
-		cursor_bytes(&c, b->body_off);
-		*raw = cursor_bytes(&c, b->raw_len);
+		*raw = framebox_raw(&f->box, b);
 		return OK;
 	}
 	if (!b->raw && b->codec == FRAME_DELTA) {
@@ -497,9 +311,9 @@ slot_check(const struct found *it, const struct name *id)
 {
 	struct frame_chunk ch;
 
-	if (it->place.slot >= it->frame->head.chunk_count)
+	if (it->place.slot >= it->frame->box.head.chunk_count)
 		return fail(ERR_CORRUPT, "it has no slot %u", it->place.slot);
-	frame_chunk_at(&it->frame->head, it->place.slot, &ch);
+	frame_chunk_at(&it->frame->box.head, it->place.slot, &ch);
 	if (name_cmp(&ch.id, id) != 0 || ch.type != it->place.type)
 		return fail(ERR_AUTH, "slot %u holds another chunk than the "
 		    "index says", it->place.slot);
@@ -511,9 +325,9 @@ static int
 chunk_open(struct reader *rd, const struct name *id, unsigned level,
     struct found *out)
 {
-	const struct spot *spot;
+	struct framebox_spot *spot;
 	const uint8_t *raw = NULL;
-	struct block *b;
+	struct framebox_block *b;
 	struct cursor c;
 	int rc;
 
@@ -531,8 +345,8 @@ chunk_open(struct reader *rd, const struct name *id, unsigned level,
 		return rc;
 	if ((rc = fault(slot_check(out, id), &out->place, true)))
 		goto out;
-	spot = &out->frame->spots[out->place.slot];
-	b = &out->frame->blocks[spot->block];
+	spot = &out->frame->box.spots[out->place.slot];
+	b = &out->frame->box.blocks[spot->block];
 	if ((rc = block_open(rd, out->frame, b, &out->place, level, &raw)))
 		goto out;
 	cursor_init(&c, raw, b->raw_len);
@@ -540,6 +354,7 @@ chunk_open(struct reader *rd, const struct name *id, unsigned level,
 	out->p = cursor_bytes(&c, spot->len);
 	out->len = spot->len;
 	out->chain = b->chain;
+	out->spot = spot;
 out:
 	if (rc) {
 		out->frame->pins--;
@@ -561,8 +376,9 @@ reader_get(struct reader *rd, const struct name *id, uint8_t type,
 	if (rc)
 		goto out;
 	it.frame->pins--;
-	digest_chunk_id(&got, rd->r->keys->id, it.place.type, it.p, it.len);
-	if (name_cmp(&got, id) != 0) {
+	if (!it.spot->proved)
+		digest_chunk_id(&got, rd->r->keys->id, it.place.type, it.p, it.len);
+	if (!it.spot->proved && name_cmp(&got, id) != 0) {
 		rc = fault(fail(ERR_AUTH, "slot %u does not have the content "
 		    "that its id says", it.place.slot), &it.place, true);
 		goto out;
@@ -593,11 +409,11 @@ reader_base(struct reader *rd, const struct index_place *place,
 
 	if (rc)
 		return rc;
-	if (place->slot >= f->head.chunk_count)
+	if (place->slot >= f->box.head.chunk_count)
 		rc = fault(fail(ERR_CORRUPT, "it has no slot %u",
 		    place->slot), place, true);
 	else
-		*base = f->blocks[f->spots[place->slot].block].base;
+		*base = f->box.blocks[f->box.spots[place->slot].block].base;
 	f->pins--;
 	return rc;
 }
@@ -615,7 +431,7 @@ reader_frame(struct reader *rd, const struct index_place *at,
 
 	if (rc)
 		return rc;
-	frame_iter_init(&it, &f->head);
+	frame_iter_init(&it, &f->box.head);
 	while (rc == OK && frame_next_block(&it, &b))
 		for (uint32_t i = 0; rc == OK && i < b.chunk_count &&
 		    frame_next_chunk(&it, &c); i++, ch.slot++) {
@@ -637,7 +453,7 @@ reader_delta(struct reader *rd, const struct index_place *at,
 	uint32_t slot = 0;
 	int rc = frame_get(rd, at, &f);
 
-	if (rc == OK && !f->body) {             /* every block was decoded */
+	if (rc == OK && !f->box.body) {             /* every block was decoded */
 		f->pins--;
 		evict(rd, f);
 		rc = frame_get(rd, at, &f);
@@ -645,8 +461,8 @@ reader_delta(struct reader *rd, const struct index_place *at,
 	if (rc)
 		return rc;
 	f->pins--;
-	frame_iter_init(&it, &f->head);
-	cursor_init(&c, f->body, f->body_len);
+	frame_iter_init(&it, &f->box.head);
+	cursor_init(&c, f->box.body, f->box.body_len);
 	while (frame_next_block(&it, b)) {
 		*stored = cursor_bytes(&c, b->stored_len);
 		if (slot == at->slot && b->codec == FRAME_DELTA)
@@ -675,6 +491,12 @@ reader_new(struct repo *r, struct index *ix, size_t cache_bytes,
 	return rc;
 }
 
+int
+reader_ahead(struct reader *rd, unsigned jobs)
+{
+	return rd->ahead ? OK : ahead_new(rd->r, jobs, &rd->ahead);
+}
+
 struct reader *
 reader_free(struct reader *rd)
 {
@@ -682,8 +504,9 @@ reader_free(struct reader *rd)
 		return NULL;
 	while (rd->newest)
 		evict(rd, rd->newest);
+	ahead_free(rd->ahead);
 	for (size_t i = 0; i < PACKS_OPEN; i++)
-		pack_close(rd, &rd->packs[i]);
+		packin_close(&rd->packs[i].in, rd->r);
 	squeeze_free(rd->sq);
 	mem_buf_clear(&rd->sealed);
 	free(rd);

@@ -16,6 +16,12 @@ int reader_new(struct repo *r, struct index *ix, size_t cache_bytes, struct read
 struct reader *reader_free(struct reader *rd);
 
 /*
+ * From now on read frames ahead, in `jobs` threads (store/ahead.h): for a caller who wants most of what was stored together.  It wants
+ * some 20 MiB beside the cache.
+ */
+int reader_ahead(struct reader *rd, unsigned jobs) __attribute__((warn_unused_result));
+
+/*
  * The plaintext of a chunk, borrowed until the next call on this reader.
  *
  * Errors: ERR_ABSENT   the index does not have it, or its pack is not there (the note says which)

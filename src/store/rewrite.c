@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "store/index_file.h"
 #include "store/packer.h"
+#include "store/sums.h"
 #include "sys/host.h"
 #include "sys/signals.h"
 
@@ -482,12 +483,40 @@ out:
 
 /* ------------------------------------------------------------------------------------------------------ the whole */
 
+/* Can there be anything to move?  FOUND: look at the packs; OK: no; or an error. */
+static int
+worth_looking(struct rewrite *rw)
+{
+	static const int top[CLASSES] = { 15, 18, 20, 21 };     /* highest bits of the lengths in a class */
+	struct tablesums s;
+	uint64_t count;
+	int rc = sums_now(rw->c, &s), bit;
+
+	if (rc != FOUND)
+		return rc ? rc : FOUND;
+	rw->stats->pack_bytes = s.bytes;
+	if (!rw->policy->small_only && sums_unused_bound(&s) > s.bytes / 1000 * rw->policy->max_unused)
+		return FOUND;
+	for (int kind = 0; kind < 2; kind++) {
+		bit = 0;
+		for (int class = 0; class < CLASSES; class++) {
+			for (count = 0; bit <= top[class]; bit++)
+				count += s.packs[kind][bit];
+			if (count >= REWRITE_MERGE)
+				return FOUND;
+		}
+	}
+	return OK;
+}
+
 static int
 choose_packs(struct rewrite *rw)
 {
 	int rc;
 
 	rw->stats->more = false;
+	if ((rc = worth_looking(rw)) != FOUND)
+		return rc;
 	rw->stats->pack_bytes = 0;
 	if ((rc = gather_packs(rw)))
 		return rc;

@@ -43,7 +43,7 @@ int rewrite_wanted(struct repo *r, struct index *ix, const struct rewrite_policy
 /*
  * Choose and move; new packs are complete and synced under tmp/, and c counts as if they had been published.
  * *out is NULL when there is nothing to move.  Owns: *out: rewrite_free, which removes what was not published.
- * Cost: one row of 64 bytes read for each pack; then what is moved, read and written once.
+ * Cost: nothing if the sums say that there is nothing to do; else one row of 64 bytes for each pack, and what is moved, once.
  */
 int rewrite_run(struct counts *c, const struct rewrite_policy *policy, struct rewrite_stats *stats, struct rewrite **out)
     __attribute__((warn_unused_result));

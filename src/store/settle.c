@@ -24,6 +24,7 @@
 #include "store/pins.h"
 #include "store/rewrite.h"
 #include "store/snapshots.h"
+#include "store/sums.h"
 #include "store/sweep.h"
 
 #define READER_CACHE (16u << 20)
@@ -171,8 +172,12 @@ write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, uin
 	char tmp[INDEX_FILE_PATH], path[INDEX_FILE_PATH];
 	struct fold_job job = { .number = number, .tmp_path = tmp, .removes = dead->p, .remove_count = dead->count };
 	struct io *io = c->repo->io;
-	int rc;
+	struct tablesums sums;
+	int rc = sums_now(c, &sums);
 
+	if (rc < 0)
+		return rc;
+	job.sums = rc == FOUND ? &sums : NULL;
 	index_file_table_path(tmp, "tmp", number);
 	index_file_table_path(path, "index", number);
 	job.published = rewrite_names(rw, &job.published_count);

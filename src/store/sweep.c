@@ -67,13 +67,19 @@ segment_packs(struct sweep *s, struct index_file *f)
 static int
 table_packs(struct sweep *s, struct index_file *f)
 {
-	struct name *names;
-	size_t count;
-	int rc = index_file_published(f, &names, &count);
+	struct mem_buf names = { 0 };
+	struct name name;
+	struct cursor c;
+	int rc = index_file_extra(f, INDEXFILE_PUBLISHED, &names);
 
-	for (size_t i = 0; rc == OK && i < count; i++)
-		rc = sweep_pack(s, &names[i]);
-	free(names);
+	if (rc == FOUND)
+		rc = names.len % NAME_LEN ? fail(ERR_CORRUPT, "bad list of packs in a table") : OK;
+	cursor_init(&c, names.p, names.len);
+	while (rc == OK && c.left > 0) {
+		cursor_copy(&c, name.b, NAME_LEN);
+		rc = sweep_pack(s, &name);
+	}
+	mem_buf_clear(&names);
 	return rc;
 }
 

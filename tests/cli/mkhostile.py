@@ -130,12 +130,14 @@ class Writer:
         body, nonce = packs + frames + rows + fanout, os.urandom(16)
         head = struct.pack("<8sII16s16s16sQ32sIIIIIIQQ", b"varveidx", 1, 1, self.id, nonce, sid, 0, root, 1, bits, 0, 0, pack_count,
             frame_count, count, 0).ljust(224, b"\0")
-        tags = b""
-        for i in range(0, len(body), 65536):
-            key = fmt.H(b"varve index body" + nonce + struct.pack("<Q", i // 65536), self.keys.index)
-            tags += fmt.poly1305(key, body[i:i + 65536])
-        mac = fmt.H(b"varve index head" + head + tags, self.keys.index)
-        self.write("index/%s-%08x" % (sid.hex(), 0), head + mac + body + tags)
+        tags = self.tags(b"varve index body", nonce, body)
+        upper = self.tags(b"varve index tags", nonce, tags)
+        mac = fmt.H(b"varve index head" + head + upper, self.keys.index)
+        self.write("index/%s-%08x" % (sid.hex(), 0), head + mac + body + tags + upper)
+
+    def tags(self, kind, nonce, data):
+        return b"".join(fmt.poly1305(fmt.H(kind + nonce + struct.pack("<Q", i // 4096), self.keys.index), data[i:i + 4096])
+            for i in range(0, len(data), 4096))
 
     def record(self, sid, root, host, paths, tags):
         def text(s):

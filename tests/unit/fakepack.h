@@ -38,6 +38,9 @@ struct index {
 	size_t count;
 };
 
+/* Threads that the readers made here read ahead with; 0: none. */
+static unsigned fake_ahead;
+
 struct fake {
 	char dir[200];
 	struct repo repo;
@@ -96,6 +99,8 @@ fake_new(size_t cache_bytes)
 	memset(f->repo.hdr.repo_id.b, 0x5a, NAME_SID_LEN);
 	assert_int_equal(squeeze_new(3, &f->sq), OK);
 	assert_int_equal(reader_new(&f->repo, &f->ix, cache_bytes, &f->rd), OK);
+	if (fake_ahead)
+		assert_int_equal(reader_ahead(f->rd, fake_ahead), OK);
 	return f;
 }
 
@@ -128,6 +133,8 @@ fake_reopen(struct fake *f, size_t cache_bytes)
 {
 	reader_free(f->rd);
 	assert_int_equal(reader_new(&f->repo, &f->ix, cache_bytes, &f->rd), OK);
+	if (fake_ahead)
+		assert_int_equal(reader_ahead(f->rd, fake_ahead), OK);
 }
 
 static inline void

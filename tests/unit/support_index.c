@@ -41,13 +41,13 @@ name_fits(const struct indexfile_header *h, const char *name)
 static int
 mac_check(const struct index *x, const struct keys *keys, const uint8_t *file)
 {
-	size_t tags_len = (size_t)(x->l.file_len - x->l.tags_off);
+	size_t tags_len = (size_t)(x->l.file_len - x->l.upper_off);
 	uint8_t *covered = malloc(16 + INDEXFILE_MAC_OFF + tags_len);
 	struct name mac;
 
 	memcpy(covered, "varve index head", 16);
 	memcpy(covered + 16, file, INDEXFILE_MAC_OFF);
-	memcpy(covered + 16 + INDEXFILE_MAC_OFF, file + x->l.tags_off,
+	memcpy(covered + 16 + INDEXFILE_MAC_OFF, file + x->l.upper_off,
 	    tags_len);
 	digest_keyed(&mac, keys->index, covered,
 	    16 + INDEXFILE_MAC_OFF + tags_len);
@@ -55,26 +55,36 @@ mac_check(const struct index *x, const struct keys *keys, const uint8_t *file)
 	return memcmp(mac.b, x->h.mac, NAME_LEN) == 0 ? OK : ERR_AUTH;
 }
 
-/* IX-3 */
+/* Are these the tags of the blocks of p? */
 static int
-tags_check(const struct index *x, const struct keys *keys, const uint8_t *file)
+tags_of(const struct index *x, const struct keys *keys, const char *kind, const uint8_t *p, uint64_t len, const uint8_t *tags)
 {
-	for (uint64_t i = 0; i < x->l.block_count; i++) {
-		uint8_t in[40] = "varve index body", tag[16];
-		uint64_t left = x->l.end - i * INDEXFILE_BLOCK;
+	for (uint64_t i = 0; i * INDEXFILE_BLOCK < len; i++) {
+		uint8_t in[40] = { 0 }, tag[16];
+		uint64_t left = len - i * INDEXFILE_BLOCK;
 		struct name once;
 
+		memcpy(in, kind, 16);
 		memcpy(in + 16, x->h.nonce, 16);
 		for (size_t k = 0; k < 8; k++)
 			in[32 + k] = (uint8_t)(i >> 8 * k);
 		digest_keyed(&once, keys->index, in, sizeof(in));
-		digest_poly1305(tag, once.b, x->body + i * INDEXFILE_BLOCK,
+		digest_poly1305(tag, once.b, p + i * INDEXFILE_BLOCK,
 		    left < INDEXFILE_BLOCK ? (size_t)left : INDEXFILE_BLOCK);
-		if (memcmp(tag, file + x->l.tags_off + i * INDEXFILE_TAG_LEN,
-		    INDEXFILE_TAG_LEN) != 0)
+		if (memcmp(tag, tags + i * INDEXFILE_TAG_LEN, INDEXFILE_TAG_LEN) != 0)
 			return ERR_AUTH;
 	}
 	return OK;
+}
+
+/* IX-3 */
+static int
+tags_check(const struct index *x, const struct keys *keys, const uint8_t *file)
+{
+	const uint8_t *tags = file + x->l.tags_off, *upper = file + x->l.upper_off;
+	int rc = tags_of(x, keys, "varve index tags", tags, (uint64_t)(upper - tags), upper);
+
+	return rc ? rc : tags_of(x, keys, "varve index body", x->body, x->l.end, tags);
 }
 
 static int

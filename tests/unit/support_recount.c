@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "format/frame.h"
 #include "format/listnode.h"
+#include "format/tablesums.h"
 #include "format/treenode.h"
 #include "store/index.h"
 #include "store/index_file.h"
@@ -535,6 +536,35 @@ packs_equal(struct recount *c)
 	return true;
 }
 
+/* IX-9: the head's sums. */
+static bool
+sums_equal(struct recount *c)
+{
+	struct mem_buf raw = { 0 };
+	struct tablesums said, counted = { 0 };
+	int rc;
+
+	if (index_table_count(c->ix) == 0)
+		return true;
+	rc = index_file_extra(index_table_at(c->ix, 0), INDEXFILE_SUMS, &raw);
+	if (rc == FOUND && tablesums_decode(&said, raw.p, raw.len) != CURSOR_OK)
+		rc = ERR_CORRUPT;
+	mem_buf_clear(&raw);
+	if (rc != FOUND)
+		return wrong(c, "IX-9: the head has no sums");
+	for (size_t i = 0; i < c->pack_count; i++) {
+		const struct indexfile_pack *row = &c->packs[i].row;
+
+		if (row->live_frames == 0)
+			continue;
+		counted.frames += row->frames;
+		counted.bytes += row->bytes;
+		counted.live_bytes += row->live_bytes;
+		counted.packs[row->kind - 1][tablesums_size(row->bytes)]++;
+	}
+	return memcmp(&said, &counted, sizeof(said)) == 0 || wrong(c, "IX-9: the head's sums are wrong");
+}
+
 static int
 check_pack_name(void *arg, const char *text)
 {
@@ -604,7 +634,7 @@ run(struct recount *c, enum support_recount how)
 		return false;
 	if (!roots(c) || !follow(c) || !read_index(c) || !enough(c))
 		return false;
-	return how == SUPPORT_RECOUNT_SAFE || (counts_equal(c) && packs_equal(c) && names_equal(c));
+	return how == SUPPORT_RECOUNT_SAFE || (counts_equal(c) && packs_equal(c) && sums_equal(c) && names_equal(c));
 }
 
 bool

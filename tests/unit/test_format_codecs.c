@@ -302,13 +302,23 @@ indexfile_layout_has_no_gaps(void **state)
 	assert_int_equal(l.block_count, 1);
 	assert_int_equal(l.body_off, 256);
 	assert_int_equal(l.tags_off, 256 + l.end);
-	assert_int_equal(l.file_len, l.tags_off + 16);
-	h.extra_len += 65536 - l.end;
+	assert_int_equal(l.upper_off, l.tags_off + 16);
+	assert_int_equal(l.file_len, l.upper_off + 16);
+	h.extra_len += 4096 - l.end;
 	indexfile_layout(&h, &l);
 	assert_int_equal(l.block_count, 1);
 	h.extra_len++;
 	indexfile_layout(&h, &l);
 	assert_int_equal(l.block_count, 2);
+	h.extra_len += 256 * 4096 - l.end;
+	indexfile_layout(&h, &l);
+	assert_int_equal(l.block_count, 256);
+	assert_int_equal(l.upper_count, 1);
+	h.extra_len++;
+	indexfile_layout(&h, &l);
+	assert_int_equal(l.block_count, 257);
+	assert_int_equal(l.upper_count, 2);
+	assert_int_equal(l.file_len, l.tags_off + 259 * 16);
 }
 
 /* GN-2: sums over a header's counts cannot wrap. */

@@ -423,23 +423,24 @@ test_large(void **state)
 	free(rows);
 }
 
-/* IX-3: damage in a block is found when the block is first used, and costs only what lies in it. */
+/* IX-3: damage in a block is found when the block is first used, and costs only what lies in it; in a block of tags all they stand for. */
 static void
 test_block_tags(void **state)
 {
-	enum { ROWS = 8000 };
+	enum { ROWS = 24000, TAGS = INDEXFILE_BLOCK / INDEXFILE_TAG_LEN };
 	struct fixture *f = *state;
 	struct indexfile_row *rows = make_rows(ROWS), row;
 	struct plan p = plan_rows(1, rows, ROWS);
 	const char *path = "index/0000000000000001";
 	uint64_t first = INDEXFILE_PACK_LEN + INDEXFILE_FRAME_LEN, blocks;
+	uint64_t tags;
 	struct index_file *file;
 
 	publish(f->r, &p);
 	blocks = (first + ROWS * INDEXFILE_ROW_LEN) / INDEXFILE_BLOCK;
-	assert_true(blocks >= 5);
-	for (uint64_t k = 0; k < blocks; k++) {
-		uint64_t bad = INDEXFILE_HEADER_LEN + k * INDEXFILE_BLOCK + 1000 * (k + 1);
+	assert_true(blocks > TAGS + 5);
+	for (uint64_t k = 0; k < blocks; k += 7) {
+		uint64_t bad = INDEXFILE_HEADER_LEN + k * INDEXFILE_BLOCK + 997 * k % INDEXFILE_BLOCK;
 
 		assert_true(support_disk_flip(f->disk, path, bad));
 		file = open_table(f->r, 1);
@@ -452,10 +453,22 @@ test_block_tags(void **state)
 		index_file_close(file);
 		assert_true(support_disk_flip(f->disk, path, bad));
 	}
+	/* The last tag of the first block of tags. */
+	file = open_table(f->r, 1);
+	tags = index_file_len(file) - INDEXFILE_TAG_LEN * (2 + blocks + 1);
+	index_file_close(file);
+	assert_true(support_disk_flip(f->disk, path, tags + INDEXFILE_BLOCK - 1));
+	file = open_table(f->r, 1);
+	for (uint64_t i = 0; i < ROWS; i += 13) {
+		bool hit = (first + i * INDEXFILE_ROW_LEN) / INDEXFILE_BLOCK < TAGS;
+
+		assert_int_equal(index_file_row(file, i, &row), hit ? ERR_AUTH : OK);
+	}
+	index_file_close(file);
 	free(rows);
 }
 
-/* IX-2: header and tags are under the MAC; IX-1: lengths and versions. */
+/* IX-2: header and tags of tags are under the MAC; IX-1: lengths and versions. */
 static void
 test_head_damage(void **state)
 {

@@ -91,6 +91,14 @@ reader_new(struct repo *r, struct index *ix, size_t cache, struct reader **out)
 	return OK;
 }
 
+int
+reader_ahead(struct reader *rd, unsigned jobs)
+{
+	(void)rd;
+	(void)jobs;
+	return OK;
+}
+
 struct reader *
 reader_free(struct reader *rd)
 {

@@ -1,0 +1,61 @@
+/*
+ * framebox: one frame of a pack, opened: what it says of its blocks and chunks, and their plaintext as far as it was asked for
+ * (SPEC §6, FR-1 to FR-5).
+ */
+#ifndef STORE_FRAMEBOX_H
+#define STORE_FRAMEBOX_H
+
+#include "format/frame.h"
+#include "store/packin.h"
+
+struct squeeze;
+
+struct framebox_block {
+	uint8_t *raw;                   /* decoded; NULL until then; owned */
+	uint32_t raw_len, stored_len;
+	uint32_t body_off;
+	uint8_t codec;
+	uint8_t chain;                  /* bases beneath it, once decoded */
+	struct name base;
+};
+
+struct framebox_spot {                  /* of a slot */
+	uint32_t block, off, len;
+	bool proved;                    /* its bytes have the id that the head says */
+};
+
+struct framebox {
+	uint8_t *head_mem, *body;       /* opened boxes; owned */
+	size_t body_len;
+	struct frame_head head;         /* slices of head_mem */
+	struct framebox_block *blocks;  /* head.block_count; owned */
+	struct framebox_spot *spots;    /* head.chunk_count; owned */
+	uint32_t needs_body;            /* blocks that are raw or not decoded: while there are any, so is the body */
+	size_t bytes;                   /* of memory */
+};
+
+/*
+ * Open the frame `ordinal` of the pack from its sealed bytes.
+ *
+ * Owns:   f: caller frees with framebox_clear, whatever happens; its old content is not freed.
+ * Errors: ERR_CORRUPT, ERR_UNSUPPORTED, ERR_AUTH, ERR_NOMEM
+ */
+int framebox_open(struct framebox *f, const struct repo *r, const struct packin *pk, uint32_t ordinal,
+    const struct mem_buf *sealed) __attribute__((warn_unused_result));
+void framebox_clear(struct framebox *f);
+
+/* Decompress b, which is not raw, on `base` if it has one (base_len 0: none), whose own chain is given. */
+int framebox_decode(struct framebox *f, struct framebox_block *b, struct squeeze *sq, const uint8_t *base, size_t base_len,
+    unsigned chain) __attribute__((warn_unused_result));
+
+/* The bytes of a block that is raw or was decoded. */
+const uint8_t *framebox_raw(const struct framebox *f, const struct framebox_block *b);
+
+/*
+ * Decode all blocks that stand on no base and prove their chunks, many at a time (codec/lanes.h).  What does not decode, or has another
+ * id, stays as it was: whoever asks for it finds out.  So does what is beyond the 4 MiB that a frame of ours can have: memory is bounded
+ * whatever a repository says.
+ */
+void framebox_prove(struct framebox *f, const struct repo *r, struct squeeze *sq);
+
+#endif
