@@ -109,18 +109,14 @@ size_t
 sidecar_encode(uint8_t *buf, size_t cap, const struct sidecar *s)
 {
 	struct sidecar again;
-	size_t name_len = 0;
 	struct emit e;
 
-	while (s->name[name_len])
-		name_len++;
 	emit_init(&e, buf, cap);
 	emit_bytes(&e, "varvepar", 8);
 	emit_u32(&e, VERSION);
 	emit_u32(&e, s->kind);
 	emit_bytes(&e, s->repo_id.b, NAME_SID_LEN);
-	emit_bytes(&e, s->name, name_len);
-	emit_zero(&e, name_len < SIDECAR_NAME ? SIDECAR_NAME - name_len : 0);
+	emit_bytes(&e, s->name, SIDECAR_NAME);
 	emit_u64(&e, s->shape.len);
 	emit_u32(&e, s->shape.block);
 	emit_u32(&e, s->shape.data);

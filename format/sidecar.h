@@ -27,7 +27,7 @@ struct sidecar_shape {
 struct sidecar {
 	enum sidecar_kind kind;
 	struct name_sid repo_id;
-	char name[SIDECAR_NAME + 1];    /* zero-terminated here */
+	char name[SIDECAR_NAME + 1];    /* filled up with zeros */
 	struct sidecar_shape shape;
 	const uint8_t *data_sums;       /* u64 little-endian, one per data block; slice */
 	const uint8_t *parity_sums;

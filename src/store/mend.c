@@ -458,3 +458,18 @@ mend_sidecar(struct repo *r, const struct parity *p, enum objects_kind kind, con
 		io_discard(r->io, tmp);
 	return rc;
 }
+
+int
+mend_replace(struct repo *r, enum objects_kind kind, const char *path, const struct sidecar_shape *shape)
+{
+	char tmp[PARITY_TMP];
+	int rc = parity_make_tmp(r, kind, path, shape, tmp);
+
+	if (rc)
+		return rc;
+	if ((rc = parity_drop(r->io, kind, objects_name(path), NULL)) == OK)
+		rc = parity_place(r->io, kind, objects_name(path), tmp);
+	if (rc)
+		io_discard(r->io, tmp);
+	return rc;
+}

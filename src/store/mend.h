@@ -38,6 +38,10 @@ int mend_object(struct repo *r, const struct parity *p, enum objects_kind kind, 
 int mend_sidecar(struct repo *r, const struct parity *p, enum objects_kind kind, const char *path, bool proven)
     __attribute__((warn_unused_result));
 
+/* Make the sidecar of an object that the caller has proven (a pack is proven on the way), in place of one that is there. */
+int mend_replace(struct repo *r, enum objects_kind kind, const char *path, const struct sidecar_shape *shape)
+    __attribute__((warn_unused_result));
+
 /* Move an object out of the way to damaged/, under a name that no other has there. */
 int mend_set_aside(struct repo *r, const char *path) __attribute__((warn_unused_result));
 

@@ -219,9 +219,8 @@ parity_make_tmp(struct repo *r, enum objects_kind kind, const char *path, const 
 	return err_context(rc, "parity of '%s'", path);
 }
 
-/* rename, making the directory first if it is not there. */
-static int
-put_in_place(struct io *io, enum objects_kind kind, const char *name, const char *tmp)
+int
+parity_place(struct io *io, enum objects_kind kind, const char *name, const char *tmp)
 {
 	char path[PARITY_PATH], dir[PARITY_PATH];
 	int rc;
@@ -245,7 +244,7 @@ parity_make(struct repo *r, enum objects_kind kind, const char *path, const stru
 
 	if (rc)
 		return rc;
-	if ((rc = put_in_place(r->io, kind, objects_name(path), tmp)))
+	if ((rc = parity_place(r->io, kind, objects_name(path), tmp)))
 		io_discard(r->io, tmp);
 	return rc == ERR_EXISTS ? OK : rc;
 }

@@ -31,6 +31,9 @@ int parity_make(struct repo *r, enum objects_kind kind, const char *path, const 
 int parity_make_tmp(struct repo *r, enum objects_kind kind, const char *path, const struct sidecar_shape *shape,
     char tmp[static PARITY_TMP]) __attribute__((warn_unused_result));
 
+/* Rename such a file to where the sidecar belongs, making directories.  ERR_EXISTS when there is one. */
+int parity_place(struct io *io, enum objects_kind kind, const char *name, const char *tmp) __attribute__((warn_unused_result));
+
 /* Metadata was published at `path`: make its sidecar, or leave it; the error note stays as it was. */
 void parity_keep(struct repo *r, enum objects_kind kind, const char *path);
 

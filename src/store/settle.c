@@ -35,6 +35,7 @@
 struct settle_step {
 	struct graves *collect;         /* forgotten records */
 	const struct rewrite_policy *policy;    /* packs to rewrite; NULL: none */
+	bool keep;                      /* what dies is left to the next one */
 };
 
 struct removes {
@@ -162,6 +163,7 @@ dead_packs(struct counts *c, struct removes *dead, struct settle_stats *stats)
 			if ((rc = removes_add(dead, INDEXFILE_DEAD_PACK, c->packs[i].row.name.b, NAME_LEN, 0)))
 				return rc;
 			stats->packs_removed++;
+			stats->bytes_dead += c->packs[i].row.bytes;
 		}
 	return OK;
 }
@@ -303,6 +305,9 @@ settle_locked(struct repo *r, const struct settle_prune *o, struct settle_step *
 	if ((index_segment_count(ix) == 0 && step->collect->count == 0 && !step->policy) ||
 	    (rc = next_head(r, ix, step, stats)) != FOUND)
 		goto out;
+	rc = OK;
+	if (step->keep)
+		goto out;
 	index_free(ix);
 	if ((rc = index_load(r, &ix)))
 		return rc;
@@ -337,6 +342,15 @@ settle_run(struct repo *r, const struct name_sid *collect, size_t collect_count,
 
 	*stats = (struct settle_stats){ 0 };
 	return settle(r, NULL, &step, wait, stats);
+}
+
+int
+settle_count(struct repo *r, struct settle_stats *stats)
+{
+	struct graves none = { 0 };
+	struct settle_step step = { .collect = &none, .keep = true };
+
+	return settle(r, NULL, &step, true, stats);
 }
 
 int
