@@ -10,7 +10,7 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr sidecar snaprec tablesums treenode
 BASE = args err mem text
-SYS = child clock copy entropy fsys guard helper host io signals target watch
+SYS = beneath child clock copy entropy fsys guard helper host io signals target watch
 CODEC = chunker digest keys lanes rs seal squeeze
 STORE = ahead blocksum children content counts fold framebox framejob graves index index_file indexbuild keyring kin \
 	mend objects packcheck packer packin packout paper parity pins reader rebuild repo reserve rewrite session settle \
@@ -78,6 +78,8 @@ CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
 RUN = VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) PYTHON=$(PYTHON) $(PYTHON) tests/run.py
 INSTALL = install
+BENCH = database retention tree
+given = $(if $($(shell echo $1 | tr a-z A-Z)),--$1 '$($(shell echo $1 | tr a-z A-Z))')
 Q = $(if $(V),,@echo "  $(notdir $@)";)
 
 all: $(O)/varve
@@ -146,20 +148,13 @@ fuzz-check: $(REGRESS_BIN)
 
 bench: bench-tree
 
-bench-tree: all
-	@$(if $(TREE),,tests/deps.sh linux-source-6.1 restic borgbackup rsync)
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/tree.py $(if $(TREE),--tree '$(TREE)') $(if $(RUNS),--runs $(RUNS))
+# Each bench/X.py names the packages it needs, and takes those of these settings that are given.
+$(BENCH:%=bench-%): bench-%: all
+	@tests/deps.sh $$(sed -n 's/^# needs: //p' bench/$*.py)
+	@VARVE=$(CURDIR)/varve $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
 
 matrix:
 	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done
-
-bench-retention: all
-	@tests/deps.sh restic borgbackup strace
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/retention.py $(if $(WORK),--work '$(WORK)') $(if $(SNAPSHOTS),--snapshots $(SNAPSHOTS))
-
-bench-database: all
-	@tests/deps.sh restic borgbackup zstd
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/database.py $(if $(HOURS),--hours $(HOURS))
 
 # Writers, pruners and restorers at once for an hour, killed anywhere.
 soak: everything
@@ -178,7 +173,7 @@ repro:
 # What tests/lint/sources.py compares.
 list:
 	@echo $(LIB_SRC) src/main.c $(TOOLS:%=tools/%.c) $(MKVEC:%=tools/%.c) $(DUMP:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
-		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(CRASH:%=tests/crash/%.c) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
+		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(CRASH:%=tests/crash/%.c) $(TRUST_SRC) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/varve
 	$(INSTALL) -m 755 varve $(DESTDIR)$(PREFIX)/bin/varve
@@ -193,8 +188,9 @@ dist:
 
 clean:
 	rm -rf build varve varve-*.tar.gz
+include tests/trust.mk
 
-.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench bench-tree bench-database bench-retention soak matrix repro \
+.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
 	list install uninstall dist clean
 .DELETE_ON_ERROR .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# needs: restic borgbackup zstd
 """bench/database.py [--hours 24] [--megabytes 300] [--rate 25] [--work DIR] [--tools varve,restic,borg] [--no-limit]
 
 Hourly snapshots of a live database (bench/agentdb.py) while a writer commits to it: per hour time, peak memory and growth of the

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# needs: restic borgbackup strace
 """bench/retention.py [--work DIR] [--snapshots N] [--compare N] [--runs N]
 
 Many snapshots of a small changing tree with a database: what forgetting costs, and what it does not grow with.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# needs: linux-source-6.1 restic borgbackup rsync
 """bench/tree.py [--tree DIR] [--runs N] [--work DIR] [--tools varve,restic,borg] [--json FILE]
 
 A source tree through varve, and through restic and borg where installed: first snapshot, nothing changed, 47 files changed by a line,

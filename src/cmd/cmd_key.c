@@ -106,7 +106,7 @@ list(struct context *ctx, struct key *k, char **argv)
 {
 	struct keyring_entry *all;
 	json_t *array = NULL;
-	size_t count;
+	size_t count, unknown = 0;
 	int rc;
 
 	(void)k;
@@ -117,6 +117,7 @@ list(struct context *ctx, struct key *k, char **argv)
 	if (ctx->json)
 		array = json_array();
 	for (size_t i = 0; i < count; i++) {
+		unknown += all[i].verdict && all[i].verdict != ERR_CORRUPT && all[i].verdict != ERR_UNSUPPORTED;
 		if (!ctx->json)
 			entry_text(&ctx->report, &all[i]);
 		else if (json_array_append_new(array,
@@ -126,7 +127,7 @@ list(struct context *ctx, struct key *k, char **argv)
 	if (ctx->json)
 		report_json(&ctx->report, array);
 	free(all);
-	return OK;
+	return unknown ? fail(ERR_IO, "%zu slot%s could not be read: what they are is not known", unknown, unknown == 1 ? "" : "s") : OK;
 }
 
 /* What happened to which slots; NULL: to none. */

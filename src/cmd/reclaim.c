@@ -48,6 +48,10 @@ resolve(struct reclaim *c, char **operands, int count, struct name_sid *sids)
 	for (int i = 0; i < count; i++) {
 		if ((rc = choose_one(&c->choose, operands[i], &snap, &path)))
 			return rc;
+		/* It may be another one than is meant, and what follows cannot be asked again. */
+		if (c->choose.by_time && c->choose.view.snaps.damaged)
+			return fail(ERR_CORRUPT, "'%s': with a record that cannot be read its place in time is not known; name it by its id",
+			    operands[i]);
 		if (path)
 			return fail(ERR_USAGE, "'%s': a snapshot is forgotten as a whole", operands[i]);
 		sids[i] = snap->sid;

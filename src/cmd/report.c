@@ -36,19 +36,41 @@ report_clear(struct report *rp)
 	rp->line = false;
 }
 
+/* Without memory: what fits, and nothing that could be unsafe. */
+static void __attribute__((format(printf, 1, 0)))
+talk_short(const char *fmt, va_list ap)
+{
+	char text[512] = "varve: ";
+	int len = vsnprintf(text + 7, sizeof(text) - 8, fmt, ap);
+
+	if (len < 0)
+		snprintf(text + 7, sizeof(text) - 8, "out of memory");
+	for (char *p = text; *p; p++)
+		if ((uint8_t)*p < 0x20 || (uint8_t)*p >= 0x7f)
+			*p = '?';
+	strcat(text, "\n");
+	(void)!write(STDERR_FILENO, text, strlen(text));
+}
+
 /* One line on stderr in one write, so that lines of several programs do not mix. */
 static void __attribute__((format(printf, 2, 0)))
 talk(struct report *rp, const char *fmt, va_list ap)
 {
 	struct mem_buf line = { 0 };
 	char *text = NULL;
-	int len = vasprintf(&text, fmt, ap);
+	va_list again;
+	int len;
 
+	va_copy(again, ap);
+	len = vasprintf(&text, fmt, ap);
 	report_clear(rp);
 	if (len >= 0 && !mem_buf_add(&line, "varve: ", 7) && !text_printable(&line, text,
 	    (size_t)len) &&
 	    !mem_buf_add(&line, "\n", 1))
 		fwrite(line.p, 1, line.len, stderr);
+	else
+		talk_short(fmt, again);
+	va_end(again);
 	if (len >= 0)
 		free(text);
 	mem_buf_clear(&line);

@@ -35,22 +35,100 @@ static const char *const dirs[] = {
 
 #define DIR_COUNT (sizeof(dirs) / sizeof(dirs[0]))
 
-static int
-refuse_name(void *arg, const char *name)
+struct vacancy {
+	struct io *io;
+	bool leftover;                  /* names of an init that was cut short are there */
+	bool packs;
+};
+
+/* A name of ours that an init makes before varve-repo. */
+static bool
+is_ours(const char *name)
 {
-	(void)arg;
+	for (size_t i = 0; i < DIR_COUNT; i++)
+		if (strcmp(name, dirs[i]) == 0)
+			return true;
+	return strcmp(name, "locks") == 0;
+}
+
+static int
+look_at_name(void *arg, const char *name)
+{
+	struct vacancy *v = arg;
+
 	if (strcmp(name, "lost+found") == 0)
 		return OK;
-	if (strcmp(name, HEADER) == 0)
+	if (!is_ours(name))
+		return fail(ERR_EXISTS, "'%s' is there already: a repository is"
+		    " made in an empty or new directory", name);
+	v->leftover = true;
+	v->packs = v->packs || strcmp(name, "packs") == 0;
+	return OK;
+}
+
+static int
+refuse_object(void *arg, const char *name)
+{
+	return fail(ERR_EXISTS, "'%s/%s' is there, but no " HEADER ": this was"
+	    " a repository", (const char *)arg, name);
+}
+
+static int
+refuse_pack(void *arg, const char *name)
+{
+	return strlen(name) == 2 ? OK : refuse_object(arg, name);
+}
+
+/* Nothing in a directory, or no such directory. */
+static int
+check_empty(struct io *io, const char *dir)
+{
+	int rc = io_list(io, dir, refuse_object, (void *)(uintptr_t)dir);
+
+	return rc == ERR_ABSENT ? OK : rc;
+}
+
+/* An init that was cut short leaves directories, key slots and files in tmp/, never an object. */
+static int
+check_leftover(const struct vacancy *v)
+{
+	char shard[16];
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < DIR_COUNT; i++)
+		if (strcmp(dirs[i], "packs") != 0 && strcmp(dirs[i], "keys") != 0 && strcmp(dirs[i], "tmp") != 0)
+			rc = check_empty(v->io, dirs[i]);
+	if (rc == OK && v->packs)
+		rc = io_list(v->io, "packs", refuse_pack, (void *)(uintptr_t)"packs");
+	for (unsigned i = 0; rc == OK && i < SHARDS; i++) {
+		snprintf(shard, sizeof(shard), "packs/%02x", i);
+		rc = check_empty(v->io, shard);
+	}
+	return rc;
+}
+
+/* FOUND: there is nothing but what an init left that was cut short. */
+static int
+look(struct io *io)
+{
+	struct vacancy v = { .io = io };
+	uint64_t size;
+	int rc = io_stat(io, HEADER, &size);
+
+	if (rc == OK)
 		return fail(ERR_EXISTS, "a repository is there already");
-	return fail(ERR_EXISTS, "'%s' is there already: a repository is made"
-	    " in an empty or new directory", name);
+	rc = rc == ERR_ABSENT ? io_list(io, "", look_at_name, &v) : rc;
+	if (rc == OK && v.leftover && (rc = check_leftover(&v)) == OK)
+		rc = FOUND;
+	return rc;
 }
 
 int
 repo_check_vacant(struct io *io)
 {
-	return io_list(io, "", refuse_name, NULL);
+	int rc = look(io);
+
+	return rc == FOUND ? OK : rc;
 }
 
 struct repo *
@@ -80,10 +158,11 @@ publish(struct io *io, const char *tmp, const char *path, const char *dir,
 	return io_sync_dir(io, dir);
 }
 
-int
-repo_publish_slot(struct repo *r, const struct keyslot *slot)
+/* path: where it is then. */
+static int
+publish_slot(struct io *io, const struct keyslot *slot, char path[static NAME_SID_HEX + 8])
 {
-	char hex[NAME_SID_HEX], tmp[NAME_SID_HEX + 8], path[NAME_SID_HEX + 8];
+	char hex[NAME_SID_HEX], tmp[NAME_SID_HEX + 8];
 	uint8_t raw[KEYSLOT_LEN];
 	int rc;
 
@@ -91,27 +170,45 @@ repo_publish_slot(struct repo *r, const struct keyslot *slot)
 		return fail(ERR_FAILED, "key slot cannot be encoded");
 	name_sid_hex(&slot->slot_id, hex);
 	snprintf(tmp, sizeof(tmp), "tmp/%s", hex);
-	snprintf(path, sizeof(path), "keys/%s", hex);
-	rc = publish(r->io, tmp, path, "keys", raw, sizeof(raw));
+	snprintf(path, NAME_SID_HEX + 8, "keys/%s", hex);
+	rc = publish(io, tmp, path, "keys", raw, sizeof(raw));
 	if (rc && rc != ERR_EXISTS)
-		io_discard(r->io, path);
+		io_discard(io, path);
+	return rc;
+}
+
+int
+repo_publish_slot(struct repo *r, const struct keyslot *slot)
+{
+	char path[NAME_SID_HEX + 8];
+	int rc = publish_slot(r->io, slot, path);
+
 	if (rc == OK)
 		parity_keep(r, OBJECTS_SLOT, path);
 	return rc;
 }
 
 static int
-make_dirs(struct io *io)
+make_dir(struct io *io, const char *path, bool again)
+{
+	int rc = io_mkdir(io, path);
+
+	return rc == ERR_EXISTS && again ? OK : rc;
+}
+
+/* again: some may be there.  Otherwise `packs` being first decides which of two racing inits loses. */
+static int
+make_dirs(struct io *io, bool again)
 {
 	char shard[16];
 	int rc;
 
 	for (size_t i = 0; i < DIR_COUNT; i++)
-		if ((rc = io_mkdir(io, dirs[i])))
+		if ((rc = make_dir(io, dirs[i], again)))
 			return rc;
 	for (unsigned i = 0; i < SHARDS; i++) {
 		snprintf(shard, sizeof(shard), "packs/%02x", i);
-		if ((rc = io_mkdir(io, shard)))
+		if ((rc = make_dir(io, shard, again)))
 			return rc;
 	}
 	for (unsigned i = 0; i < SHARDS; i++) {
@@ -123,6 +220,60 @@ make_dirs(struct io *io)
 		if ((rc = io_sync_dir(io, dirs[i])))
 			return rc;
 	return OK;
+}
+
+static int
+publish_locks(struct io *io, bool again)
+{
+	int rc;
+
+	if (again) {
+		io_discard(io, "tmp/locks");
+		io_discard(io, "tmp/" HEADER);
+	}
+	rc = publish(io, "tmp/locks", "locks", "", "", 0);
+	return rc == ERR_EXISTS && again ? io_sync_dir(io, "") : rc;
+}
+
+struct slots {
+	char (*p)[NAME_SID_HEX];
+	size_t count, cap;
+	char own[NAME_SID_HEX];
+};
+
+static int
+note_slot(void *arg, const char *name)
+{
+	struct slots *s = arg;
+	int rc;
+
+	if (strlen(name) != NAME_SID_HEX - 1 || strcmp(name, s->own) == 0)
+		return OK;
+	if ((rc = mem_grow((void **)&s->p, &s->cap, s->count + 1, sizeof(*s->p))))
+		return rc;
+	memcpy(s->p[s->count++], name, NAME_SID_HEX);
+	return OK;
+}
+
+/*
+ * Slots of an init that was cut short open nothing.  They go only now that varve-repo is ours: an init
+ * that is still running then fails to publish its own, and says so.
+ */
+static int
+drop_other_slots(struct io *io, const struct keyslot *slot)
+{
+	struct slots s = { .count = 0 };
+	char path[NAME_SID_HEX + 8];
+	int rc;
+
+	name_sid_hex(&slot->slot_id, s.own);
+	rc = io_list(io, "keys", note_slot, &s);
+	for (size_t i = 0; rc == OK && i < s.count; i++) {
+		snprintf(path, sizeof(path), "keys/%s", s.p[i]);
+		io_discard(io, path);
+	}
+	free(s.p);
+	return rc;
 }
 
 /* The header's bytes but for the checksum. */
@@ -199,8 +350,10 @@ repo_create(struct io *io, const struct repo_params *params,
     const char *label, const uint8_t *master, struct repo **out)
 {
 	uint8_t raw[REPOHDR_LEN];
+	char path[NAME_SID_HEX + 8];
 	struct keyslot slot;
 	struct repo *r;
+	bool again;
 	int rc;
 
 	*out = NULL;
@@ -209,16 +362,23 @@ repo_create(struct io *io, const struct repo_params *params,
 		return rc;
 	}
 	r->io = io;
-	if ((rc = repo_check_vacant(io)) ||
-	    (rc = make_header(r, params, raw)) ||
+	if ((rc = look(io)) < 0)
+		goto out;
+	again = rc == FOUND;
+	if ((rc = make_header(r, params, raw)) ||
 	    (rc = make_slot(r, secret, cost, label, master, &slot)) ||
-	    (rc = make_dirs(io)) ||
-	    (rc = publish(io, "tmp/locks", "locks", "", "", 0)) ||
-	    (rc = params && params->parity ? parity_set_policy(r, &params->shape) : OK) ||
-	    (rc = repo_publish_slot(r, &slot)) ||
+	    (rc = make_dirs(io, again)) ||
+	    (rc = publish_locks(io, again)) ||
+	    (rc = publish_slot(io, &slot, path)) ||
 	    (rc = publish(io, "tmp/" HEADER, HEADER, "", raw, sizeof(raw))))
 		goto out;
+	if (again && (rc = drop_other_slots(io, &slot)))
+		goto out;
+	/* Not before: what a crash leaves must look like an init that was cut short (GN-7). */
 	parity_keep(r, OBJECTS_HEADER, HEADER);
+	parity_keep(r, OBJECTS_SLOT, path);
+	if (params && params->parity)
+		rc = parity_set_policy(r, &params->shape);
 out:
 	*out = rc ? repo_close(r) : r;
 	return rc;

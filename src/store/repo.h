@@ -34,11 +34,12 @@ struct repo_params {
 /* ERR_USAGE when the sizes break a rule of SPEC §4. */
 int repo_check_params(const struct repo_params *params) __attribute__((warn_unused_result));
 
-/* OK when the directory holds nothing (lost+found apart), else ERR_EXISTS. */
+/* OK when the directory holds nothing (lost+found, and what an init left that was cut short, apart), else ERR_EXISTS. */
 int repo_check_vacant(struct io *io) __attribute__((warn_unused_result));
 
 /*
- * Make a repository in an empty (or new) directory, with one slot (GN-7: varve-repo is published last).
+ * Make a repository in an empty (or new) directory, with one slot (GN-7: varve-repo is published last).  What an init left that
+ * was cut short is taken over.
  * master: NULL for a fresh random one (import passes the exported one).
  * Errors: ERR_EXISTS  a repository or other files are there already
  * Owns:   takes io in any case.  *out: caller frees with repo_close.

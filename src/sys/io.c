@@ -2,7 +2,8 @@
  * io: dispatch through the vtable, and the implementation for a directory of this machine.
  *
  * Every call is relative to the descriptor of the repository's directory, so a repository that is moved or whose parents are
- * renamed while it is open stays the same repository.
+ * renamed while it is open stays the same repository.  No link inside of it is followed: whoever can write there could
+ * otherwise have others' files read, renamed, and swept away with tmp/.
  */
 #include "sys/io.h"
 
@@ -18,6 +19,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "sys/beneath.h"
 #include "sys/guard.h"
 #include "sys/signals.h"
 
@@ -71,12 +73,18 @@ posix_open(struct io *io, const char *path, struct io_file **out)
 
 	/* Whoever can write the directory could put a fifo there: never wait for one. */
 	do
-		fd = openat(posix_of(io)->root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
+		fd = beneath_open(posix_of(io)->root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return fail_io("cannot open '%s'%s", path, errno != EACCES ? "" :
 		    " (made by another user? give it the owner of the repository's directory)");
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+	if (fstat(fd, &st) < 0) {
+		int rc = fail_io("cannot stat '%s'", path);
+
+		close(fd);
+		return rc;
+	}
+	if (!S_ISREG(st.st_mode)) {
 		close(fd);
 		return fail(ERR_CORRUPT, "'%s' is not a regular file", path);
 	}
@@ -98,7 +106,7 @@ posix_create(struct io *io, const char *path, struct io_file **out)
 	int fd;
 
 	do
-		fd = openat(p->root_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, p->file_mode);
+		fd = beneath_open(p->root_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, p->file_mode);
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return fail_io("repository '%s': cannot create '%s'", p->dir, path);
@@ -196,47 +204,65 @@ posix_close(struct io_file *f)
 }
 
 static int
+rename_at(int from_fd, const char *from, int to_fd, const char *to)
+{
+	if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	/* The file system has no RENAME_NOREPLACE: a hard link refuses to replace as well. */
+	return linkat(from_fd, from, to_fd, to, 0) < 0 || unlinkat(from_fd, from, 0) < 0 ? -1 : 0;
+}
+
+static int
 posix_rename(struct io *io, const char *from, const char *to)
 {
-	int fd = posix_of(io)->root_fd;
+	int root = posix_of(io)->root_fd, from_fd, to_fd = root, rc = OK;
+	const char *from_base, *to_base;
 
-	if (renameat2(fd, from, fd, to, RENAME_NOREPLACE) == 0)
-		return OK;
-	if (errno != EINVAL && errno != ENOSYS)
-		return fail_io("cannot rename '%s' to '%s'", from, to);
-	/* The file system has no RENAME_NOREPLACE: a hard link refuses to replace as well. */
-	if (linkat(fd, from, fd, to, 0) < 0 || unlinkat(fd, from, 0) < 0)
-		return fail_io("cannot rename '%s' to '%s'", from, to);
-	return OK;
+	from_fd = beneath_parent(root, from, &from_base);
+	if (from_fd < 0 || (to_fd = beneath_parent(root, to, &to_base)) < 0 ||
+	    rename_at(from_fd, from_base, to_fd, to_base) < 0)
+		rc = fail_io("cannot rename '%s' to '%s'", from, to);
+	beneath_close(root, from_fd);
+	beneath_close(root, to_fd);
+	return rc;
 }
 
 static int
 posix_unlink(struct io *io, const char *path)
 {
-	if (unlinkat(posix_of(io)->root_fd, path, 0) < 0)
-		return fail_io("cannot remove '%s'", path);
-	return OK;
+	int root = posix_of(io)->root_fd, rc = OK;
+	const char *base;
+	int dir = beneath_parent(root, path, &base);
+
+	if (dir < 0 || unlinkat(dir, base, 0) < 0)
+		rc = fail_io("cannot remove '%s'", path);
+	beneath_close(root, dir);
+	return rc;
 }
 
 static int
 posix_mkdir(struct io *io, const char *path)
 {
 	struct posix *p = posix_of(io);
-	int fd;
+	const char *base;
+	int dir = beneath_parent(p->root_fd, path, &base), fd, rc = OK;
 
-	if (mkdirat(p->root_fd, path, p->dir_mode) < 0)
-		return fail_io("repository '%s': cannot make directory '%s'", p->dir, path);
-	if (p->give && (fd = openat(p->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) >= 0) {
+	if (dir < 0 || mkdirat(dir, base, p->dir_mode) < 0)
+		rc = fail_io("repository '%s': cannot make directory '%s'", p->dir, path);
+	else if (p->give && (fd = openat(dir, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) >= 0) {
 		give(p, fd);
 		close(fd);
 	}
-	return OK;
+	beneath_close(p->root_fd, dir);
+	return rc;
 }
 
 static int
 posix_sync_dir(struct io *io, const char *path)
 {
-	int fd = openat(posix_of(io)->root_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = beneath_open(posix_of(io)->root_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	int rc = OK;
 
 	if (fd < 0)
@@ -250,7 +276,7 @@ posix_sync_dir(struct io *io, const char *path)
 static int
 posix_list(struct io *io, const char *path, io_list_fn fn, void *arg)
 {
-	int fd = openat(posix_of(io)->root_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = beneath_open(posix_of(io)->root_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	struct dirent *e;
 	DIR *d;
 	int rc = OK;
@@ -283,10 +309,16 @@ posix_stat(struct io *io, const char *path, uint64_t *size)
 {
 	struct stat st;
 
-	if (fstatat(posix_of(io)->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail_io("cannot stat '%s'", path);
-	*size = (uint64_t)st.st_size;
-	return OK;
+	int root = posix_of(io)->root_fd, rc = OK;
+	const char *base;
+	int dir = beneath_parent(root, path, &base);
+
+	if (dir < 0 || fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		rc = fail_io("cannot stat '%s'", path);
+	else
+		*size = (uint64_t)st.st_size;
+	beneath_close(root, dir);
+	return rc;
 }
 
 /* One lock on one byte of the open file description. */

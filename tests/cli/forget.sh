@@ -132,4 +132,19 @@ cp "$T/cut" "$T/repo/forgotten/00000000000000000000000000000001"
 v prune
 exits 4 "a damaged forgotten record is reported"
 is "and stays" test -e "$T/repo/forgotten/00000000000000000000000000000001"
+# A record that cannot be read may be the one that is meant: nothing is forgotten by its place in time then.
+rm -rf "$T/repo"
+init_repo
+echo 1 >"$T/one"
+snap "$T/one"; keep=$(field snapshot)
+echo 2 >"$T/one"
+snap "$T/one"
+echo 3 >"$T/one"
+snap "$T/one"; hurt=$(field snapshot)
+printf X | dd of="$T/repo/snapshots/$hurt" bs=1 seek=200 conv=notrunc status=none
+v forget latest~1
+exits 4 "forget by place in time beside a damaged record"
+is "nothing was forgotten" test -e "$T/repo/snapshots/$keep"
+v forget "$keep"
+exits 0 "by its id it can be"
 finish

@@ -70,6 +70,14 @@ class Writer:
         box = seal(subkey, fmt.aad(label, self.id, context), key)
         return (struct.pack("<II", 1, len(box)) + box).ljust(128, b"\0")
 
+    def frame(self, names):
+        """Head and body in the clear: one raw block for each chunk."""
+        rows = [self.chunks[n] for n in names]
+        table = struct.pack("<II", len(names), len(names))
+        table += b"".join(struct.pack("<IIHBB", len(p) << 8, len(p), 1, 0, 0) for _, p in rows)
+        table += b"".join(struct.pack("<I", k | len(p) << 8) + n for (k, p), n in zip(rows, names))
+        return table, b"".join(p for _, p in rows)
+
     def pack(self, kind, names):
         """Write a pack with one frame per 1,000 chunks: (name, file length, [(offset, length, chunks)])."""
         head = struct.pack("<8sII", b"varvepak", 1, kind) + os.urandom(16)
@@ -77,11 +85,7 @@ class Writer:
         body, frames = head + self.wrap(self.keys.pack, b"varve pack key", head, key), []
         for at in range(0, len(names), 1000):
             part = names[at:at + 1000]
-            rows = [self.chunks[n] for n in part]
-            table = struct.pack("<II", len(part), len(part))
-            table += b"".join(struct.pack("<IIHBB", len(p) << 8, len(p), 1, 0, 0) for _, p in rows)
-            table += b"".join(struct.pack("<I", k | len(p) << 8) + n for (k, p), n in zip(rows, part))
-            plain = b"".join(p for _, p in rows)
+            table, plain = self.frame(part)
             prefix = struct.pack("<4sIII", b"VFRM", len(frames), len(table) + 40, len(plain) + 40)
             frame = prefix + seal(key, fmt.aad(b"varve frame head", self.id, head[16:] + prefix), table)
             frame += seal(key, fmt.aad(b"varve frame body", self.id, head[16:] + prefix), plain)
@@ -118,8 +122,13 @@ class Writer:
         for n in sorted(self.chunks):
             pack, ordinal, slot = place[n]
             rows += n + struct.pack("<IIIHBB", self.refs.get(n, 0), 0, number[pack, ordinal], slot, self.chunks[n][0], 0)
+        pack_rows, frame_rows, rows = self.bend(pack_rows, frame_rows, rows)
         self.segment(sid, root, len(packs), pack_rows, len(number), frame_rows, rows)
         self.record(sid, root, host, paths, tags)
+
+    def bend(self, packs, frames, rows):
+        """For cases that lie in the index."""
+        return packs, frames, rows
 
     def segment(self, sid, root, pack_count, packs, frame_count, frames, rows):
         count, bits = len(rows) // 48, 0
@@ -139,6 +148,9 @@ class Writer:
         return b"".join(fmt.poly1305(fmt.H(kind + nonce + struct.pack("<Q", i // 4096), self.keys.index), data[i:i + 4096])
             for i in range(0, len(data), 4096))
 
+    def payload(self, plain):
+        return plain
+
     def record(self, sid, root, host, paths, tags):
         def text(s):
             return struct.pack("<I", len(s)) + s
@@ -148,7 +160,7 @@ class Writer:
         payload += text(host) + text(b"user") + text(b"hostile 1")
         for strings in (paths, tags):
             payload += struct.pack("<I", len(strings)) + b"".join(text(s) for s in sorted(strings))
-        payload += bytes(12)
+        payload = self.payload(payload + bytes(12))
         head, key = struct.pack("<8sII16s", b"varvesnp", 1, 0, sid), os.urandom(32)
         head += self.wrap(self.keys.record, b"varve snap key", head, key)
         self.write("snapshots/" + sid.hex(), head + seal(key, fmt.aad(b"varve snap", self.id, head), payload))
@@ -207,4 +219,5 @@ def main():
     w.publish(root, **strange)
 
 
-main()
+if __name__ == "__main__":
+    main()

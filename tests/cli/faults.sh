@@ -1,0 +1,9 @@
+#!/bin/bash
+# A slice of tests/fault/faults.py: kills at random system calls, calls and allocations that fail (PB-2, PB-8, GN-5, GN-6, GN-7).
+set -eu
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+status=0
+for what in kill calls memory; do
+	"${PYTHON:-/usr/bin/python3}" "$HERE/../fault/faults.py" "$what" --cases "${FAULT_CASES:-130}" || status=$?
+done
+exit "$status"
