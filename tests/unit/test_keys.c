@@ -647,7 +647,7 @@ the_header_is_published_last(void **state)
 {
 	static const char *const dirs[] = { "packs", "keys", "index",
 	    "snapshots", "forgotten", "parity", "damaged", "tmp" };
-	static const char last[] = "rename tmp/varve-repo varve-repo\nsync .\n";
+	static const char last[] = "rename tmp/varve-repo varve-repo\nsync .";
 	uint8_t kf[32];
 	struct keys_secret secret = key_file(kf);
 	char dir[256], line[128], name[32], hex[NAME_SID_HEX];
