@@ -13,11 +13,11 @@ BASE = args err mem text
 SYS = beneath child clock copy entropy fsys guard helper host io signals target watch
 CODEC = chunker digest keys lanes rs seal squeeze
 STORE = ahead blocksum children content counts fold framebox framejob graves index index_file indexbuild keyring kin \
-	mend objects packcheck packer packin packout paper parity pins reader rebuild repo reserve rewrite session settle \
+	mend objects packcheck packer packin packout paper parity pins reader rebuild repo reserve rewrite salvage session settle \
 	snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
-OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
-	placedb prune readfile refill reparity restore retention scan scanlog scrub select snapshot sql stats treebuild twin view
+OPS = anchor cat cuts dbdiff dbfind dbset diff entry excise filebuild find forget home inodes links listing lost owners place \
+	placedb prune readfile refill repack reparity restore retention scan scanlog scrub select snapshot sql stats treebuild twin view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
 	cmd_repair cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep layout reclaim record report rows secret shell
 TOOLS = mkvectors varve-dump
@@ -31,7 +31,7 @@ CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	restoredb scrub parity repair
+	restoredb scrub parity repair repairpacks
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)

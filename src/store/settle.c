@@ -193,6 +193,17 @@ write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, uin
 	return OK;
 }
 
+/* What a live node names must be somewhere: a table could not remember the reference, and what is stored again later would be collected. */
+static int
+check_placed(const struct counts *c)
+{
+	for (size_t i = 0; i < c->cell_count; i++)
+		if (c->cells[i].refs > 0 && c->cells[i].copies == COUNTS_NONE)
+			return fail(ERR_CORRUPT, "content of a snapshot is lost: snapshot the same directories again, or give it up with "
+			    "'varve repair snapshots'");
+	return OK;
+}
+
 /* PB-4 (3) to (5).  FOUND when there is a new head, OK when there was nothing to do. */
 static int
 next_head(struct repo *r, struct index *ix, const struct settle_step *step, struct settle_stats *stats)
@@ -208,7 +219,8 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	    (rc = count_segments(&c, &dead, stats)) ||
 	    (rc = count_collected(&c, step->collect, &dead, stats)) ||
 	    (rc = counts_acquire(&c)) ||
-	    (rc = counts_cascade(&c)))
+	    (rc = counts_cascade(&c)) ||
+	    (rc = check_placed(&c)))
 		goto out;
 	if (step->policy && (rc = rewrite_run(&c, step->policy, &stats->rewrite, &rw)))
 		goto out;

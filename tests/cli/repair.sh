@@ -98,7 +98,7 @@ must repair parity
 must scrub
 checked "with it"
 pack=$(find "$T/repo/packs" -type f -size +1000k -printf 'packs/%P\n' | head -n 1)
-printf x | dd of="$T/repo/$pack" bs=1 seek=5000 conv=notrunc status=none
+printf xxxxxxxx | dd of="$T/repo/$pack" bs=1 seek=5000 conv=notrunc status=none
 v repair parity --data
 exits 4 "a damaged pack gets no parity"
 is "it is named" grep -q "$pack" "$T/err"
