@@ -8,30 +8,31 @@ CC = gcc
 endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
-FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile repohdr sidecar snaprec tablesums treenode
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr sidecar snaplist snaprec tablesums treenode
 BASE = args err mem text
-SYS = beneath child clock copy entropy fsys guard helper host io signals target watch
+SYS = beneath child clock copy crew entropy fsys guard helper host io signals target watch
 CODEC = chunker digest keys lanes rs seal squeeze
-STORE = ahead blocksum children content counts fold framebox framejob graves index index_file indexbuild keyring kin \
-	mend objects packcheck packer packin packout paper parity pins reader rebuild repo reserve rewrite salvage session settle \
-	snapshots sums sweep tree
+STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file indexbuild keyring kin mend \
+	objects packcheck packer packin packout packproof paper parity pins proofs reader rebuild repo reserve rewrite salvage session \
+	settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
-OPS = anchor cat cuts dbdiff dbfind dbset diff entry excise filebuild find forget home inodes links listing lost owners place \
-	placedb prune readfile refill repack reparity restore retention scan scanlog scrub select snapshot sql stats treebuild twin view
-CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
-	cmd_repair cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep layout reclaim record report rows secret shell
+OPS = anchor cat cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget home inodes links listing lost owners packorder \
+	place placedb prove prune readfile refill repack reparity restore retention scan scanlog scrub select slice snapshot sql stats trace \
+	treebuild twin verify view
+CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune cmd_repair cmd_restore \
+	cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version keep layout reclaim record report rows secret shell
 TOOLS = mkvectors varve-dump
-MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
+MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
-UNIT = ahead args chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes \
-	reader restore retention rewrite rs secret select session settle signals squeeze text tree vectors
+UNIT = ahead args catalogue chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader restore \
+	retention rewrite rs secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_format prop_parity prop_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	restoredb scrub parity repair repairpacks
+	parity repair repairpacks restoredb scrub verify
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)

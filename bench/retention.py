@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # needs: restic borgbackup strace
-"""bench/retention.py [--work DIR] [--snapshots N] [--compare N] [--runs N]
+"""bench/retention.py [--work DIR] [--snapshots N] [--hours N] [--compare N] [--runs N] [--tree DIR]
 
 Many snapshots of a small changing tree with a database: what forgetting costs, and what it does not grow with.
 
@@ -9,6 +9,7 @@ Many snapshots of a small changing tree with a database: what forgetting costs, 
 - A year of hourly snapshots (--hours, default 8,760), pruned every day by the policy: index files, size against a fresh repository that
   holds the same snapshots, list.
 - restic and borg, where installed: the same with `--compare` snapshots (default 100), as they make them much more slowly.
+- With --tree DIR (a Linux source tree, say): 41 snapshots of a copy of it, by varve and restic in turn.
 - Wall-clock seconds; prune runs with its defaults.  Figures are printed as Markdown.
 """
 import argparse
@@ -125,6 +126,17 @@ def measure_one(v, ids, runs):
     return [statistics.median(column) for column in zip(*rows)]
 
 
+def measure_opening(v, path, runs):
+    """Medians: what every command that looks for a snapshot has to do."""
+    v.run("snapshot", path)
+    empty = Varve(os.path.dirname(v.repo), "none")
+    empty.env["VARVE_KEY_FILE"] = empty.repo + ".key"
+    if not os.path.exists(empty.repo):
+        empty.run("init", "--key-file", empty.repo + ".key")
+    columns = [[v.run("list")[0], v.run("list", "--last", "1")[0], v.run("snapshot", path)[0], empty.run("list")[0]] for _ in range(runs)]
+    return [statistics.median(c) for c in zip(*columns)]
+
+
 def index_files(v):
     return len(os.listdir(v.repo + "/index"))
 
@@ -148,10 +160,13 @@ def varve(args, work, tree):
             took, at, mine = time.monotonic() - begin, copy_of(v, work, "copy"), list(ids)
             one = measure_one(at, mine, args.runs)
             trace = at.trace(mine[len(mine) // 2])
-            rows.append((n, took, at, one, trace, mine))
+            rows.append((n, took, at, one, trace, mine, measure_opening(at, tree.path, args.runs)))
             print("| %d | %.0f s | %.1f MB | %d | %.1f ms | %.1f ms | %.1f ms | %.1f ms |" % (n, took, size(at.repo) / 1e6,
                 index_files(at), *(1e3 * x for x in one)), flush=True)
             begin = time.monotonic() - took
+    for r in rows:
+        print("%d snapshots: list %.1f ms, list --last 1 %.1f ms, snapshot of an unchanged tree %.1f ms, a fresh repository's list %.1f ms" % (
+            r[0], *(1e3 * x for x in r[6])))
     print("\nforget + prune of one with %d snapshots takes %.2f times as long as with %d.\n" % (rows[-1][0],
         rows[-1][3][2] / rows[0][3][2], rows[0][0]))
     print("What it reads (files, bytes):\n\n| | %s |\n|---|%s" % (" | ".join("%d snapshots" % r[0] for r in rows), "---|" * len(rows)))
@@ -228,6 +243,38 @@ def other(name, args, work, tree):
         1e3 * second, 1e3 * (first + second)), flush=True)
 
 
+def big_tree(args, work):
+    """A large tree (--tree), 41 snapshots between which 47 files grow by a line: forget + prune of one, varve and restic in turn."""
+    tree, v, rng = work + "/big", Varve(work, "big-varve"), random.Random(3)
+    subprocess.run(["cp", "-a", args.tree, tree], check=True)
+    names = sorted(os.path.join(at, n) for at, _, files in os.walk(tree) for n in files if n.endswith((".c", ".h")))
+    v.env["VARVE_KEY_FILE"] = work + "/key-big"
+    v.run("init", "--key-file", work + "/key-big")
+    restic = shutil.which("restic")
+    env = dict(os.environ, RESTIC_REPOSITORY=work + "/big-restic", RESTIC_PASSWORD="bench", RESTIC_CACHE_DIR=work + "/cache-big")
+    if restic:
+        call([restic, "init"], env)
+    for n in range(41):
+        for name in rng.sample(names, 47) if n else ():
+            with open(name, "a") as f:
+                f.write("/* %d */\n" % n)
+        v.run("snapshot", tree)
+        if restic:
+            call([restic, "backup", "-q", tree], env)
+    ours = [s["id"] for s in json.loads(v.run("list", "--json")[1])][1:-1]
+    theirs = [s["id"] for s in json.loads(call([restic, "snapshots", "--json"], env)[1])][1:-1] if restic else []
+    v.run("prune")
+    rows = []
+    for _ in range(args.runs):
+        first, second, _ = v.forget_prune([ours.pop(rng.randrange(len(ours)))])
+        row = [first + second]
+        if restic:
+            row.append(call([restic, "forget", "-q", "--prune", theirs.pop(rng.randrange(len(theirs)))], env)[0])
+        rows.append(row)
+    print("%s, 41 snapshots: forget + prune of one %s (medians of %d in turn)" % (args.tree, ", ".join(
+        "%s %.0f ms" % (name, 1e3 * statistics.median(c)) for name, c in zip(("varve", "restic"), zip(*rows))), args.runs), flush=True)
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--work")
@@ -235,12 +282,15 @@ def main():
     p.add_argument("--compare", type=int, default=100)
     p.add_argument("--hours", type=int, default=8760)
     p.add_argument("--runs", type=int, default=5)
+    p.add_argument("--tree")
     args = p.parse_args()
     work = tempfile.mkdtemp(prefix="varve-retention-", dir=args.work)
     try:
         print("| snapshots | made in | repository | index files | forget | prune | both | others wait |\n|---|---|---|---|---|---|---|---|")
         if args.snapshots:
             varve(args, work, Tree(work + "/tree"))
+        if args.tree:
+            big_tree(args, work)
         if args.hours:
             year(args, work, Tree(work + "/tree-year"))
         if args.compare:

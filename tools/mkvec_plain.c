@@ -5,6 +5,7 @@
 #include "format/frame.h"
 #include "format/listnode.h"
 #include "format/repohdr.h"
+#include "format/snaplist.h"
 #include "format/snaprec.h"
 #include "tools/mkvec.h"
 
@@ -265,6 +266,32 @@ payloads(struct mkvec *m)
 	    "every list and string empty", &b);
 }
 
+/* Rows at 0 and 22; 47 bytes. */
+static const struct mkvec_fault snaplist_faults[] = {
+	{ "sl-unsorted", "IX-10", "malformed", "sids do not ascend", { 0, "03", 0, false } },
+	{ "sl-equal", "IX-10", "malformed", "one sid twice", { 0, "02", 0, false } },
+	{ "sl-empty-payload", "IX-10", "malformed", "a payload of no bytes", { 38, "00", -5, false } },
+	{ "sl-payload-long", "IX-10", "malformed", "a payload longer than a record may be", { 38, "01000001", 0, false } },
+	{ "sl-cut", "GN-2", "malformed", "last byte missing", { .grow = -1 } },
+	{ "sl-long", "GN-1", "malformed", "one byte too many", { .grow = 1 } },
+};
+
+static void
+snaplists(struct mkvec *m)
+{
+	struct mkvec_bytes b = { 0 };
+	struct snaplist_row row = { .payload = (const uint8_t *)"first", .len = 2 };
+
+	for (uint8_t i = 1; i <= 2; i++) {
+		row.sid.b[0] = i;
+		b.len += snaplist_encode(b.b + b.len, MKVEC_MAX - b.len, &row);
+		row.len = 5;
+	}
+	mkvec_must(b.len == 47, "list of snapshots");
+	put_ok(m, "sl-ok", "snaplist", "IX-10", "two rows, whose payloads nobody looks into", &b);
+	mkvec_faults(m, "snaplist", &b, snaplist_faults, COUNT(snaplist_faults));
+}
+
 void
 mkvec_plain(struct mkvec *m)
 {
@@ -272,4 +299,5 @@ mkvec_plain(struct mkvec *m)
 	frameheads(m);
 	lists(m);
 	payloads(m);
+	snaplists(m);
 }

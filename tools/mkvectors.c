@@ -24,6 +24,7 @@ main(int argc, char **argv)
 	mkvec_indexes(&m);
 	mkvec_snaps(&m);
 	mkvec_sidecars(&m);
+	mkvec_proofs(&m);
 	printf("%u vectors\n", m.count);
 	return 0;
 }

@@ -162,6 +162,7 @@ class Check:
         records = {sid: found for sid, found in records.items()
                    if (2, sid + bytes(16), 0) not in removed}
         self.recount(records)
+        self.catalogues(records)
         if not self.damaged:
             self.live()
         self.snapshots(records)
@@ -231,9 +232,9 @@ class Check:
         for name in sorted(known):
             try:
                 self.pack(name)
-            except Missing as e:  # a dead pack may be gone
-                self.damaged.add(name)
-                if name in needed:
+            except Missing as e:
+                if name in needed:  # a dead pack may be gone
+                    self.damaged.add(name)
                     self.bad("packs", e)
             except Damage as e:
                 self.damaged.add(name)
@@ -363,6 +364,17 @@ class Check:
                 found = self.sizes.get(pack)
                 if found and found != (row.bytes, row.frames, row.kind):
                     self.bad("pack " + pack.hex(), "pack row differs from the pack")
+
+    def catalogues(self, records):
+        """IX-10: what a table says of a record that exists is what the record says."""
+        for index in self.repo.indexes:
+            rows = self.attempt("index/" + index.name, fmt.catalogue, index, self.repo.keys) or {}
+            for sid in rows.keys() & records.keys():
+                where, record = records[sid]
+                path = "%s/%s" % (where, sid.hex())
+                if record and rows[sid] != fmt.open_snapshot(self.repo.read(path, 1 << 25), sid,
+                                                             self.repo.keys):
+                    self.bad("index/" + index.name, "another record of " + sid.hex())
 
     def sums(self, head, packs):
         """IX-9."""
@@ -509,9 +521,12 @@ RECORDS = {
     "list": lambda v, body: fmt.decode_list(body),
     "tree": lambda v, body: fmt.decode_tree(body),
     "index": vector_index,
+    "proof": lambda v, body: fmt.decode_proof(body, bytes.fromhex(v["name"]),
+                                              vector_keys(v)),
     "snapshot": lambda v, body: fmt.decode_snapshot(body, bytes.fromhex(v["name"]),
                                                     vector_keys(v)),
     "sidecar": lambda v, body: check_sidecar(body, v["name"], v["repo"][16:32]),
+    "snaplist": lambda v, body: fmt.decode_snaplist(body),
     "snappayload": lambda v, body: fmt.decode_payload(bytes(16), body),
 }
 

@@ -701,14 +701,65 @@ def decode_payload(sid, data):
     return Snapshot(sid, root, writer, sequence, previous, begin, host, paths)
 
 
-def decode_snapshot(data, name, keys):  # SR-1
+def open_snapshot(data, name, keys):  # SR-1
     need(200 <= len(data) <= 1 << 24 and data[:8] == b"varvesnp", "not a snapshot record")
     need(struct.unpack_from("<I", data, 8)[0] == 1, "snapshot: unknown version", Unsupported)
     need(not any(data[12:16]), "snapshot: reserved bytes not zero")
     need(data[16:32] == name, "snapshot: has another name", Auth)
     key = keys.unwrap(keys.record, b"varve snap key", data[:32], data[32:160], "snapshot")
-    return decode_payload(name, unseal(key, aad(b"varve snap", keys.repo, data[:160]),
-                                       data[160:], "snapshot"))
+    return unseal(key, aad(b"varve snap", keys.repo, data[:160]), data[160:], "snapshot")
+
+
+def decode_snapshot(data, name, keys):
+    return decode_payload(name, open_snapshot(data, name, keys))
+
+
+def decode_snaplist(data):  # IX-10
+    c, rows = Cursor(data), {}
+    while c.left():
+        sid, length = c.get("16sI")
+        need(1 <= length <= 1 << 24, "catalogue: length out of range")
+        need(not rows or sid > max(rows), "catalogue: not strictly ascending")
+        rows[sid] = c.take(length)
+    return rows
+
+
+def catalogue(index, keys):
+    """{sid: payload} of a table."""
+    box = index.extensions().get(3)
+    if not box:
+        return {}
+    plain = unseal(keys.record, aad(b"varve snap list", keys.repo, struct.pack("<Q", index.number)),
+                   box, "catalogue")
+    need(len(plain) > 4, "catalogue: too short")
+    length = struct.unpack_from("<I", plain)[0]
+    need(1 <= length <= 1 << 28, "catalogue: length out of range")
+    return decode_snaplist(unzstd(plain[4:], length, None))
+
+
+# ---- §10 What was verified ---------------------------------------------------------------------
+
+Proof = collections.namedtuple("Proof", "written sample packs snapshots")
+
+
+def decode_proof(data, name, keys):  # VF-1
+    need(200 <= len(data) <= 1 << 30 and data[:8] == b"varvevfd", "not a record of what was verified")
+    need(struct.unpack_from("<I", data, 8)[0] == 1, "verified: unknown version", Unsupported)
+    need(not any(data[12:16]), "verified: reserved bytes not zero")
+    need(data[16:32] == name, "verified: has another name", Auth)
+    key = keys.unwrap(keys.record, b"varve proof key", data[:32], data[32:160], "verified")
+    plain = unseal(key, aad(b"varve proof", keys.repo, data[:160]), data[160:], "verified")
+    c = Cursor(plain)
+    written, sample, packs, snapshots = c.get("qqII")
+    need(written >= 1 and sample >= 0 and packs <= 1 << 24 and snapshots <= 1 << 24,
+         "verified: field out of range")
+    need(len(plain) == 24 + 40 * packs + 24 * snapshots, "verified: wrong length")
+    rows = [[c.get(shape) for _ in range(n)] for shape, n in (("32sq", packs), ("16sq", snapshots))]
+    c.end()
+    for table in rows:
+        need(all(time >= 1 for _, time in table), "verified: a time is not one")
+        ascending([row[0] for row in table], "verified")
+    return Proof(written, sample, dict(rows[0]), dict(rows[1]))
 
 
 # ---- §13 Sidecars ------------------------------------------------------------------------------

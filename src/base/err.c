@@ -122,6 +122,12 @@ err_verdict(enum cursor_verdict v, const char *what)
 	}
 }
 
+bool
+err_is_damage(int rc)
+{
+	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT;
+}
+
 int
 err_exit_status(int rc)
 {

@@ -50,6 +50,9 @@ void err_set(int code, const char *text);
 /* OK, ERR_CORRUPT or ERR_UNSUPPORTED with the note "bad <what>" or "<what> needs a newer version of varve". */
 int err_verdict(enum cursor_verdict v, const char *what);
 
+/* Is this about one object that is damaged or missing, and not about the system? */
+bool err_is_damage(int rc);
+
 /* Exit status of design: see `enum err`. */
 int err_exit_status(int rc);
 

@@ -35,7 +35,7 @@ step(struct cuts *k)
 	else
 		cuts_end(k);
 	/* A damaged parent only costs the help. */
-	return rc == FOUND || rc == AT_END || twin_lost(rc) ? OK : rc;
+	return rc == FOUND || rc == AT_END || err_is_damage(rc) ? OK : rc;
 }
 
 int

@@ -231,7 +231,7 @@ find_root(struct scan *sc)
 	sc->root_len = sc->path.len;
 	rc = sc->have_parent ? tree_lookup(sc->parent_reader, &sc->parent_root, scanlog_path(sc), sc->path.len, &old) : OK;
 	a.old = rc == FOUND ? &old.e : NULL;
-	rc = rc < 0 && !twin_lost(rc) ? rc : OK;
+	rc = rc < 0 && !err_is_damage(rc) ? rc : OK;
 	if (rc == OK && fsys_stat(dirfd, name, &st) == OK)
 		rc = S_ISDIR(st.mode) ? find_below(sc, &a) : S_ISREG(st.mode) ? look_at(sc, &a) : OK;
 	tree_entry_clear(&old);

@@ -171,7 +171,7 @@ image_open(struct scan *sc, const struct dbset_item *it, struct image *im)
 	if (rc == FOUND && im->old.e.kind == TREENODE_FILE && !name_is_zero(&im->old.e.content) &&
 	    (rc = tree_content_open(sc->parent_reader, &im->old.e, &im->base)) == OK)
 		rc = tree_content_open(sc->parent_reader, &im->old.e, &im->cuts);
-	return rc == FOUND || rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT ? OK : rc;
+	return rc == FOUND || err_is_damage(rc) ? OK : rc;
 }
 
 /* Length of the chunk that begins at im->off, if there is that much. */
@@ -188,7 +188,7 @@ next_cut(struct image *im, uint32_t page_size, size_t *len)
 		if (rc == FOUND)
 			continue;
 		im->cuts = tree_content_close(im->cuts);
-		if (rc != AT_END && rc != ERR_CORRUPT && rc != ERR_AUTH && rc != ERR_ABSENT)
+		if (rc != AT_END && !err_is_damage(rc))
 			return rc;
 	}
 	if (!im->cuts)

@@ -213,7 +213,7 @@ compare_dirs(struct diff *d, const struct treenode_entry *a, const struct treeno
 	tree_close(sb.d);
 	if (child_rc)
 		return child_rc;
-	if (rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT || rc == ERR_UNSUPPORTED) {
+	if (err_is_damage(rc) || rc == ERR_UNSUPPORTED) {
 		d->o->problem(d->o->arg, d->path.len ? (const char *)d->path.p : "/");
 		d->worst = view_damage(rc);
 		return OK;

@@ -14,6 +14,7 @@
 #include "format/treenode.h"
 #include "ops/lost.h"
 #include "ops/treebuild.h"
+#include "store/graves.h"
 #include "store/mend.h"
 #include "store/parity.h"
 #include "store/pins.h"
@@ -282,24 +283,6 @@ one(struct excise *x, bool forgotten)
 	return set_record_aside(x, forgotten ? "forgotten" : "snapshots", hex);
 }
 
-struct bad {
-	char (*hex)[NAME_SID_HEX];
-	size_t count, cap;
-	bool failed;
-};
-
-static void
-bad_record(void *arg, const char *sid_hex, int rc)
-{
-	struct bad *b = arg;
-
-	(void)rc;
-	if (mem_grow((void **)&b->hex, &b->cap, b->count + 1, sizeof(*b->hex)))
-		b->failed = true;
-	else
-		snprintf(b->hex[b->count++], NAME_SID_HEX, "%s", sid_hex);
-}
-
 static int
 all_of(struct excise *x, bool forgotten)
 {
@@ -319,19 +302,27 @@ all_of(struct excise *x, bool forgotten)
 static int
 records_of(struct excise *x, bool forgotten)
 {
-	struct bad bad = { 0 };
-	int rc = view_open(x->r, forgotten ? VIEW_FORGOTTEN : 0, bad_record, &bad, &x->v);
+	const char *dir = forgotten ? "forgotten" : "snapshots";
+	struct graves list = { 0 };
+	struct snapshots_item it;
+	char hex[NAME_SID_HEX];
+	int rc = graves_list(x->r, dir, &list);
 
-	if (rc == OK && bad.failed)
-		rc = fail(ERR_NOMEM, "out of memory");
-	for (size_t i = 0; rc == OK && i < bad.count; i++) {
+	for (size_t i = 0; rc == OK && i < list.count; i++) {
+		rc = snapshots_read(x->r, forgotten, &list.p[i], &it);
+		if (rc == OK)
+			snapshots_item_clear(&it);
+		if (rc == ERR_ABSENT)
+			rc = OK;        /* forgotten or taken back meanwhile */
+		if (!is_damage(rc))
+			continue;
+		name_sid_hex(&list.p[i], hex);
 		x->stats->dropped++;
 		if (x->o->record)
-			x->o->record(x->o->arg, bad.hex[i]);
-		rc = set_record_aside(x, forgotten ? "forgotten" : "snapshots", bad.hex[i]);
+			x->o->record(x->o->arg, hex);
+		rc = set_record_aside(x, dir, hex);
 	}
-	free(bad.hex);
-	view_close(&x->v);
+	free(list.p);
 	return rc;
 }
 
@@ -339,11 +330,15 @@ int
 excise_records(struct repo *r, const struct excise_options *o, struct excise_stats *stats)
 {
 	struct excise x = { .r = r, .o = o, .stats = stats };
-	int rc;
+	int rc, rc2;
 
 	*stats = (struct excise_stats){ 0 };
-	rc = records_of(&x, false);
-	return rc ? rc : records_of(&x, true);
+	if ((rc = io_lock(r->io, IO_SHARED, true)))
+		return rc;
+	if ((rc = records_of(&x, false)) == OK)
+		rc = records_of(&x, true);
+	rc2 = io_lock(r->io, IO_UNLOCKED, false);
+	return rc ? rc : rc2;
 }
 
 int

@@ -125,7 +125,7 @@ follow(struct filebuild *b)
 		}
 		b->old = NULL;
 		/* A damaged parent only costs the shortcut. */
-		if (rc != AT_END && rc != ERR_CORRUPT && rc != ERR_AUTH && rc != ERR_ABSENT)
+		if (rc != AT_END && !err_is_damage(rc))
 			return rc;
 	}
 	return OK;

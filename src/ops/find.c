@@ -268,7 +268,7 @@ read_dir(struct find *f, const struct name *tree, unsigned depth)
 	tree_close(d);
 	if (entry_rc)
 		return entry_rc;
-	if (rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT || rc == ERR_UNSUPPORTED) {
+	if (err_is_damage(rc) || rc == ERR_UNSUPPORTED) {
 		f->o->problem(f->o->arg, f->snap, f->path.len ? (const char *)f->path.p : "/");
 		f->worst = view_damage(rc);
 		return OK;

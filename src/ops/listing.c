@@ -39,12 +39,6 @@ cut(struct mem_buf *path, size_t len)
 	path->p[len] = 0;
 }
 
-static bool
-is_damage(int rc)
-{
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT || rc == ERR_UNSUPPORTED;
-}
-
 static int list_dir(struct walk *w, const struct name *tree, unsigned depth);
 
 static int
@@ -86,7 +80,7 @@ list_dir(struct walk *w, const struct name *tree, unsigned depth)
 	tree_close(d);
 	if (item_rc)
 		return item_rc;
-	if (is_damage(rc)) {
+	if (err_is_damage(rc) || rc == ERR_UNSUPPORTED) {
 		w->o->problem(w->o->arg, w->path.len ? (const char *)w->path.p : "/");
 		w->worst = view_damage(rc);
 		return OK;

@@ -194,7 +194,7 @@ old_content(struct readfile *f, const struct treenode_entry *old, struct tree_co
 		return OK;
 	rc = tree_content_open(f->parent_reader, old, out);
 	/* A damaged parent only costs the shortcut. */
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT ? OK : rc;
+	return err_is_damage(rc) ? OK : rc;
 }
 
 static void

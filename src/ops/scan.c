@@ -498,7 +498,7 @@ old_entry(struct scan *sc, struct tree_entry *out, bool *have)
 		return OK;
 	rc = tree_lookup(sc->parent_reader, &sc->parent_root, scanlog_path(sc), strlen(scanlog_path(sc)), out);
 	*have = rc == FOUND;
-	return rc < 0 && !twin_lost(rc) ? rc : OK;
+	return rc < 0 && !err_is_damage(rc) ? rc : OK;
 }
 
 /* The entry of a snapshot path itself; sc->path is the path. */

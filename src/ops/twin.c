@@ -2,12 +2,6 @@
 
 #include "base/err.h"
 
-bool
-twin_lost(int rc)
-{
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT;
-}
-
 int
 twin_open(struct twin *t, struct reader *rd, const struct name *id)
 {
@@ -17,10 +11,10 @@ twin_open(struct twin *t, struct reader *rd, const struct name *id)
 	if (!id || name_is_zero(id))
 		return OK;
 	if ((rc = tree_open(rd, id, &t->dir)))
-		return twin_lost(rc) ? OK : rc;
+		return err_is_damage(rc) ? OK : rc;
 	rc = tree_next(t->dir, &t->e);
 	t->have = rc == FOUND;
-	return rc < 0 && !twin_lost(rc) ? rc : OK;
+	return rc < 0 && !err_is_damage(rc) ? rc : OK;
 }
 
 void
@@ -44,7 +38,7 @@ twin_find(struct twin *t, const char *name, size_t len, const struct treenode_en
 			return OK;
 		rc = tree_next(t->dir, &t->e);
 		t->have = rc == FOUND;
-		if (rc < 0 && !twin_lost(rc))
+		if (rc < 0 && !err_is_damage(rc))
 			return rc;
 	}
 	return OK;

@@ -18,7 +18,4 @@ void twin_close(struct twin *t);
 /* The entry of this name, or NULL; borrowed until the next call.  Names must be asked for in ascending order. */
 int twin_find(struct twin *t, const char *name, size_t len, const struct treenode_entry **out) __attribute__((warn_unused_result));
 
-/* An error that only means that the parent snapshot is damaged. */
-bool twin_lost(int rc);
-
 #endif

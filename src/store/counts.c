@@ -373,13 +373,6 @@ child_add(void *arg, const struct name *id, uint8_t type)
 	return rc;
 }
 
-/* Damage keeps counts too high until they are recounted; it never makes a settle lose anything. */
-static bool
-is_damage(int rc)
-{
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT;
-}
-
 /* Each distinct child of the node gains n references. */
 static int
 add_children(struct counts *c, uint32_t cell, int64_t n)
@@ -432,7 +425,7 @@ release_base(struct counts *c, const struct counts_copy *copy, uint8_t type)
 	if ((rc = place_of(c, copy, type, &place)))
 		return rc;
 	if ((rc = reader_base(c->reader, &place, &base)))
-		return is_damage(rc) ? OK : rc;
+		return err_is_damage(rc) ? OK : rc;
 	if ((rc = touch(c, &base, type, &cell)))
 		return rc;
 	cell->uses--;
@@ -557,6 +550,7 @@ counts_acquire(struct counts *c)
 	return rc;
 }
 
+/* Damage keeps counts too high until they are recounted; it never makes a settle lose anything. */
 int
 counts_cascade(struct counts *c)
 {
@@ -570,7 +564,7 @@ counts_cascade(struct counts *c)
 		cell->queued = false;
 		if (cell->counted && cell->refs <= 0) {
 			cell->counted = false;
-			if (cell->type != FRAME_DATA && (rc = add_children(c, i, -1)) && !is_damage(rc))
+			if (cell->type != FRAME_DATA && (rc = add_children(c, i, -1)) && !err_is_damage(rc))
 				return rc;
 		}
 		if (c->cells[i].refs < 0 || c->cells[i].uses < 0)

@@ -355,6 +355,23 @@ put_all(struct fold *f, struct indexbuild *b, const struct indexfile_remove *rem
 	return stream_rows(f, b);
 }
 
+/* The catalogue's extension record: what was absorbed now, and what the folded tables have. */
+static int
+make_catalogue(const struct fold *f, const struct fold_job *job, struct mem_buf *out)
+{
+	struct repo *r = f->c->repo;
+	int rc = OK;
+
+	for (uint32_t s = 1; rc == OK && s < f->src_count; s++) {
+		rc = catalogue_read(job->catalogue, r, f->src[s].f);
+		if (err_is_damage(rc))
+			rc = OK;                /* its records are opened one by one */
+	}
+	if (rc || (rc = catalogue_drop(job->catalogue, r, job->removes, job->remove_count)))
+		return rc;
+	return catalogue_seal(job->catalogue, r, job->number, out);
+}
+
 static void
 fold_clear(struct fold *f)
 {
@@ -374,6 +391,7 @@ fold_write(struct counts *c, const struct fold_job *job)
 	struct indexfile_header h = { .kind = INDEXFILE_TABLE, .number = job->number };
 	struct fold f = { .c = c };
 	struct indexbuild *b = NULL;
+	struct mem_buf catalogue = { 0 };
 	uint8_t sums[TABLESUMS_LEN];
 	uint64_t rows = 0, len;
 	int rc;
@@ -384,6 +402,8 @@ fold_write(struct counts *c, const struct fold_job *job)
 	if ((rc = map_packs(&f)) || (rc = gather_frames(&f)))
 		goto out;
 	merge_frames(&f);
+	if ((rc = make_catalogue(&f, job, &catalogue)))
+		goto out;
 	for (uint32_t i = 0; i < f.src_count; i++)
 		rows += f.src[i].row_count;
 	if ((rc = indexbuild_begin(c->repo, job->tmp_path, &h, rows, &b)))
@@ -392,11 +412,13 @@ fold_write(struct counts *c, const struct fold_job *job)
 	indexbuild_extra(b, INDEXFILE_PUBLISHED, job->published, job->published_count * NAME_LEN);
 	if (job->sums)
 		indexbuild_extra(b, INDEXFILE_SUMS, sums, tablesums_encode(sums, sizeof(sums), job->sums));
+	indexbuild_extra(b, INDEXFILE_CATALOGUE, catalogue.p, catalogue.len);
 	if (rc)
 		indexbuild_abort(b);
 	else
 		rc = indexbuild_end(b, &len);
 out:
+	mem_buf_clear(&catalogue);
 	fold_clear(&f);
 	return rc;
 }

@@ -8,6 +8,7 @@
 #define STORE_FOLD_H
 
 #include "format/tablesums.h"
+#include "store/catalogue.h"
 #include "store/counts.h"
 
 struct fold_job {
@@ -18,6 +19,7 @@ struct fold_job {
 	const struct name *published;   /* packs published with it, ascending */
 	size_t published_count;
 	const struct tablesums *sums;   /* NULL: unknown */
+	struct catalogue *catalogue;    /* of what was absorbed; those of folded tables are added */
 };
 
 /* Write the table.  Cost: linear in the rows touched and in the tables absorbed. */

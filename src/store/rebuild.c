@@ -24,6 +24,7 @@
 #include "codec/seal.h"
 #include "format/frame.h"
 #include "format/indexfile.h"
+#include "store/graves.h"
 #include "store/index_file.h"
 #include "store/indexbuild.h"
 #include "store/mend.h"
@@ -233,36 +234,45 @@ read_packs(struct rebuild *b)
 	return rc;
 }
 
-static void
-bad_record(void *arg, const char *sid_hex, int rc)
+static int
+add_record(struct rebuild *b, const struct name_sid *sid, bool forgotten)
 {
-	struct rebuild *b = arg;
-	char path[64];
+	char path[64], hex[NAME_SID_HEX];
+	struct snapshots_item it;
+	int rc = snapshots_read(b->r, forgotten, sid, &it);
 
-	(void)rc;
-	b->bad_records++;
-	snprintf(path, sizeof(path), "snapshots/%s", sid_hex);
-	tell(b, path);
+	if (is_damage(rc)) {
+		name_sid_hex(sid, hex);
+		snprintf(path, sizeof(path), "%s/%s", forgotten ? "forgotten" : "snapshots", hex);
+		tell(b, path);
+		b->bad_records++;
+		return OK;
+	}
+	if (rc)
+		return rc;
+	if ((rc = mem_grow((void **)&b->sids, &b->record_cap, b->record_count + 1, sizeof(*b->sids))) == OK &&
+	    (rc = mem_grow((void **)&b->roots, &b->root_cap, b->record_count + 1, sizeof(*b->roots))) == OK) {
+		b->sids[b->record_count] = *sid;
+		b->roots[b->record_count++] = it.rec.root;
+	}
+	snapshots_item_clear(&it);
+	return rc;
 }
 
+/* Each record itself: what a catalogue says of it will be gone with the old index (IX-10). */
 static int
 read_records(struct rebuild *b)
 {
-	struct snapshots s;
+	struct graves list = { 0 };
 	int rc = OK;
 
 	for (int forgotten = 0; rc == OK && forgotten < 2; forgotten++) {
-		if ((rc = snapshots_load(b->r, forgotten, bad_record, b, &s)))
-			return rc;
-		for (size_t i = 0; rc == OK && i < s.count; i++) {
-			if ((rc = mem_grow((void **)&b->sids, &b->record_cap, b->record_count + 1, sizeof(*b->sids))) ||
-			    (rc = mem_grow((void **)&b->roots, &b->root_cap, b->record_count + 1, sizeof(*b->roots))))
-				break;
-			b->sids[b->record_count] = s.items[i].sid;
-			b->roots[b->record_count++] = s.items[i].rec.root;
-		}
-		snapshots_clear(&s);
+		list.count = 0;
+		rc = graves_list(b->r, forgotten ? "forgotten" : "snapshots", &list);
+		for (size_t i = 0; rc == OK && i < list.count; i++)
+			rc = add_record(b, &list.p[i], forgotten);
 	}
+	free(list.p);
 	if (rc == OK && b->bad_records)
 		return fail(ERR_CORRUPT, "%ju snapshot record%s cannot be read: 'varve scrub --repair' brings back what has a copy, "
 		    "'varve repair snapshots' sets the others aside", (uintmax_t)b->bad_records, b->bad_records == 1 ? "" : "s");

@@ -236,12 +236,6 @@ gather_chunk(void *arg, const struct reader_chunk *ch)
 	return OK;
 }
 
-static bool
-is_damage(int rc)
-{
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT;
-}
-
 static int
 gather_frame(struct rewrite *rw, uint32_t pack)
 {
@@ -254,7 +248,7 @@ gather_frame(struct rewrite *rw, uint32_t pack)
 		return rc;
 	rw->stats->bytes_read += f->len;
 	rc = reader_frame(rw->c->reader, &at, gather_chunk, rw);
-	return is_damage(rc) ? OK : rc;
+	return err_is_damage(rc) ? OK : rc;
 }
 
 static int
@@ -338,7 +332,7 @@ find_ancestor(struct rewrite *rw, uint32_t base, uint32_t *out)
 			return OK;
 		if ((rc = counts_place(c, at, &place)) || (rc = reader_base(c->reader, &place, &next)) ||
 		    (rc = counts_find_cell(c, &next, c->cells[at].type, &at)) < 0)
-			return is_damage(rc) ? OK : rc;
+			return err_is_damage(rc) ? OK : rc;
 	}
 	return OK;
 }
@@ -412,7 +406,7 @@ move_item(struct rewrite *rw, const struct item *it)
 		rc = copy_delta(rw, it);
 	else
 		rc = store(rw, it, ancestor);
-	if (is_damage(rc))
+	if (err_is_damage(rc))
 		return OK;
 	rw->stats->chunks += rc == OK;
 	return rc ? rc : counts_cascade(rw->c);

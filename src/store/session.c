@@ -232,7 +232,7 @@ base_there(struct session *s, const struct name *id, uint8_t type)
 	if (rc)
 		return rc;
 	rc = reader_get(s->reader, id, type, &p, &len);
-	if (rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT)
+	if (err_is_damage(rc))
 		return OK;
 	return rc ? rc : FOUND;
 }
@@ -308,7 +308,7 @@ get_base(struct session *s, uint8_t type, const struct name *self, const struct 
 	b->depth = place.depth;
 	*use = rc == OK;
 	/* A damaged base is no reason not to store the chunk whole. */
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT ? OK : rc;
+	return err_is_damage(rc) ? OK : rc;
 }
 
 static int

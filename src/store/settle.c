@@ -15,6 +15,8 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "codec/seal.h"
+#include "store/catalogue.h"
 #include "store/counts.h"
 #include "store/fold.h"
 #include "store/graves.h"
@@ -68,27 +70,37 @@ removes_cmp(const void *a, const void *b)
 	return x->part < y->part ? -1 : x->part > y->part;
 }
 
-/* FOUND or OK: does a record of this session exist?  Under the exclusive lock and after the sync, absence means never committed. */
+/* The catalogue gets what the record says; one that cannot be read is not in it. */
 static int
-record_exists(struct repo *r, const struct name_sid *sid)
+note_record(struct catalogue *cat, struct repo *r, const struct name_sid *sid)
 {
-	static const char *const dirs[] = { "snapshots", "forgotten" };
-	char path[64], hex[NAME_SID_HEX];
-	uint64_t size;
-	int rc = OK;
+	struct snapshots_item it;
+	int rc = snapshots_read(r, false, sid, &it);
 
-	name_sid_hex(sid, hex);
-	for (int i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/%s", dirs[i], hex);
-		rc = io_stat(r->io, path, &size);
-		if (rc != ERR_ABSENT)
-			return rc ? rc : FOUND;
+	if (rc == ERR_ABSENT)
+		rc = snapshots_read(r, true, sid, &it);
+	if (rc == OK) {
+		rc = catalogue_add(cat, sid, it.mem, (size_t)it.file_bytes - SNAPREC_HEAD_LEN - SEAL_OVERHEAD);
+		snapshots_item_clear(&it);
 	}
-	return OK;
+	return rc == ERR_NOMEM ? rc : OK;
 }
 
+/* A session's root counts if there is a record: under the exclusive lock and after the sync, absence means never committed. */
 static int
-count_segments(struct counts *c, struct removes *dead, struct settle_stats *stats)
+count_last_part(struct counts *c, const struct indexfile_header *h, struct catalogue *cat)
+{
+	int rc = snapshots_exist(c->repo, &h->sid);
+
+	if (rc != FOUND)
+		return rc;
+	rc = counts_root(c, &h->root, 1);
+	return rc || !cat ? rc : note_record(cat, c->repo, &h->sid);
+}
+
+/* cat may be NULL. */
+static int
+count_segments(struct counts *c, struct removes *dead, struct catalogue *cat, struct settle_stats *stats)
 {
 	int rc;
 
@@ -101,11 +113,7 @@ count_segments(struct counts *c, struct removes *dead, struct settle_stats *stat
 			return rc;
 		stats->segments++;
 		stats->rows += h->row_count;
-		if (!(h->flags & INDEXFILE_LAST_PART))
-			continue;
-		if ((rc = record_exists(c->repo, &h->sid)) < 0)
-			return rc;
-		if (rc == FOUND && (rc = counts_root(c, &h->root, 1)))
+		if ((h->flags & INDEXFILE_LAST_PART) && (rc = count_last_part(c, h, cat)))
 			return rc;
 	}
 	return OK;
@@ -169,10 +177,11 @@ dead_packs(struct counts *c, struct removes *dead, struct settle_stats *stats)
 }
 
 static int
-write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, uint64_t number)
+write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, struct catalogue *cat, uint64_t number)
 {
 	char tmp[INDEX_FILE_PATH], path[INDEX_FILE_PATH];
-	struct fold_job job = { .number = number, .tmp_path = tmp, .removes = dead->p, .remove_count = dead->count };
+	struct fold_job job = { .number = number, .tmp_path = tmp, .removes = dead->p, .remove_count = dead->count,
+		.catalogue = cat };
 	struct io *io = c->repo->io;
 	struct tablesums sums;
 	int rc = sums_now(c, &sums);
@@ -209,6 +218,7 @@ static int
 next_head(struct repo *r, struct index *ix, const struct settle_step *step, struct settle_stats *stats)
 {
 	struct removes dead = { 0 };
+	struct catalogue cat = { .count = 0 };
 	struct rewrite *rw = NULL;
 	struct counts c;
 	uint64_t number = index_head_number(ix) + 1;
@@ -216,7 +226,7 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 
 	counts_init(&c, r, ix, NULL);
 	if ((rc = reader_new(r, ix, READER_CACHE, &c.reader)) ||
-	    (rc = count_segments(&c, &dead, stats)) ||
+	    (rc = count_segments(&c, &dead, &cat, stats)) ||
 	    (rc = count_collected(&c, step->collect, &dead, stats)) ||
 	    (rc = counts_acquire(&c)) ||
 	    (rc = counts_cascade(&c)) ||
@@ -231,13 +241,14 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	qsort(dead.p, dead.count, sizeof(*dead.p), removes_cmp);
 	for (size_t i = 1; i < dead.count; i++)
 		assert(removes_cmp(&dead.p[i - 1], &dead.p[i]) < 0);
-	if ((rc = write_head(&c, &dead, rw, number)))
+	if ((rc = write_head(&c, &dead, rw, &cat, number)))
 		goto out;
 	rc = FOUND;
 	stats->head = number;
 	stats->nodes_read += c.nodes_read;
 	stats->chunks_removed += c.chunks_removed;
 out:
+	catalogue_clear(&cat);
 	rewrite_free(rw);
 	reader_free(c.reader);
 	counts_clear(&c);
@@ -441,7 +452,7 @@ settle_preview(struct repo *r, const struct name_sid *sids, size_t count, struct
 	counts_init(&c, r, ix, NULL);
 	/* What dies without these snapshots, and what with them: garbage of others is not theirs. */
 	if ((rc = reader_new(r, ix, READER_CACHE, &c.reader)) ||
-	    (rc = count_segments(&c, &dead, &ignored)) ||
+	    (rc = count_segments(&c, &dead, NULL, &ignored)) ||
 	    (rc = counts_acquire(&c)) ||
 	    (rc = counts_cascade(&c)))
 		goto out;

@@ -10,8 +10,12 @@
 #include "base/mem.h"
 #include "codec/digest.h"
 #include "codec/seal.h"
+#include "store/catalogue.h"
+#include "store/index.h"
 #include "sys/entropy.h"
 #include "sys/host.h"
+
+#define MANY 64                         /* records; fewer are opened one by one */
 
 int
 snapshots_seal(struct repo *r, const struct name_sid *sid, const struct snaprec *rec, uint8_t **out, size_t *len)
@@ -97,6 +101,24 @@ snapshots_item_clear(struct snapshots_item *it)
 	*it = (struct snapshots_item){ 0 };
 }
 
+int
+snapshots_exist(struct repo *r, const struct name_sid *sid)
+{
+	static const char *const dirs[] = { "snapshots", "forgotten" };
+	char path[64], hex[NAME_SID_HEX];
+	uint64_t size;
+	int rc = OK;
+
+	name_sid_hex(sid, hex);
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dirs[i], hex);
+		rc = io_stat(r->io, path, &size);
+		if (rc != ERR_ABSENT)
+			return rc ? rc : FOUND;
+	}
+	return OK;
+}
+
 struct sid_list {
 	struct name_sid *sid;
 	size_t count, cap;
@@ -127,16 +149,43 @@ item_cmp(const void *a, const void *b)
 	return name_sid_cmp(&x->sid, &y->sid);
 }
 
+/* What the tables have; nothing when that cannot be had. */
 static int
-read_all(struct repo *r, bool forgotten, const struct sid_list *l, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+load_catalogue(struct repo *r, struct catalogue *c)
+{
+	struct index *ix;
+	int rc = index_load(r, &ix);
+
+	if (rc == OK)
+		rc = catalogue_load(c, r, ix);
+	index_free(ix);
+	return rc == ERR_NOMEM ? rc : OK;
+}
+
+/* A record from the catalogue, or else from its file. */
+static int
+get_record(struct repo *r, bool forgotten, const struct name_sid *sid, const struct catalogue *c, struct snapshots_item *out)
+{
+	const struct catalogue_row *row = catalogue_find(c, sid);
+
+	if (row && snaprec_decode(&out->rec, c->text.p + row->off, row->len) == CURSOR_OK) {
+		out->sid = *sid;
+		out->mem = NULL;
+		out->file_bytes = SNAPREC_HEAD_LEN + SEAL_OVERHEAD + row->len;
+		return OK;
+	}
+	return snapshots_read(r, forgotten, sid, out);
+}
+
+static int
+read_each(struct repo *r, bool forgotten, const struct sid_list *l, const struct catalogue *c, snapshots_bad_fn bad, void *arg,
+    struct snapshots *out)
 {
 	char hex[NAME_SID_HEX];
-	int rc = mem_new((void **)&out->items, mem_array(l->count, sizeof(*out->items)));
+	int rc;
 
-	if (rc)
-		return rc;
 	for (size_t i = 0; i < l->count; i++) {
-		rc = snapshots_read(r, forgotten, &l->sid[i], &out->items[out->count]);
+		rc = get_record(r, forgotten, &l->sid[i], c, &out->items[out->count]);
 		if (rc == OK) {
 			out->count++;
 		} else if (rc == ERR_NOMEM || (rc == ERR_IO && err_errno() == EACCES)) {      /* not damaged: another's */
@@ -151,6 +200,21 @@ read_all(struct repo *r, bool forgotten, const struct sid_list *l, snapshots_bad
 	if (out->count)
 		qsort(out->items, out->count, sizeof(*out->items), item_cmp);
 	return OK;
+}
+
+static int
+read_all(struct repo *r, bool forgotten, const struct sid_list *l, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+{
+	struct catalogue c = { .count = 0 };
+	int rc = mem_new((void **)&out->items, mem_array(l->count, sizeof(*out->items)));
+
+	if (rc == OK && l->count >= MANY)
+		rc = load_catalogue(r, &c);
+	if (rc == OK)
+		rc = read_each(r, forgotten, l, &c, bad, arg, out);
+	out->shared = c.text.p;
+	free(c.rows);
+	return rc;
 }
 
 int
@@ -234,6 +298,7 @@ snapshots_clear(struct snapshots *s)
 	for (size_t i = 0; i < s->count; i++)
 		snapshots_item_clear(&s->items[i]);
 	free(s->items);
+	free(s->shared);
 	*s = (struct snapshots){ 0 };
 }
 

@@ -102,7 +102,7 @@ intent_packs(struct sweep *s, const char *name)
 		return rc;              /* published: its packs are not ours to remove */
 	snprintf(path, sizeof(path), "tmp/%.48s", name);
 	rc = index_file_open(s->r, path, &f);
-	if (rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT || rc == ERR_UNSUPPORTED)
+	if (err_is_damage(rc) || rc == ERR_UNSUPPORTED)
 		return OK;              /* incomplete: it was not synced, so no pack of it was renamed (PB-2) */
 	if (rc)
 		return rc;

@@ -15,8 +15,10 @@
 #include "format/keyslot.h"
 #include "format/listnode.h"
 #include "format/packfile.h"
+#include "format/proofrec.h"
 #include "format/repohdr.h"
 #include "format/sidecar.h"
+#include "format/snaplist.h"
 #include "format/snaprec.h"
 #include "format/treenode.h"
 #include "tests/unit/support_open.h"
@@ -496,6 +498,52 @@ sidecar_open(const struct support_vec *v)
 	return OK;
 }
 
+/* IX-10 */
+static int
+snaplist_open(const struct support_vec *v)
+{
+	struct snaplist_iter it;
+	struct snaplist_row row;
+
+	snaplist_init(&it, v->body, v->len);
+	while (snaplist_next(&it, &row))
+		;
+	return cursor_done(&it.c) ? OK : ERR_CORRUPT;
+}
+
+static int
+proof_open(const struct support_vec *v)
+{
+	struct seal_aad aad = { "varve proof", NULL, v->body, PROOFREC_HEAD_LEN };
+	char text[NAME_SID_HEX];
+	struct keys *keys = NULL;
+	struct proofrec_head h;
+	uint8_t *plain = NULL;
+	struct repohdr repo;
+	struct proofrec p;
+	uint8_t key[32];
+	int rc;
+
+	if (v->len < PROOFREC_HEAD_LEN + SEAL_OVERHEAD)
+		return ERR_CORRUPT;
+	if ((rc = support_repo(&repo, v->repo, sizeof(v->repo))) ||
+	    (rc = verdict(proofrec_head_decode(&h, v->body, PROOFREC_HEAD_LEN))))
+		return rc;
+	name_sid_hex(&h.sid, text);
+	if (strcmp(text, v->name) != 0)
+		return ERR_AUTH;
+	if ((rc = keys_new(v->master, &keys)))
+		return rc;
+	aad.repo_id = &repo.repo_id;
+	plain = malloc(v->len);
+	if (!(rc = keys_unwrap(key, &h.wrap, keys->record, "varve proof key", &repo.repo_id, v->body, PROOFREC_WRAP_CONTEXT)) &&
+	    !(rc = seal_open(plain, v->body + PROOFREC_HEAD_LEN, v->len - PROOFREC_HEAD_LEN, key, &aad)))
+		rc = verdict(proofrec_decode(&p, plain, v->len - PROOFREC_HEAD_LEN - SEAL_OVERHEAD));
+	free(plain);
+	keys_free(keys);
+	return rc;
+}
+
 static int
 plain_open(const struct support_vec *v)
 {
@@ -512,6 +560,8 @@ plain_open(const struct support_vec *v)
 		return verdict(listnode_decode(&l, v->body, v->len));
 	if (strcmp(v->record, "tree") == 0)
 		return verdict(treenode_check(v->body, v->len));
+	if (strcmp(v->record, "snaplist") == 0)
+		return snaplist_open(v);
 	if (strcmp(v->record, "snappayload") == 0)
 		return verdict(snaprec_decode(&s, v->body, v->len));
 	return ERR_FAILED;
@@ -532,6 +582,8 @@ support_open(const struct support_vec *v)
 		rc = snapshot_open(v);
 	else if (strcmp(v->record, "sidecar") == 0)
 		rc = sidecar_open(v);
+	else if (strcmp(v->record, "proof") == 0)
+		rc = proof_open(v);
 	else
 		rc = plain_open(v);
 	switch (rc) {
