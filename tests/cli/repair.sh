@@ -32,6 +32,8 @@ rm -rf "$T/repo/index" "$T/repo/parity/index" "$T/repo/damaged"
 must repair index
 is "it says what it found" grep -q '^the index is made anew: ' "$T/out"
 checked "counts without any index"
+v verify --read
+exits 0 "verify is clean"
 equal "the same numbers" "$(counts)" "$before"
 must restore "latest:$T/src" --target "$T/out1"
 is "everything comes back" diff -r "$T/src" "$T/out1"

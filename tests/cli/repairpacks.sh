@@ -41,6 +41,21 @@ must prune
 must restore "latest:$T/src" --target "$T/out4"
 is "prune keeps it" diff -r "$T/src" "$T/out4"
 
+# Nothing changed since: then everything is healed.
+must init -r "$T/one" --key-file "$VARVE_KEY_FILE"
+snap -r "$T/one" "$T/src"
+rm "$(find "$T/one/packs" -type f -size +2000k | head -n 1)"
+v verify -r "$T/one"
+exits 4 "verify names the loss"
+is "the file" grep -q "$T/src/big" "$T/out"
+snap -r "$T/one" "$T/src"
+must restore latest -r "$T/one" --target "$T/out10"
+must restore latest~1 -r "$T/one" --target "$T/out11"
+is "the old snapshot is healed as well" diff -r "$T/out10" "$T/out11"
+must prune -r "$T/one"
+v verify --read -r "$T/one"
+exits 0 "verify is clean after the next snapshot, and after prune"
+
 again
 rm "$T/repo/$data"
 v repair packs
@@ -56,6 +71,8 @@ must restore "latest:$T/src" --target "$T/out5"
 is "and healed" diff -r "$T/src" "$T/out5"
 must repair snapshots
 checked "counts after giving up the rest"
+v verify --read
+exits 0 "verify is clean"
 must prune
 must restore "latest:$T/src" --target "$T/out6"
 is "the last one is whole" diff -r "$T/src" "$T/out6"
