@@ -10,24 +10,24 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr sidecar snaplist snaprec tablesums treenode
 BASE = args err mem text
-SYS = beneath child clock copy crew entropy fsys guard helper host io signals target watch
+SYS = beneath child clock confine copy crew entropy fsys guard helper host io signals target watch
 CODEC = chunker digest keys lanes rs seal squeeze
-STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file indexbuild keyring kin mend \
-	objects packcheck packer packin packout packproof paper parity pins proofs reader rebuild repo reserve rewrite salvage session \
-	settle shelf snapshots sums sweep tree
+STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file indexbuild keyring kin \
+	kindred mend objects packcheck packer packin packout packproof paper parity pins proofs reader rebase rebuild repo reserve rewrite \
+	salvage session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
-OPS = anchor cat cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget home inodes links listing lost owners packorder \
-	place placedb prove prune readfile refill repack reparity restore retention scan scanlog scrub select slice snapshot sql stats trace \
-	treebuild twin verify view
+OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget home inodes leftover links listing lost \
+	owners packorder place placedb prove prune readfile refill repack reparity restore retention scan scanlog scrub select slice \
+	snapshot sql stats trace treebuild twin verify view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune cmd_repair cmd_restore \
 	cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version keep layout reclaim record report rows secret shell
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
-UNIT = ahead args catalogue chunker filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader restore \
-	retention rewrite rs secret select session settle signals squeeze text tree vectors
+UNIT = ahead args catalogue chunker confine filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
+	restore retention rewrite rs secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
-PROP = prop_format prop_parity prop_store
+PROP = prop_format prop_parity prop_store sim_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
@@ -55,7 +55,7 @@ CFLAGS_asan = -O1 -g $(SAN)
 LDFLAGS_asan = $(SAN)
 CFLAGS_tsan = -O1 -g -fsanitize=thread
 LDFLAGS_tsan = -fsanitize=thread
-CFLAGS_cov = -O0 -g --coverage
+CFLAGS_cov = -O0 -g --coverage -DCONFINE_NOTHING
 LDFLAGS_cov = --coverage
 CFLAGS_fuzz = -O1 -g $(SAN) -fsanitize=fuzzer-no-link
 LDFLAGS_fuzz = $(SAN) -fsanitize=fuzzer
@@ -73,13 +73,13 @@ TOOL_BIN = $(TOOLS:%=$(O)/tools/%)
 SUPPORT_O = $(SUPPORT:%=$(O)/tests/unit/%.o)
 UNIT_BIN = $(UNIT:%=$(O)/tests/unit/test_%)
 PROP_BIN = $(PROP:%=$(O)/tests/prop/%) $(CRASH:%=$(O)/tests/crash/%)
-BENCH_BIN = $(O)/bench/bigindex
+BENCH_BIN = $(O)/bench/bigindex $(O)/bench/rates
 REGRESS_BIN = $(FUZZ:%=$(O)/fuzz/fuzz_%)
 CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
 RUN = VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) PYTHON=$(PYTHON) $(PYTHON) tests/run.py
 INSTALL = install
-BENCH = database retention tree
+BENCH = database retention scale tree
 given = $(if $($(shell echo $1 | tr a-z A-Z)),--$1 '$($(shell echo $1 | tr a-z A-Z))')
 Q = $(if $(V),,@echo "  $(notdir $@)";)
 
@@ -147,12 +147,14 @@ lint: everything
 fuzz-check: $(REGRESS_BIN)
 	@$(RUN) $(REGRESS_BIN:%=fuzz:%)
 
-bench: bench-tree
+bench: all
+	@tests/deps.sh gnuplot-nox
+	@bench/all.sh $(BENCH)
 
 # Each bench/X.py names the packages it needs, and takes those of these settings that are given.
-$(BENCH:%=bench-%): bench-%: all
+$(BENCH:%=bench-%): bench-%: all $(BENCH_BIN)
 	@tests/deps.sh $$(sed -n 's/^# needs: //p' bench/$*.py)
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
+	@VARVE=$(CURDIR)/varve BUILD=$(abspath $(O)) $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
 
 matrix:
 	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done

@@ -15,6 +15,7 @@
 #include "source/dbread.h"
 #include "source/filter.h"
 #include "sys/clock.h"
+#include "sys/confine.h"
 
 #define JOBS_MAX 256
 #define LEVEL_MAX 22
@@ -291,6 +292,24 @@ partial(uint64_t errors, uint64_t changed)
 	    " read; the snapshot has everything else", (uintmax_t)changed, s, (uintmax_t)(errors - changed));
 }
 
+/*
+ * Whoever wrote what is read now, he can make us write to the repository only, and, where there may be databases, beside those: a
+ * reader of a live one takes its lock in the -shm.  A command of the user's own does what it likes.
+ */
+static void
+confine(struct context *ctx, struct snapshot_cmd *c)
+{
+	const char **paths;
+
+	if (c->o.command || mem_new((void **)&paths, mem_array(c->o.path_count + 1, sizeof(*paths))))
+		return;
+	for (size_t i = 0; c->o.helper && i < c->o.path_count; i++)
+		paths[i] = c->o.paths[i];
+	paths[c->o.path_count] = ctx->repo_path;
+	confine_writes(paths, c->o.path_count + 1);
+	free(paths);
+}
+
 static int
 snapshot(struct context *ctx, struct snapshot_cmd *c)
 {
@@ -304,6 +323,7 @@ snapshot(struct context *ctx, struct snapshot_cmd *c)
 	c->o.database = database;
 	c->o.item = ctx->verbose && !ctx->quiet ? item : NULL;
 	c->o.arg = c;
+	confine(ctx, c);
 	rc = snapshot_run(ctx->repo, &c->o, &res);
 	if (rc != OK && rc != ERR_PARTIAL)
 		return rc;
@@ -348,6 +368,7 @@ run(struct context *ctx, int argc, char **argv)
 		{ 'n', "dry-run", ARGS_FLAG, &c.o.dry_run, NULL },
 		{ 0, "time", ARGS_TEXT, &c.time, NULL },
 		{ 'j', "jobs", ARGS_NUMBER, &c.jobs, NULL },
+		{ 0, "memory", ARGS_SIZE, &c.o.memory, NULL },
 		{ 0, "compression-level", ARGS_NUMBER, &c.level, NULL },
 		{ 0, "prune-after", ARGS_FLAG, &c.prune_after, NULL },
 		KEEP_OPTIONS(&c.reclaim.keep),
@@ -407,6 +428,7 @@ const struct cmd cmd_snapshot = {
 	    "      --skip-if-unchanged   no snapshot if everything is as in the last one\n"
 	    "  -n, --dry-run             store nothing, say how much would be\n"
 	    "  -j, --jobs N              threads (default: one per processor)\n"
+	    "      --memory SIZE         for blocks under way; fewer threads if they do not fit (default 384M)\n"
 	    "      --compression-level N zstd level, 1 to 22 (default 3)\n"
 	    "      --prune-after         then prune; with --keep-last and the other rules of\n"
 	    "                            'varve forget', forget first among the snapshots of the\n"

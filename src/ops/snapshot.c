@@ -366,7 +366,7 @@ commit(struct run *u, struct snapshot_result *res)
 static int
 run(struct run *u, struct snapshot_result *res)
 {
-	const struct session_config cfg = { .jobs = u->o->jobs, .level = u->o->level, .dry_run = u->o->dry_run };
+	const struct session_config cfg = { .jobs = u->o->jobs, .memory = u->o->memory, .level = u->o->level, .dry_run = u->o->dry_run };
 	int rc;
 
 	if ((rc = gather_paths(u)) || (rc = prepare(u)) || (rc = session_begin(u->r, &cfg, &u->s)))

@@ -40,6 +40,7 @@ struct snapshot_options {
 	const struct filter *sqlite_exclude;    /* databases that are files; or NULL */
 	uint64_t wal_limit;             /* bytes a WAL may grow by while its database is read; 0: the default */
 	int64_t time_ns;                /* 0: now */
+	uint64_t memory;                /* for blocks under way; 0: default */
 	unsigned jobs;
 	int level;
 	/* Called a few times a second; may be NULL. */

@@ -140,8 +140,7 @@ session_begin(struct repo *r, const struct session_config *cfg, struct session *
 		return rc;
 	s->repo = r;
 	s->cfg = *cfg;
-	if (!s->cfg.jobs)
-		s->cfg.jobs = host_cpus();
+	s->cfg.jobs = packer_jobs(s->cfg.jobs ? s->cfg.jobs : host_cpus(), s->cfg.memory);
 	if (!s->cfg.level)
 		s->cfg.level = 3;
 	if (!s->cfg.part_bytes)

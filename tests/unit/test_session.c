@@ -19,6 +19,7 @@
 #include "format/listnode.h"
 #include "format/treenode.h"
 #include "store/index_file.h"
+#include "store/packer.h"
 #include "store/session.h"
 #include "store/settle.h"
 #include "tests/unit/support_recount.h"
@@ -429,6 +430,34 @@ test_checkpoint_reuse(void **state)
 	settle_and_recount(f->r, NULL);
 }
 
+/* A node is read with its neighbours, so a frame of nodes is short. */
+static void
+test_node_frames(void **state)
+{
+	enum { NODES = 8, ENTRIES = 900 };
+	struct fixture *f = *state;
+	struct name ids[NODES], entries[ENTRIES];
+	struct index_place place;
+	struct session *s;
+	struct index *ix;
+
+	assert_int_equal(session_begin(f->r, &quick, &s), OK);
+	for (size_t i = 0; i < NODES; i++) {
+		support_store_bytes(entries[0].b, sizeof(entries), i);
+		assert_int_equal(support_store_tree(s, TREENODE_FILE, entries, ENTRIES, NULL, &ids[i]), OK);
+	}
+	assert_int_equal(session_checkpoint(s), OK);
+	session_free(s);
+	assert_int_equal(index_load(f->r, &ix), OK);
+	assert_int_equal(index_find(ix, &ids[NODES - 1], &place, NULL), FOUND);
+	assert_true(place.ordinal >= 1);
+	for (size_t i = 0; i < NODES; i++) {
+		assert_int_equal(index_find(ix, &ids[i], &place, NULL), FOUND);
+		assert_true(place.len <= 260u << 10);
+	}
+	index_free(ix);
+}
+
 /* What nobody reused is gone with the next settle, packs and all. */
 static void
 test_abandoned(void **state)
@@ -699,6 +728,48 @@ test_jobs(void **state)
 	}
 }
 
+/* Threads as asked for, as far as they fit, and always one. */
+static void
+test_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(packer_jobs(2, 0), 2);
+	assert_in_range(packer_jobs(1000, 0), 8, 64);
+	assert_int_equal(packer_jobs(8, 64u << 20), 4);
+	assert_int_equal(packer_jobs(8, 1u << 20), 1);
+	assert_int_equal(packer_jobs(8, 1), 1);
+	assert_int_equal(packer_jobs(3, UINT64_MAX), 3);
+}
+
+/* Data shares frames of 2 MiB, no more; session_fine makes them small. */
+static void
+test_frame_sizes(void **state)
+{
+	struct fixture *f = *state;
+	struct name ids[8], root;
+	struct index_place at[8];
+	struct session *s = begin(f->r);
+	struct index *ix;
+
+	for (unsigned i = 0; i < 8; i++) {
+		if (i == 6)
+			assert_int_equal(session_fine(s, true), OK);
+		assert_int_equal(support_store_data(s, i, i < 6 ? 520000 : 200000, NULL, &ids[i]), OK);
+	}
+	assert_int_equal(session_fine(s, false), OK);
+	assert_int_equal(support_store_tree(s, TREENODE_FILE, ids, 8, NULL, &root), OK);
+	assert_int_equal(support_store_commit(s, &root), OK);
+	session_free(s);
+	assert_int_equal(index_load(f->r, &ix), OK);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(index_find(ix, &ids[i], &at[i], NULL), FOUND);
+	index_free(ix);
+	assert_int_equal(at[3].ordinal, at[0].ordinal);
+	assert_true(at[4].ordinal != at[3].ordinal);
+	assert_int_equal(at[5].ordinal, at[4].ordinal);
+	assert_true(at[6].ordinal != at[5].ordinal && at[7].ordinal != at[6].ordinal);
+}
+
 /* A session thrown away with frames under way leaves nothing in tmp/ but what a sweep knows. */
 static void
 test_abort_busy(void **state)
@@ -873,6 +944,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_part_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_checkpoint_reuse, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_node_frames, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abandoned, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_pack, setup, teardown),
@@ -881,6 +953,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_delta_declined, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_pack_no_delta, setup, teardown),
 		cmocka_unit_test(test_jobs),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test_setup_teardown(test_frame_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abort_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unsynced_segment, setup, teardown),
 		cmocka_unit_test(test_write_fails),
