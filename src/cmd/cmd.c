@@ -60,7 +60,7 @@ int
 cmd_unknown(const struct cmd *const *table, const char *name)
 {
 	/* What others have and a hand may type. */
-	static const char *const absent[] = { "repair", "mount", "copy" };
+	static const char *const absent[] = { "mount", "copy" };
 	const char *near = nearest(table, name);
 
 	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)

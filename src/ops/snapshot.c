@@ -390,6 +390,8 @@ run(struct run *u, struct snapshot_result *res)
 		return rc;
 	if (u->o->skip_if_unchanged && u->parent && name_cmp(&u->parent->rec.root, &u->rec.root) == 0)
 		res->unchanged = true;
+	else if (u->o->store_only)
+		rc = session_checkpoint(u->s);
 	else if (!u->o->dry_run)
 		rc = commit(u, res);
 	if (rc == OK && u->rec.stats[SNAPREC_ERRORS])

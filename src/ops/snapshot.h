@@ -33,6 +33,7 @@ struct snapshot_options {
 	bool rehash;                    /* read every file */
 	bool paranoid;                  /* no fingerprints */
 	bool skip_if_unchanged, dry_run;
+	bool store_only;                /* store what is not there, and make no snapshot of it */
 	const char *parent;             /* hex prefix of the parent to use; NULL: chosen; "none": none */
 	bool from_stdin;                /* content is standard input ... */
 	const char *command;            /* ... or this shell command's output */
@@ -58,7 +59,7 @@ struct snapshot_options {
 };
 
 struct snapshot_result {
-	struct name_sid sid, parent;    /* sid zero: none was made (dry run, unchanged) */
+	struct name_sid sid, parent;    /* sid zero: none was made (dry run, unchanged, store_only) */
 	struct name_sid writer;         /* SR-4 */
 	uint64_t sequence;
 	bool unchanged;                 /* --skip-if-unchanged took effect */

@@ -149,6 +149,13 @@ dir_synced(const struct support_disk *d, size_t i, size_t n, const char *dir)
 	return false;
 }
 
+/* Sidecars are redundant: they are made at any time and not synced (PA-4). */
+static bool
+of_sidecar(const struct support_op *op)
+{
+	return strncmp(op->path, "parity", 6) == 0 || strncmp(op->path, "tmp/parity-", 11) == 0 || strncmp(op->to, "parity/", 7) == 0;
+}
+
 /* PB-2 (1), (2): every pack renamed between from and segment was complete first and is durable then. */
 static size_t
 check_packs(const struct support_disk *d, size_t from, size_t segment, size_t tmp_synced)
@@ -159,7 +166,7 @@ check_packs(const struct support_disk *d, size_t from, size_t segment, size_t tm
 	for (size_t i = from; i < segment; i++) {
 		const struct support_op *op = support_disk_op(d, i);
 
-		if (op->kind != SUPPORT_RENAME)
+		if (op->kind != SUPPORT_RENAME || of_sidecar(op))
 			continue;
 		assert_int_equal(strncmp(op->to, "packs/", 6), 0);
 		assert_true(i > tmp_synced);
@@ -187,7 +194,10 @@ check_order(const struct support_disk *d, size_t from, size_t want_packs)
 	assert_true(dir_synced(d, segment, record, "index"));
 	assert_true(synced_last(d, record, support_disk_op(d, record)->inode));
 	assert_true(dir_synced(d, record, end, "snapshots"));
-	while (support_disk_op(d, end - 1)->kind > SUPPORT_SYNC_DIR)
+	for (size_t i = from; i < end; i++)
+		assert_false(of_sidecar(support_disk_op(d, i)) && (support_disk_op(d, i)->kind == SUPPORT_SYNC ||
+		    support_disk_op(d, i)->kind == SUPPORT_SYNC_DIR));
+	while (support_disk_op(d, end - 1)->kind > SUPPORT_SYNC_DIR || of_sidecar(support_disk_op(d, end - 1)))
 		end--;
 	assert_int_equal(support_disk_op(d, end - 1)->kind, SUPPORT_SYNC_DIR);
 	assert_string_equal(support_disk_op(d, end - 1)->path, "snapshots");
@@ -503,7 +513,7 @@ pack_paths(const struct support_disk *d, char out[][SUPPORT_IO_PATH], size_t cap
 	size_t n = 0;
 
 	for (size_t i = 0; i < support_disk_ops(d); i++)
-		if (support_disk_op(d, i)->kind == SUPPORT_RENAME && support_disk_op(d, i)->to[0] == 'p' && n < cap)
+		if (support_disk_op(d, i)->kind == SUPPORT_RENAME && strncmp(support_disk_op(d, i)->to, "packs/", 6) == 0 && n < cap)
 			memcpy(out[n++], support_disk_op(d, i)->to, SUPPORT_IO_PATH);
 	return n;
 }
