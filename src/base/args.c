@@ -37,7 +37,7 @@ args_list_add(struct args_list *l, const char *value)
 static bool
 wants_value(const struct args_option *o)
 {
-	return o->kind != ARGS_FLAG && o->kind != ARGS_TALLY;
+	return o->kind != ARGS_FLAG && o->kind != ARGS_TALLY && o->kind != ARGS_MAYBE;
 }
 
 static int
@@ -60,6 +60,7 @@ apply(const struct args_option *o, const char *value)
 	case ARGS_SIZE:
 		return text_parse_size(value, o->out);
 	case ARGS_CALL:
+	case ARGS_MAYBE:
 		return o->call(o->out, value);
 	}
 	return fail(ERR_USAGE, "unknown kind of option");
@@ -114,7 +115,7 @@ long_option(struct parse *p, const char *word)
 		if (!o->name || strlen(o->name) != len - 2 || memcmp(o->name, word + 2,
 		    len - 2) != 0)
 			continue;
-		if (eq && !wants_value(o))
+		if (eq && !wants_value(o) && o->kind != ARGS_MAYBE)
 			return fail(ERR_USAGE, "option '%s' takes no value", shown);
 		return take(p, o, shown, eq ? eq + 1 : NULL);
 	}

@@ -13,7 +13,8 @@ enum args_kind {
 	ARGS_LIST,                      /* out: struct args_list, all that are given */
 	ARGS_NUMBER,                    /* out: uint64_t, decimal */
 	ARGS_SIZE,                      /* out: uint64_t, bytes: "64K", "1.5G" (text_parse_size) */
-	ARGS_CALL                       /* call(out, value), in the order of the command line */
+	ARGS_CALL,                      /* call(out, value), in the order of the command line */
+	ARGS_MAYBE                      /* the same; without "=VALUE" the value is NULL */
 };
 
 struct args_option {
@@ -21,7 +22,7 @@ struct args_option {
 	const char *name;               /* --name, without the dashes; NULL: none */
 	enum args_kind kind;
 	void *out;                      /* see enum args_kind; borrowed */
-	int (*call)(void *out, const char *value);      /* ARGS_CALL only */
+	int (*call)(void *out, const char *value);      /* ARGS_CALL and ARGS_MAYBE only */
 };
 
 /* Values point into argv.  Cleared with args_list_clear. */

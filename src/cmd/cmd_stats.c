@@ -51,6 +51,15 @@ by_snapshot(struct report *rp, const struct choose *c)
 }
 
 static void
+set_time(struct report *rp, json_t *obj, const char *key, int64_t ns)
+{
+	if (ns)
+		report_set_time(rp, obj, key, ns);
+	else if (json_object_set_new(obj, key, json_null()))
+		rp->broken = true;
+}
+
+static void
 show_json(struct report *rp, const struct stats_result *s)
 {
 	const struct {
@@ -75,7 +84,17 @@ show_json(struct report *rp, const struct stats_result *s)
 	if (json_object_set_new(obj, "ratio", json_real(ratio(s->bytes_total,
 	    s->repository_bytes))))
 		rp->broken = true;
+	set_time(rp, obj, "verified", s->verified_ns);
+	set_time(rp, obj, "restore_sample", s->sample_ns);
 	report_json(rp, obj);
+}
+
+static void
+show_time(struct report *rp, const char *what, int64_t ns)
+{
+	char when[TEXT_TIME_MAX];
+
+	report_out(rp, "%-34s %19s\n", what, ns ? text_time(when, ns) : "never");
 }
 
 static void
@@ -110,6 +129,8 @@ show_text(struct report *rp, const struct stats_result *s)
 		line(rp, "    of them in use", s->live_bytes, "");
 	line(rp, "  index", s->index_bytes, "");
 	line(rp, "  snapshot records", s->record_bytes, "");
+	show_time(rp, "all of them verified since", s->verified_ns);
+	show_time(rp, "a restored sample was right", s->sample_ns);
 }
 
 static int

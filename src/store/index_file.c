@@ -550,3 +550,61 @@ index_file_extra(struct index_file *f, uint16_t tag, struct mem_buf *out)
 	}
 	return OK;
 }
+
+static int
+prove_names(struct index_file *f)
+{
+	struct indexfile_remove r, last_r = { 0 };
+	uint64_t number, last = UINT64_MAX;
+	int rc;
+
+	for (uint32_t i = 0; i < f->h.keep_count; i++, last = number)
+		if ((rc = index_file_keep(f, i, &number)) || number >= last)
+			return rc ? rc : fail(ERR_CORRUPT, "index file '%s' keeps tables out of order", f->path);
+	for (uint32_t i = 0; i < f->h.remove_count; i++, last_r = r)
+		if ((rc = index_file_remove(f, i, &r)) || (i > 0 && remove_cmp(&last_r, &r) >= 0))
+			return rc ? rc : fail(ERR_CORRUPT, "index file '%s' has dead names out of order", f->path);
+	return OK;
+}
+
+static int
+prove_fanout(struct index_file *f)
+{
+	uint64_t buckets = 1ull << f->h.fanout_bits, row = 0;
+	uint8_t raw[INDEXFILE_FANOUT_LEN];
+	struct indexfile_row it;
+	struct cursor c;
+	int rc;
+
+	for (uint64_t b = 0; b < buckets; b++) {
+		if ((rc = body_read(f, f->l.fanout + b * sizeof(raw), raw, sizeof(raw))))
+			return rc;
+		for (; row < f->h.row_count; row++) {
+			if ((rc = index_file_row(f, row, &it)))
+				return rc;
+			if (indexfile_bucket(&it.id, f->h.fanout_bits) > b)
+				break;
+		}
+		cursor_init(&c, raw, sizeof(raw));
+		if (cursor_u32(&c) != row)
+			return fail(ERR_CORRUPT, "index file '%s' has a bad fanout", f->path);
+	}
+	return OK;
+}
+
+int
+index_file_prove(struct index_file *f)
+{
+	struct mem_buf extra = { 0 };
+	const uint8_t *p;
+	int rc;
+
+	for (uint64_t i = 0; i < f->l.block_count; i++)
+		if ((rc = get_block(f, i, &p)))
+			return rc;
+	if ((rc = prove_names(f)) || (rc = prove_fanout(f)))
+		return rc;
+	rc = index_file_extra(f, INDEXFILE_PUBLISHED, &extra);
+	mem_buf_clear(&extra);
+	return rc < 0 ? rc : OK;
+}

@@ -56,6 +56,9 @@ int index_file_extra(struct index_file *f, uint16_t tag, struct mem_buf *out) __
 int index_file_find_frame(struct index_file *f, uint32_t pack, uint32_t ordinal, struct indexfile_frame *fr)
     __attribute__((warn_unused_result));
 
+/* Read and check every block of the body (IX-3), the order of keeps and dead names, and the fanout (IX-5). */
+int index_file_prove(struct index_file *f) __attribute__((warn_unused_result));
+
 /* Names of index files.  False when `name` is none. */
 bool index_file_parse_segment(const char *name, struct name_sid *sid, uint32_t *part);
 bool index_file_parse_table(const char *name, uint64_t *number);

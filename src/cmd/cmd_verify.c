@@ -1,0 +1,320 @@
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "cmd/choose.h"
+#include "cmd/cmd.h"
+#include "ops/verify.h"
+#include "store/repo.h"
+#include "sys/clock.h"
+
+#define FILES_SHOWN 20                  /* of one damage, without --verbose */
+#define SNAPS_SHOWN 5
+
+static int
+progress(void *arg, const struct verify_progress *p)
+{
+	struct report *rp = arg;
+
+	report_progress(rp, &(struct report_progress){ .verb = p->verb, .bytes = p->bytes,
+	    .bytes_total = p->bytes_total, .errors = p->damaged });
+	return OK;
+}
+
+/* ---- what was found ---- */
+
+static void
+damage_json(struct report *rp, const struct verify_result *res, const struct damage *d)
+{
+	json_t *obj = json_object(), *files = json_array(), *snaps = json_array(), *f;
+	char hex[NAME_SID_HEX];
+
+	report_set_text(rp, obj, "type", "damage");
+	report_set_text(rp, obj, "object", d->object);
+	if (d->place)
+		report_set_text(rp, obj, "place", d->place);
+	report_set_text(rp, obj, "reason", d->text);
+	report_set_text(rp, obj, "advice", damage_advice(d->kind));
+	for (size_t i = 0; i < d->file_count; i++) {
+		const struct damage_file *it = &d->files[i];
+
+		f = json_object();
+		report_set_name(rp, f, "path", it->path, strlen(it->path));
+		report_set_number(rp, f, "snapshots", it->count);
+		report_set_sid(rp, f, "first", &res->items[it->first].sid);
+		report_set_sid(rp, f, "last", &res->items[it->last].sid);
+		if (json_array_append_new(files, f))
+			rp->broken = true;
+	}
+	for (size_t i = 0; i < d->snap_count; i++) {
+		name_sid_hex(&d->snaps[i], hex);
+		if (json_array_append_new(snaps, json_string(hex)))
+			rp->broken = true;
+	}
+	if (json_object_set_new(obj, "files", files) || json_object_set_new(obj, "snapshots", snaps))
+		rp->broken = true;
+	if (d->files_more)
+		report_set_number(rp, obj, "files_more", d->files_more);
+	report_json(rp, obj);
+}
+
+static void
+show_snaps(struct report *rp, const struct damage *d)
+{
+	size_t shown = d->snap_count > SNAPS_SHOWN + 1 ? SNAPS_SHOWN : d->snap_count;
+	char id[CHOOSE_SHORT];
+
+	report_out(rp, "  snapshots:");
+	for (size_t i = 0; i < shown; i++)
+		report_out(rp, " %s", choose_short(id, &d->snaps[i]));
+	if (shown < d->snap_count)
+		report_out(rp, " and %zu more, the last %s", d->snap_count - shown,
+		    choose_short(id, &d->snaps[d->snap_count - 1]));
+	report_out(rp, "\n");
+}
+
+static void
+damage_text(struct report *rp, const struct damage *d, bool verbose)
+{
+	size_t shown = verbose || d->file_count <= FILES_SHOWN ? d->file_count : FILES_SHOWN;
+
+	report_out(rp, "damaged: ");
+	report_out_name(rp, d->object, strlen(d->object));
+	if (d->place)
+		report_out(rp, ", %s", d->place);
+	report_out(rp, ": ");
+	report_out_name(rp, d->text, strlen(d->text));
+	report_out(rp, "\n");
+	for (size_t i = 0; i < shown; i++) {
+		report_out(rp, "  needed by: ");
+		report_out_name(rp, d->files[i].path, strlen(d->files[i].path));
+		report_out(rp, d->files[i].count == 1 ? "\n" : " (in %zu snapshots)\n", d->files[i].count);
+	}
+	if (d->file_count + d->files_more > shown)
+		report_out(rp, "  needed by: %" PRIu64 " more\n", d->file_count + d->files_more - shown);
+	if (d->snap_count)
+		show_snaps(rp, d);
+	if (d->kind == DAMAGE_PACK && !d->snap_count)
+		report_out(rp, "  no file of the snapshots looked at needs it\n");
+}
+
+/* What to do about each kind of damage, once. */
+static void
+show_advice(struct report *rp, const struct verify_result *res)
+{
+	unsigned told = 0;
+
+	for (size_t i = 0; i < res->damages.count; i++) {
+		enum damage_kind kind = res->damages.v[i].kind;
+
+		if (told & 1u << kind || res->damages.v[i].dropped)
+			continue;
+		told |= 1u << kind;
+		report_out(rp, "what to do: %s\n", damage_advice(kind));
+	}
+}
+
+static void
+summary_json(struct report *rp, const struct verify_result *res)
+{
+	const struct {
+		const char *key;
+		uint64_t n;
+	} rows[] = {
+		{ "damaged", res->damages.total }, { "snapshots", res->snapshots }, { "forgotten", res->forgotten },
+		{ "chunks", res->chunks }, { "chunks_read", res->chunks_read }, { "packs", res->packs },
+		{ "packs_read", res->packs_read }, { "index_files", res->index_files }, { "bytes_read", res->bytes_read },
+		{ "bytes_decoded", res->bytes_decoded }, { "counted_high", res->counted_high }, { "leftovers", res->leftovers },
+	};
+	json_t *obj = json_object();
+
+	report_set_text(rp, obj, "type", "summary");
+	report_set_flag(rp, obj, "ok", res->damages.total == 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		report_set_number(rp, obj, rows[i].key, rows[i].n);
+	if (res->proved_ns)
+		report_set_time(rp, obj, "verified", res->proved_ns);
+	report_set_seconds(rp, obj, "seconds", res->elapsed_ns);
+	report_json(rp, obj);
+}
+
+static void
+summary_text(struct report *rp, const struct verify_result *res)
+{
+	char size[TEXT_SIZE_MAX], time[TEXT_SIZE_MAX], since[TEXT_TIME_MAX];
+
+	if (rp->quiet)
+		return;
+	report_out(rp, "%" PRIu64 " snapshot%s, %" PRIu64 " chunks in %" PRIu64 " packs: %" PRIu64 " chunks opened and hashed, "
+	    "%s read in %s\n", res->snapshots, res->snapshots == 1 ? "" : "s", res->chunks, res->packs, res->chunks_read,
+	    text_size(size, res->bytes_read), text_duration(time, res->elapsed_ns));
+	if (res->counted_high)
+		report_out(rp, "note: %" PRIu64 " chunks are counted more often than they are named: space that no prune gives back\n",
+		    res->counted_high);
+	if (res->leftovers)
+		report_out(rp, "note: %" PRIu64 " packs of an unfinished run; they are harmless\n", res->leftovers);
+	if (res->proved_ns)
+		report_out(rp, "every byte was read since %s\n", text_time(since, res->proved_ns));
+	if (!res->damages.total)
+		report_out(rp, "no damage found\n");
+}
+
+static void
+show(struct context *ctx, const struct verify_result *res)
+{
+	struct report *rp = &ctx->report;
+
+	report_clear(rp);
+	for (size_t i = 0; i < res->damages.count; i++) {
+		if (res->damages.v[i].dropped)
+			continue;
+		if (rp->json)
+			damage_json(rp, res, &res->damages.v[i]);
+		else
+			damage_text(rp, &res->damages.v[i], ctx->verbose > 0);
+	}
+	if (rp->json) {
+		summary_json(rp, res);
+		return;
+	}
+	show_advice(rp, res);
+	summary_text(rp, res);
+}
+
+/* ---- what is asked ---- */
+
+struct ask {
+	struct choose choose;
+	struct verify_options o;
+	struct name_sid *sids;
+};
+
+/* "5%", "1/30". */
+static int
+set_read(void *out, const char *value)
+{
+	struct verify_options *o = out;
+	char text[32], *slash, *rest;
+
+	o->read = true;
+	if (!value)
+		return OK;
+	snprintf(text, sizeof(text), "%s", value);
+	slash = strchr(text, '/');
+	if (slash)
+		*slash = 0;
+	else if (text[0] && text[strlen(text) - 1] == '%')
+		text[strlen(text) - 1] = 0;
+	else
+		return fail(ERR_USAGE, "'%s' is no share: 5%% or 1/30, for example", value);
+	rest = slash ? slash + 1 : NULL;
+	o->slice.of = 100;
+	if (text_parse_number(text, &o->slice.part) || (rest && text_parse_number(rest, &o->slice.of)) || !o->slice.part ||
+	    o->slice.part > o->slice.of)
+		return fail(ERR_USAGE, "'%s' is no share: 5%% or 1/30, for example", value);
+	return OK;
+}
+
+static int
+set_older(void *out, const char *value)
+{
+	struct verify_options *o = out;
+	int64_t ns;
+	int rc;
+
+	if ((rc = text_parse_duration(value, &ns)))
+		return rc;
+	o->read = true;
+	o->slice.older_ns = clock_wall_ns() - ns;
+	return OK;
+}
+
+static int
+find_snapshots(struct context *ctx, struct ask *a, int argc, char **argv)
+{
+	const struct snapshots_item *it;
+	const char *path;
+	int rc;
+
+	if (argc <= 1)
+		return a->choose.hosts.count || a->choose.paths.count || a->choose.tags.count ?
+		    fail(ERR_USAGE, "--host, --path and --tag choose among snapshots: name one, 'latest' for example") :
+		    cmd_open(ctx, ctx->cmd->needs);
+	if ((rc = mem_new((void **)&a->sids, mem_array((size_t)argc, sizeof(*a->sids)))) ||
+	    (rc = choose_open_named(ctx, &a->choose, argv + 1, (size_t)argc - 1)))
+		return rc;
+	for (int i = 1; i < argc; i++) {
+		if ((rc = choose_one(&a->choose, argv[i], &it, &path)))
+			return rc;
+		if (path)
+			return fail(ERR_USAGE, "'%s': a snapshot is verified as a whole", argv[i]);
+		a->sids[a->o.snap_count++] = it->sid;
+	}
+	a->o.snaps = a->sids;
+	if (a->o.slice.of || a->o.slice.older_ns)
+		return fail(ERR_USAGE, "a part of the content is read of the whole repository: name no snapshot");
+	return OK;
+}
+
+static int
+run(struct context *ctx, int argc, char **argv)
+{
+	struct ask a = { .sids = NULL };
+	const struct args_option opts[] = {
+		CHOOSE_OPTIONS(&a.choose),
+		{ 0, "read", ARGS_MAYBE, &a.o, set_read },
+		{ 0, "read-older-than", ARGS_CALL, &a.o, set_older },
+	};
+	struct verify_result res = { .items = NULL };
+	int rc;
+
+	if ((rc = cmd_parse(ctx, opts, ARGS_COUNT(opts), &argc, argv)) || (rc = find_snapshots(ctx, &a, argc, argv)))
+		goto out;
+	a.o.no_state = ctx->no_state;
+	a.o.progress = progress;
+	a.o.arg = &ctx->report;
+	if ((rc = verify_run(ctx->repo, &a.o, &res)) == OK) {
+		show(ctx, &res);
+		if (res.save_rc)
+			report_info(&ctx->report, "what was verified could not be noted in the repository: %s", res.save_note);
+		if (res.damages.total)
+			rc = fail(ERR_CORRUPT, "%" PRIu64 " place%s damaged", res.damages.total, res.damages.total == 1 ? " is" : "s are");
+	}
+	verify_clear(&res);
+out:
+	choose_close(&a.choose);
+	free(a.sids);
+	return rc;
+}
+
+const struct cmd cmd_verify = {
+	.name = "verify",
+	.aliases = "check",
+	.summary = "is everything there, and is it what was stored?",
+	.usage =
+	    "Usage: varve verify [OPTIONS] [SNAP...]\n"
+	    "\n"
+	    "Looks at every key slot, snapshot record, index file and pack, opens every\n"
+	    "directory, and counts all references anew.  With --read every byte of content is\n"
+	    "decrypted, decompressed and hashed, too.  With SNAP only what these snapshots need.\n"
+	    "What is damaged is named with the files and snapshots that need it; exit status 4.\n"
+	    "\n"
+	    "      --read            the content of all files as well, once each\n"
+	    "      --read=5%, =1/30  this part of it, what was read longest ago first: so a slice\n"
+	    "                        each night covers everything in turn\n"
+	    "      --read-older-than TIME  what was not read since (30d, for example)\n"
+	    CHOOSE_USAGE
+	    "\n"
+	    "Examples:\n"
+	    "  varve verify\n"
+	    "  varve verify --read\n"
+	    "  varve verify --read=1/30\n"
+	    "  varve verify --read latest\n",
+	.needs = CMD_REPO | CMD_KEY,
+	.run = run,
+};
