@@ -22,6 +22,7 @@
 #include "source/dbproto.h"
 #include "source/dbsource.h"
 #include "sys/clock.h"
+#include "sys/confine.h"
 #include "sys/helper.h"
 
 #define CUT_TRIES 60
@@ -463,6 +464,7 @@ dbserve_run(void)
 	if ((rc = helper_enter(&s.h, (size_t)DBPROTO_SLOTS * DBPROTO_SLOT_LEN)) || (rc = dbimage_register()) ||
 	    (rc = dbsource_register()))
 		return 1;
+	confine_helper();
 	while ((rc = helper_receive(s.h.sock, &a, sizeof(a), &fd)) == OK) {
 		if (a.op == DBPROTO_ADD)
 			rc = add(&s, &a, fd);

@@ -19,6 +19,10 @@ typedef void (*packer_placed_fn)(void *arg, uint32_t row, uint32_t frame, uint16
 int packer_new(struct repo *r, unsigned jobs, int level, packer_placed_fn placed, void *arg, struct packer **out)
     __attribute__((warn_unused_result));
 
+/* So many threads, but only as many as this much memory (0: 384 MiB) allows, at least 1: each has two frames of 2 MiB under way, plain and
+ * sealed, and zstd's tables. */
+unsigned packer_jobs(unsigned wanted, uint64_t memory);
+
 /* Ends the threads; removes packs under tmp/ that were not taken over by packer_publish. */
 struct packer *packer_free(struct packer *p);
 

@@ -52,7 +52,8 @@ snap "$T/src"
 before=$(repo_bytes)
 "$PYTHON" -c 'import sys; [print("%08d request from 10.0.%d.%d took %d ms" % (i, i % 251, i % 83, i * 7919 % 1000)) for i in range(400000, 400200)]' >>"$T/src/log"
 snap "$T/src"
-atmost "a log grown by 9 KB" $(($(repo_bytes) - before)) 6000
+# Its nodes, its segment and its record are there twice.
+atmost "a log grown by 9 KB" $(($(repo_bytes) - before)) 9000
 
 # In a database content moves: its base is where it was.
 mkdir "$T/db"
