@@ -1,11 +1,28 @@
 # Tests with rules of their own, and the long runs of TESTING.md, each of which has a slice in `make check`.
 FAULT_BIN = $(O)/tests/fault/meddle $(O)/tests/fault/starve.so
-CLI += faults canary crypto
-TRUST_SRC = tests/fault/meddle.c tests/fault/starve.c $(TRUST_BIN:$(O)/%=%.c)
+CLI += faults canary confine crypto
+TRUST_SRC = $(DEEP:%=fuzz/fuzz_%.c) tests/fault/meddle.c tests/fault/starve.c $(TRUST_BIN:$(O)/%=%.c)
 
 TRUST_BIN = $(O)/tests/crypto/crypto_proof
 
-everything: $(FAULT_BIN) $(TRUST_BIN)
+# Fuzz targets that need more than decoders: linked with the whole program.
+DEEP = filter text image restore
+DEEP_BIN = $(DEEP:%=$(O)/fuzz/fuzz_%)
+REGRESS_BIN += $(DEEP_BIN)
+
+everything: $(FAULT_BIN) $(TRUST_BIN) $(DEEP_BIN)
+
+$(DEEP_BIN): %: %.o $(O)/fuzz/regress.o $(O)/libsupport.a $(O)/libvarve.a
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+$(DEEP_BIN:%=%.fuzzer): %.fuzzer: %.o $(O)/libsupport.a $(O)/libvarve.a
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+# SECONDS of each, one after the other.
+fuzz-all:
+	$(foreach t,$(FUZZ) $(DEEP),$(MAKE) fuzz T=$(t) SECONDS=$(or $(SECONDS),600) &&) true
+
+.PHONY: fuzz-all
 
 $(TRUST_BIN): %: %.o $(O)/libsupport.a $(O)/libvarve.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
@@ -18,9 +35,9 @@ $(O)/tests/fault/starve.so: tests/fault/starve.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -fPIC -shared -o $@ $<
 
-# Every state that a crash can leave, of every operation that writes; STATES=100000 for fewer.
+# States that a crash can leave, of every operation that writes; STATES=all is twice as many, most of them of init.
 crash: everything
-	@$(O)/tests/crash/crash_snapshot $(or $(STATES),all)
+	@$(O)/tests/crash/crash_snapshot $(or $(STATES),170000)
 
 # A kill at every system call; every call and every allocation that fails; of every command.
 crash-kill fault-calls fault-memory: everything
@@ -36,4 +53,20 @@ crypto: everything
 	@VECTORS=tests/vectors $(O)/tests/crypto/crypto_proof full
 	@VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) $(PYTHON) tests/crypto/crypto.py --files 200 --report
 
+# Writers, pruners and restorers at once for an hour, killed anywhere.
+soak: everything
+	@SOAK_SECONDS=$(or $(SECONDS),3600) $(RUN) -t $(shell expr $(or $(SECONDS),3600) + 600) -v tests/cli/soak.sh
+
+check-flip: everything
+	@seq 0 $$(($$(nproc) - 1)) | xargs -P $$(nproc) -I P $(O)/tests/prop/prop_flip all P $$(nproc)
+
+check-ledger: all
+	@VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
+
 .PHONY: crypto hostile crash crash-kill fault-calls fault-memory
+
+# The simulation of tests/prop/sim_store.c at length.
+sim: everything
+	@$(O)/tests/prop/sim_store $(or $(SEEDS),200000) $(or $(FIRST),1)
+
+.PHONY: sim

@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 #include "ops/restore.h"
 #include "source/filter.h"
+#include "sys/confine.h"
 
 struct restore_cmd {
 	struct report *rp;
@@ -226,6 +227,7 @@ restore(struct context *ctx, struct choose *c, struct restore_options *o, char *
 	o->problem = problem;
 	o->item = item;
 	o->arg = &rc_arg;
+	confine_writes((const char *const[]){ o->target, ctx->repo_path }, 2);
 	rc = restore_run(ctx->repo, snap, o, &res);
 	if (rc == OK || rc == ERR_PARTIAL || rc == ERR_CORRUPT || rc == ERR_AUTH) {
 		if (ctx->json)
