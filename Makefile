@@ -8,38 +8,39 @@ CC = gcc
 endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
-FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr snaplist snaprec tablesums \
-	treenode
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr sidecar snaplist snaprec tablesums treenode
 BASE = args err mem text
-SYS = beneath child clock confine copy entropy fsys guard helper host io signals target watch crew
-CODEC = chunker digest keys lanes seal squeeze
+SYS = beneath child clock confine copy crew entropy fsys guard helper host io signals state target watch
+CODEC = chunker digest keys lanes rs seal squeeze
 STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file \
-	indexbuild keyring kin objects packcheck packer packin packout packproof paper pins proofs reader repo reserve \
-	rewrite session settle shelf snapshots sums sweep tree
+	indexbuild keyring kin kindred mend objects packcheck packer packin packout packproof paper parity pins proofs \
+	reader rebase rebuild repo reserve rewrite salvage session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
-OPS = anchor cat cuts dbdiff dbfind dbset diff entry filebuild find forget home inodes links listing owners place \
-	placedb prune readfile refill restore retention scan scanlog scrub select snapshot sql stats treebuild twin view damage packorder prove slice trace verify
-CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune \
-	cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_version keep reclaim record report rows secret \
-	shell cmd_verify
+OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget heads home inodes \
+	leftover links listing lost owners packorder place placedb prove prune readfile refill repack reparity restore \
+	retention scan scanlog scrub select slice snapshot sql stats trace treebuild twin verify view
+CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_head cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin \
+	cmd_prune cmd_repair cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version \
+	keep layout lookback reclaim record report rows secret shell
 TOOLS = mkvectors varve-dump
-MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_slots mkvec_snaps mkvec_trees mkvec_proofs
+MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
 UNIT = ahead args catalogue chunker confine filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
-	restore retention rewrite secret select session settle signals squeeze text tree vectors
+	restore retention rewrite rs secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
-PROP = prop_format prop_store sim_store
+PROP = prop_flip prop_format prop_parity prop_store sim_store
 CRASH = crash_snapshot
-FUZZ = frame indexfile keyslot listnode packfile repohdr snaprec treenode
+FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	restoredb scrub verify
+	dbheld restoredb scrub verify heads parity repair repairpacks
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
-PKGS = libsodium libzstd libxxhash jansson sqlite3
+ISAL := $(shell pkg-config --exists libisal && echo libisal)
+PKGS = libsodium libzstd libxxhash jansson sqlite3 $(ISAL)
 PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13 sqlite3 >= 3.38
-DEB = build-essential gcc libc6-dev pkg-config libzstd-dev libsodium-dev libxxhash-dev libsqlite3-dev libjansson-dev \
+DEB = build-essential gcc libc6-dev pkg-config libzstd-dev libsodium-dev libxxhash-dev libsqlite3-dev libjansson-dev libisal-dev \
 	libcmocka-dev python3 python3-nacl python3-zstandard rsync acl attr strace sqlite3
 
 WARN = -Wall -Wextra -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wundef
@@ -62,7 +63,7 @@ LDFLAGS_fuzz = $(SAN) -fsanitize=fuzzer
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS = $(shell pkg-config --libs $(PKGS))
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -I. -Isrc -pthread $(WARN) \
-	-ffile-prefix-map=$(CURDIR)=. $(CFLAGS_$(PROFILE)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+	-ffile-prefix-map=$(CURDIR)=. $(CFLAGS_$(PROFILE)) $(ISAL:%=-DHAVE_ISAL) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread -Wl,--as-needed $(LDFLAGS_$(PROFILE)) $(LDFLAGS)
 
 TOOL_SRC = $(FORMAT:%=format/%.c) $(BASE:%=src/base/%.c) $(SYS:%=src/sys/%.c) $(CODEC:%=src/codec/%.c)
@@ -73,15 +74,14 @@ TOOL_BIN = $(TOOLS:%=$(O)/tools/%)
 SUPPORT_O = $(SUPPORT:%=$(O)/tests/unit/%.o)
 UNIT_BIN = $(UNIT:%=$(O)/tests/unit/test_%)
 PROP_BIN = $(PROP:%=$(O)/tests/prop/%) $(CRASH:%=$(O)/tests/crash/%)
-BENCH_BIN = $(O)/bench/bigindex
+BENCH_BIN = $(O)/bench/bigindex $(O)/bench/rates
 REGRESS_BIN = $(FUZZ:%=$(O)/fuzz/fuzz_%)
 CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
 RUN = VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) PYTHON=$(PYTHON) $(PYTHON) tests/run.py
 INSTALL = install
-BENCH = database retention tree
+BENCH = database retention scale tree
 given = $(if $($(shell echo $1 | tr a-z A-Z)),--$1 '$($(shell echo $1 | tr a-z A-Z))')
-# `make V=1` shows whole commands.
 Q = $(if $(V),,@echo "  $(notdir $@)";)
 
 all: $(O)/varve
@@ -148,22 +148,17 @@ lint: everything
 fuzz-check: $(REGRESS_BIN)
 	@$(RUN) $(REGRESS_BIN:%=fuzz:%)
 
-bench: bench-tree
+bench: all
+	@tests/deps.sh gnuplot-nox
+	@bench/all.sh $(BENCH)
 
 # Each bench/X.py names the packages it needs, and takes those of these settings that are given.
-$(BENCH:%=bench-%): bench-%: all
+$(BENCH:%=bench-%): bench-%: all $(BENCH_BIN)
 	@tests/deps.sh $$(sed -n 's/^# needs: //p' bench/$*.py)
-	@VARVE=$(CURDIR)/varve $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
+	@VARVE=$(CURDIR)/varve BUILD=$(abspath $(O)) $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
 
 matrix:
 	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done
-
-# Writers, pruners and restorers at once for an hour, killed anywhere.
-soak: everything
-	@SOAK_SECONDS=$(or $(SECONDS),3600) $(RUN) -t $(shell expr $(or $(SECONDS),3600) + 600) -v tests/cli/soak.sh
-
-check-ledger: all
-	@VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
 
 # Two builds in two directories are equal, byte for byte.
 repro:
@@ -192,7 +187,7 @@ clean:
 	rm -rf build varve varve-*.tar.gz
 include tests/trust.mk
 
-.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
+.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger check-flip demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
 	list install uninstall dist clean
 .DELETE_ON_ERROR .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -11,6 +11,9 @@ What is measured and how:
   cannot be told, its floor is printed.  Files are in the page cache; dirty pages are flushed before each operation.
 - `open` is listing an empty repository: program start, key derivation, lock.  Ratios are given as run and net of each tool's opening.
 - varve uses a key file (no key derivation); restic and borg a passphrase in the environment, as they have no key files.
+- References, in turn with the tools: `cp -a` of the tree; `find` that stats every file, for "nothing changed"; varve with --jobs 1.
+- What was restored is removed at the end of a run, a minute before anything is written again: ext4 passes over inodes that were freed
+  less than a minute ago, one by one, and whoever makes files then would pay for those removed before.
 - Files younger than a minute are read again by varve: the runs wait until the tree is older than that.
 """
 import argparse
@@ -160,7 +163,7 @@ class Bench:
         self.tools = [t for t in self.tools if t.program and shutil.which(t.program)]
         self.results = {t.name: {op: [] for op in OPS} for t in self.tools}
         self.bytes = {t.name: {"first": [], "same": [], "change": []} for t in self.tools}
-        self.copy, self.touched = [], time.time()
+        self.copy, self.walk, self.one, self.touched = [], [], [], time.time()
 
     def call(self, tool, argv, cwd=None):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("VARVE_", "RESTIC_", "BORG_"))}
@@ -209,9 +212,11 @@ class Bench:
         self.touched = time.time()
 
     def restores(self, order, compare):
-        for tool in order:
-            target = self.work + "/restored"
-            shutil.rmtree(target, ignore_errors=True)
+        for tool in [*order, None]:
+            target = "%s/restored-%s" % (self.work, tool.name if tool else "cp")
+            if not tool:
+                self.copy.append(self.call(None, ["cp", "-a", self.tree, target]))
+                continue
             argv = tool.restore(target)
             self.note(tool, "restore", self.call(tool, argv, target if tool.name == "borg" else None))
             if compare:
@@ -219,14 +224,21 @@ class Bench:
                 self.say("  %-7s the restored tree is %s" % (tool.name, "the same" if same == 0 else "DIFFERENT"))
                 if same:
                     sys.exit(1)
-            shutil.rmtree(target)
-        target = self.work + "/restored"
-        self.copy.append(self.call(None, ["cp", "-a", self.tree, target]))
-        shutil.rmtree(target)
+
+    def references(self):
+        """A first snapshot of varve by one thread, and a bare walk."""
+        tool = Varve(self.work + "/one", self.tree)
+        os.mkdir(self.work + "/one")
+        self.call(tool, tool.init())
+        self.one.append(self.call(tool, tool.snapshot()[:2] + ["--jobs", "1"] + tool.snapshot()[2:]))
+        shutil.rmtree(self.work + "/one")
+        self.walk.append(self.call(None, ["find", self.tree, "-size", "+1000000M"]))
 
     def run(self, number):
         turn = number % len(self.tools)
         order = self.tools[turn:] + self.tools[:turn]
+        if "varve" in (t.name for t in order):
+            self.references()
         for tool in order:
             tool.wipe()
             self.call(tool, tool.init())
@@ -242,6 +254,9 @@ class Bench:
             self.revert(old)
         for tool in order:
             self.note(tool, "list", self.call(tool, tool.list()))
+        for name in [t.name for t in order] + ["cp"]:
+            shutil.rmtree("%s/restored-%s" % (self.work, name))
+        self.touched = time.time()
 
     def median(self, tool, op, what="seconds"):
         return statistics.median(r[what] for r in self.results[tool.name][op])
@@ -258,7 +273,12 @@ class Bench:
             out.append("| %s | %s |" % (title, " | ".join(cells)))
         out.append("")
         copy = statistics.median(r["seconds"] for r in self.copy)
-        out.append("`cp -a` of the tree: %.2f s; restore by varve takes %.2f times that." % (copy, self.median(self.tools[0], "restore") / copy))
+        out.append("`cp -a` of the tree: %.2f s; restore by %s takes %.2f times that." %
+            (copy, names[0], self.median(self.tools[0], "restore") / copy))
+        if self.walk:
+            walk, one = (statistics.median(r["seconds"] for r in what) for what in (self.walk, self.one))
+            out.append("A bare walk: %.3f s; nothing changed takes varve %.2f times that.  First snapshot with `--jobs 1`: %.2f s." %
+                (walk, self.median(self.tools[0], "same") / walk, one))
         out.append("A peak of up to %.0f MB may be the measuring process's own." % (floor / 1e6))
         out.append("")
         if len(self.tools) > 1 and names[0] == "varve":

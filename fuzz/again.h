@@ -14,6 +14,7 @@
 #include "format/listnode.h"
 #include "format/packfile.h"
 #include "format/repohdr.h"
+#include "format/sidecar.h"
 #include "format/snaprec.h"
 #include "format/treenode.h"
 
@@ -224,6 +225,22 @@ again_snaprec(const uint8_t *in, size_t len)
 	free(tags);
 	free(users);
 	free(groups);
+	free(out);
+	return same;
+}
+
+static inline enum again
+again_sidecar(const uint8_t *in, size_t len)
+{
+	const uint8_t *hash;
+	struct sidecar s;
+	enum again same;
+	uint8_t *out;
+
+	if (sidecar_decode(&s, in, len, &hash) != CURSOR_OK)
+		return AGAIN_REJECTED;
+	out = again_alloc(len, 1);
+	same = again_cmp(out, sidecar_encode(out, len, &s), in, len - NAME_LEN);
 	free(out);
 	return same;
 }

@@ -81,6 +81,7 @@ void mkvec_slots(struct mkvec *m);
 void mkvec_packs(struct mkvec *m);
 void mkvec_indexes(struct mkvec *m);
 void mkvec_snaps(struct mkvec *m);
+void mkvec_sidecars(struct mkvec *m);
 void mkvec_proofs(struct mkvec *m);
 
 #endif

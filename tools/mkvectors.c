@@ -23,6 +23,7 @@ main(int argc, char **argv)
 	mkvec_packs(&m);
 	mkvec_indexes(&m);
 	mkvec_snaps(&m);
+	mkvec_sidecars(&m);
 	mkvec_proofs(&m);
 	printf("%u vectors\n", m.count);
 	return 0;

@@ -166,6 +166,8 @@ class Check:
         if not self.damaged:
             self.live()
         self.snapshots(records)
+        if self.scrub:
+            self.sidecars()
         print("%d snapshots, %d index files, %d packs, %d frames, %d data chunks, %d nodes: "
               "%s" % (len(records), len(repo.indexes), len({p for p, _ in self.frames}),
                       len(self.frames), len(self.lengths), len(self.children),
@@ -177,6 +179,33 @@ class Check:
             data = self.repo.read("keys/" + name, 321)
             self.attempt("keys/" + name, fmt.decode_slot, data, bytes.fromhex(name),
                          self.repo.header)
+
+    def sidecars(self):
+        """Every sidecar fits its object, and its parity is the one of PA-3."""
+        packs = [("parity/%02x" % n, "packs/%02x" % n, "[0-9a-f]{64}") for n in range(256)]
+        for place, home, pattern in packs + [
+                ("parity/keys", "keys", "[0-9a-f]{32}"), ("parity/index", "index", "[0-9a-f-]+"),
+                ("parity/snapshots", "snapshots", "[0-9a-f]{32}"), ("parity", "", "varve-repo")]:
+            if not os.path.isdir(os.path.join(self.repo.path, place)):
+                continue
+            for name in self.repo.names(place, pattern):
+                self.attempt("%s/%s" % (place, name), self.sidecar, place, home, name)
+
+    def sidecar(self, place, home, name):
+        data = self.repo.read("%s/%s" % (place, name), 1 << 32)
+        if not any(data[:120]):
+            return  # it never reached the disk (PA-4)
+        sidecar = check_sidecar(data, name, self.repo.keys.repo)
+        if home == "snapshots" and not os.path.exists(
+                os.path.join(self.repo.path, home, name)):
+            home = "forgotten"
+        whole = self.repo.read(os.path.join(home, name), 1 << 32)
+        need(len(whole) == sidecar.length, "sidecar: object has another length", Auth)
+        blocks = [bytes(whole[at:at + sidecar.block])
+                  for at in range(0, len(whole), sidecar.block)]
+        need([xxh3(b) for b in blocks] == list(sidecar.sums), "object differs", Auth)
+        need(fmt.make_parity(sidecar, blocks) == [p for p, _ in sidecar.parities],
+             "parity differs from the object's", Auth)
 
     def effective(self):
         """(index, row) of every row that counts: of the tables, the newest of a chunk (IX-6)."""
@@ -476,6 +505,14 @@ def vector_index(v, body):
     fmt.Index(body, v["name"], vector_keys(v)).check_body()
 
 
+def check_sidecar(data, name, repo):
+    """PA-1, and the parity blocks against their checksums."""
+    sidecar = fmt.decode_sidecar(data, name, repo)
+    for block, wanted in sidecar.parities:
+        need(xxh3(block) == wanted, "sidecar: a parity block differs", Auth)
+    return sidecar
+
+
 RECORDS = {
     "repohdr": lambda v, body: fmt.decode_header(body),
     "keyslot": vector_slot,
@@ -488,6 +525,7 @@ RECORDS = {
                                               vector_keys(v)),
     "snapshot": lambda v, body: fmt.decode_snapshot(body, bytes.fromhex(v["name"]),
                                                     vector_keys(v)),
+    "sidecar": lambda v, body: check_sidecar(body, v["name"], v["repo"][16:32]),
     "snaplist": lambda v, body: fmt.decode_snaplist(body),
     "snappayload": lambda v, body: fmt.decode_payload(bytes(16), body),
 }

@@ -5,6 +5,7 @@ its rules.  Nothing is shared with the C program.  Used by reader.py and reader_
 """
 import bisect
 import collections
+import functools
 import hashlib
 import hmac
 import itertools
@@ -759,3 +760,72 @@ def decode_proof(data, name, keys):  # VF-1
         need(all(time >= 1 for _, time in table), "verified: a time is not one")
         ascending([row[0] for row in table], "verified")
     return Proof(written, sample, dict(rows[0]), dict(rows[1]))
+
+
+# ---- §13 Sidecars ------------------------------------------------------------------------------
+
+Sidecar = collections.namedtuple("Sidecar", "kind name length block data parity sums parities")
+
+
+def groups(sidecar):
+    """The data blocks of each group, by their numbers (PA-2)."""
+    blocks = -(-sidecar.length // sidecar.block)
+    count = -(-blocks // sidecar.data)
+    return [range(g, blocks, count) for g in range(count)]
+
+
+def decode_sidecar(data, name, repo):  # PA-1
+    need(len(data) >= 120 and data[:8] == b"varvepar", "not a sidecar")
+    version, kind = struct.unpack_from("<II", data, 8)
+    need(version == 1 and 1 <= kind <= 5, "sidecar: unknown version or kind", Unsupported)
+    found = data[32:96].rstrip(b"\0")
+    need(found and all(c in b"abcdefghijklmnopqrstuvwxyz0123456789-" for c in found),
+         "sidecar: bad name")
+    length, block, most, parity, reserved = struct.unpack_from("<QIIII", data, 96)
+    need(1 <= length <= 1 << 40 and reserved == 0, "sidecar: field out of range")
+    need(block % 65536 == 0 and 65536 <= block <= 1 << 20, "sidecar: impossible block length")
+    need(1 <= most <= 128 and 1 <= parity <= 32, "sidecar: impossible group")
+    shape = Sidecar(kind, found.decode(), length, block, most, parity, None, None)
+    sizes = [min(block, length - g[0] * block) for g in groups(shape)
+             for _ in range(min(len(g), parity))]
+    blocks = -(-length // block)
+    end = 120 + 8 * (blocks + len(sizes))
+    need(len(data) == end + 32 + sum(sizes), "sidecar: has another length than it says")
+    need(data[end:end + 32] == H(data[:end]), "sidecar: hash differs", Auth)
+    need(data[16:32] == repo and found.decode() == name, "sidecar: of another object", Auth)
+    sums = struct.unpack_from("<%dQ" % (blocks + len(sizes)), data, 120)
+    at, parities = end + 32, []
+    for size, wanted in zip(sizes, sums[blocks:]):
+        parities.append((data[at:at + size], wanted))
+        at += size
+    return shape._replace(sums=sums[:blocks], parities=parities)
+
+
+def times(a, b):
+    """A product in GF(2^8)."""
+    product = 0
+    while b:
+        product ^= a * (b & 1)
+        a, b = a << 1 ^ (0x11D if a & 128 else 0), b >> 1
+    return product
+
+
+@functools.lru_cache(maxsize=None)
+def products(p, j):
+    """c(p, j) times every byte."""
+    inverse = next(b for b in range(1, 256) if times(128 + p ^ j, b) == 1)
+    return bytes(times(times(128 ^ j, inverse), value) for value in range(256))
+
+
+def make_parity(sidecar, blocks):  # PA-3
+    """The parity blocks of an object's blocks."""
+    made = []
+    for group in groups(sidecar):
+        size = len(blocks[group[0]])
+        for p in range(min(len(group), sidecar.parity)):
+            total = 0
+            for j, block in enumerate(group):
+                part = blocks[block].translate(products(p, j)).ljust(size, b"\0")
+                total ^= int.from_bytes(part, "big")
+            made.append(total.to_bytes(size, "big"))
+    return made

@@ -250,6 +250,12 @@ text_printable(struct mem_buf *out, const void *p, size_t len)
 	int rc = OK;
 
 	for (; len && rc == OK; b += n, len -= n) {
+		for (n = 0; n < len && b[n] >= 0x20 && b[n] < 0x7f; n++)
+			;
+		if (n > 0) {                    /* nearly always all of it */
+			rc = mem_buf_add(out, b, n);
+			continue;
+		}
 		n = text_utf8_next(b, len, &code);
 		if (n && !text_is_unsafe(code)) {
 			rc = mem_buf_add(out, b, n);

@@ -4,12 +4,13 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/layout.h"
 #include "cmd/secret.h"
 #include "store/repo.h"
 #include "store/reserve.h"
 
 struct init {
-	const char *path, *chunk_size, *label;
+	const char *path, *chunk_size, *label, *layout;
 	uint64_t kdf_passes, kdf_memory;
 	struct repo_params params;
 	struct keys_cost cost;
@@ -61,7 +62,10 @@ check(struct context *ctx, int argc, char **argv, struct init *in)
 	if (in->chunk_size &&
 	    (rc = parse_chunk_size(in->chunk_size, &in->params)))
 		return rc;
-	if ((rc = secret_check_label(in->label)))
+	if (in->layout)
+		in->params.parity = true;
+	if ((rc = layout_parse(in->layout, &in->params.shape)) ||
+	    (rc = secret_check_label(in->label)))
 		return rc;
 	return secret_cost(in->kdf_passes, in->kdf_memory, &in->cost);
 }
@@ -158,6 +162,8 @@ run(struct context *ctx, int argc, char **argv)
 	const struct args_option opts[] = {
 		{ 0, "chunk-size", ARGS_TEXT, &in.chunk_size, NULL },
 		{ 0, "label", ARGS_TEXT, &in.label, NULL },
+		{ 0, "parity", ARGS_FLAG, &in.params.parity, NULL },
+		{ 0, "parity-layout", ARGS_TEXT, &in.layout, NULL },
 		{ 0, "kdf-passes", ARGS_NUMBER, &in.kdf_passes, NULL },
 		{ 0, "kdf-memory", ARGS_SIZE, &in.kdf_memory, NULL },
 	};
@@ -206,6 +212,14 @@ const struct cmd cmd_init = {
 	    " 256M)\n"
 	    "      --chunk-size MIN:AVG:MAX  sizes in which files are cut"
 	    " (default 16K:64K:256K)\n"
+	    "      --parity              parity for the content of files, too:"
+	    " 4 damaged blocks in\n"
+	    "                            128 can be mended, for 3 % more bytes;"
+	    " directories, index\n"
+	    "                            and keys always have it\n"
+	    "      --parity-layout PARITY/DATA/SIZE  ... PARITY blocks for DATA"
+	    " blocks of SIZE\n"
+	    "                            (default 4/128/64K)\n"
 	    "\n"
 	    "Examples:\n"
 	    "  varve init /mnt/backup/app\n"

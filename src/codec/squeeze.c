@@ -23,10 +23,17 @@
 #define BASE_LEVEL_MAX 1
 #define BASE_HASH_LOG 17
 
+/* At level 3 the tables of blocks of 2 MiB are smaller than zstd would have
+ * them: 0.9 % more bytes for 8 % less time (DESIGN §12). */
+#define PLAIN_LEVEL 3
+#define PLAIN_HASH_LOG 16
+#define PLAIN_CHAIN_LOG 14
+#define PLAIN_LEN_MIN (512u << 10)
+
 struct squeeze {
 	ZSTD_CCtx *c;
 	ZSTD_DCtx *d;
-	bool fast;                      /* level up to BASE_LEVEL_MAX */
+	int level;
 };
 
 static bool
@@ -44,7 +51,7 @@ squeeze_new(int level, struct squeeze **out)
 	*out = NULL;
 	if (rc)
 		return rc;
-	s->fast = level != 0 && level <= BASE_LEVEL_MAX;
+	s->level = level;
 	s->c = ZSTD_createCCtx();
 	s->d = ZSTD_createDCtx();
 	if (!s->c || !s->d)
@@ -87,18 +94,33 @@ window_log(size_t len)
 	return log;
 }
 
+/* zstd's tables for this block; 0: its own choice. */
+static void
+table_logs(const struct squeeze *s, size_t len, bool base, int *hash, int *chain)
+{
+	*hash = *chain = 0;
+	if (base && s->level != 0 && s->level <= BASE_LEVEL_MAX)
+		*hash = BASE_HASH_LOG;
+	if (base || s->level != PLAIN_LEVEL || len < PLAIN_LEN_MIN)
+		return;
+	*hash = PLAIN_HASH_LOG;
+	*chain = PLAIN_CHAIN_LOG;
+}
+
 int
 squeeze_pack(struct squeeze *s, uint8_t *dst, size_t cap, const void *src,
     size_t len, const void *base, size_t base_len, size_t *out_len)
 {
-	int hash_log = base && s->fast ? BASE_HASH_LOG : 0;
+	int hash_log, chain_log;
 	size_t n;
 
 	*out_len = 0;
 	if (!base)
 		base_len = 0;
+	table_logs(s, len, base != NULL, &hash_log, &chain_log);
 	if (!set(s->c, ZSTD_c_windowLog, window_log(len + base_len)) ||
 	    !set(s->c, ZSTD_c_hashLog, hash_log) ||
+	    !set(s->c, ZSTD_c_chainLog, chain_log) ||
 	    ZSTD_isError(ZSTD_CCtx_refPrefix(s->c, base, base_len)))
 		return fail(ERR_FAILED, "cannot set up compression");
 	n = ZSTD_compress2(s->c, dst, cap, src, len);

@@ -201,16 +201,16 @@ damage_advice(enum damage_kind kind)
 	case DAMAGE_KEY:
 		return "make another one while a key still opens the repository ('varve key add'), then remove this one";
 	case DAMAGE_INDEX:
-		return "nothing that was stored is lost while the packs are whole; snapshots and prunes wait until the index is rebuilt";
+		return "'varve scrub --repair', then 'varve repair index', which needs nothing but the packs";
 	case DAMAGE_RECORD:
-		return "bring the file back from a copy of the repository; the snapshot's content is kept until then";
+		return "'varve scrub --repair' brings it back from its copy; the snapshot's content is kept until then";
 	case DAMAGE_PACK:
-		return "bring the pack back from a copy of the repository; a new snapshot of files that are still there stores again what a "
-		    "missing pack held";
+		return "'varve scrub --repair' if it has parity; else 'varve repair packs' saves what can be read, a new snapshot stores again "
+		    "what is still there, 'varve repair snapshots' gives up the rest";
 	case DAMAGE_NODE:
-		return "bring the missing packs and index files back from a copy of the repository";
+		return "'varve scrub --repair', then 'varve repair index' and 'varve repair snapshots'";
 	case DAMAGE_COUNT:
-		return "do not prune: what is counted too low would be deleted while snapshots need it";
+		return "do not prune: what is counted too low would be deleted while snapshots need it; 'varve repair index' counts anew";
 	case DAMAGE_DATABASE:
 		return "the repository is intact; the database was like that when it was captured: look for an older snapshot without the fault";
 	case DAMAGE_HISTORY:

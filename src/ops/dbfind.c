@@ -26,6 +26,7 @@ struct at {                             /* a file in its directory */
 	const char *name;
 	const struct treenode_entry *old;
 	bool is_root;
+	bool alone;                     /* no "-wal" and no "-journal" is listed beside it */
 };
 
 static bool
@@ -113,7 +114,7 @@ look_at(struct scan *sc, const struct at *a)
 		return OK;
 	if (is_unchanged(sc, a, &st))
 		return dbset_add(sc, &st, a->old);
-	if ((st.size % PAGE_MIN && !has_side(a)) || fsys_open_file(a->dirfd, a->name, &fd))
+	if ((st.size % PAGE_MIN && (a->alone || !has_side(a))) || fsys_open_file(a->dirfd, a->name, &fd))
 		return OK;
 	is = has_header(fd);
 	fsys_close(fd);
@@ -172,15 +173,16 @@ is_beside(const struct fsys_names *names, size_t i)
 }
 
 static int
-find_name(struct scan *sc, const struct at *a, unsigned char type, const struct fsys_names *names, size_t i)
+find_name(struct scan *sc, struct at *a, unsigned char type, const struct fsys_names *names, size_t i)
 {
 	struct fsys_stat st;
 	size_t mark;
 	int rc;
 
+	a->alone = !is_beside(names, i);
 	if (type == DT_UNKNOWN && fsys_stat(a->dirfd, a->name, &st) == OK)
 		type = S_ISDIR(st.mode) ? DT_DIR : S_ISREG(st.mode) ? DT_REG : DT_LNK;
-	if (type != DT_DIR && (type != DT_REG || (a->old && !was_database(a->old) && !is_beside(names, i))))
+	if (type != DT_DIR && (type != DT_REG || (a->old && !was_database(a->old) && a->alone)))
 		return OK;
 	if ((rc = scanlog_push(sc, a->name, &mark)))
 		return rc;

@@ -65,7 +65,10 @@ entry_ext(struct treenode_entry *e, int dirfd, const char *name, uint32_t mode, 
 	int rc;
 
 	*mem = NULL;
-	if ((rc = fsys_xattrs(dirfd, name, mode, XATTR_MAX, &xattrs, &len)))
+	/* Through the open file no path has to be walked. */
+	rc = fd >= 0 ? fsys_xattrs(fd, "", mode, XATTR_MAX, &xattrs, &len) :
+	    fsys_xattrs(dirfd, name, mode, XATTR_MAX, &xattrs, &len);
+	if (rc)
 		return rc;
 	if (len == 0 && flags == 0)
 		goto out;

@@ -26,7 +26,9 @@
 
 #include "base/err.h"
 #include "ops/anchor.h"
+#include "ops/chosen.h"
 #include "ops/home.h"
+#include "ops/leftover.h"
 #include "ops/place.h"
 #include "source/filter.h"
 #include "store/tree.h"
@@ -60,34 +62,12 @@ struct walk {
 	struct home home;
 	struct level *levels;
 	size_t depth, cap;
-	char **chosen;                  /* relative to the target: "a/b" */
-	size_t chosen_count;
+	struct chosen chosen;
 	char *base;                     /* o->subpath as "/a/b"; root: "" */
 	struct tree_entry root;
-	bool whole;                     /* no path was chosen, or the root */
 	bool verifying;
 	size_t skip_at;                 /* verifying: next of p.unproved */
 };
-
-enum choice { CHOICE_NO, CHOICE_WAY, CHOICE_ALL };
-
-static enum choice
-choose(const struct walk *w)
-{
-	const char *rel = place_path(&w->p) + w->p.base_len + 1;
-	enum choice best = CHOICE_NO;
-	size_t len = strlen(rel);
-
-	for (size_t i = 0; i < w->chosen_count; i++) {
-		if (strncmp(w->chosen[i], rel, len) != 0)
-			continue;
-		if (w->chosen[i][len] == '\0')
-			return CHOICE_ALL;
-		if (w->chosen[i][len] == '/')
-			best = CHOICE_WAY;
-	}
-	return best;
-}
 
 static bool
 is_excluded(const struct walk *w, bool dir)
@@ -139,6 +119,26 @@ tree_problem(struct walk *w, int rc)
 	return place_problem(&w->p, fail(ERR_CORRUPT, "%s", text));
 }
 
+/*
+ * What is there already: names to delete, and what a restore that was killed
+ * has left.
+ */
+static int
+open_names(struct walk *w, struct level *l)
+{
+	int rc = fsys_list(l->dir.fd, &l->names);
+
+	l->deletes = rc == OK && w->o->delete_extra && !l->implied;
+	if (rc)
+		return w->o->delete_extra && !l->implied ?
+		    place_problem(&w->p, rc) : OK;
+	if (!w->o->dry_run)
+		leftover_remove(l->dir.fd, &l->names);
+	if (!l->deletes)
+		fsys_names_clear(&l->names);
+	return OK;
+}
+
 /* Begin with the entries of the directory l, whose path is at hand. */
 static int
 open_entries(struct walk *w, struct level *l)
@@ -153,12 +153,8 @@ open_entries(struct walk *w, struct level *l)
 	rc = tree_open(w->rd, &l->e.content, &l->entries);
 	if (rc)
 		return tree_problem(w, rc);
-	l->deletes = w->o->delete_extra && !w->verifying && !l->implied &&
-	    !l->dir.fresh && l->dir.fd >= 0;
-	if (!l->deletes || (rc = fsys_list(l->dir.fd, &l->names)) == OK)
-		return OK;
-	l->deletes = false;
-	return place_problem(&w->p, rc);
+	return w->verifying || l->dir.fresh || l->dir.fd < 0 ? OK :
+	    open_names(w, l);
 }
 
 /*
@@ -420,10 +416,11 @@ handle(struct walk *w, const struct treenode_entry *e)
 	if (rc || (rc = place_push(&w->p, e->name, e->name_len, &old)))
 		return rc;
 	if (!all) {
-		enum choice c = choose(w);
+		enum chosen_part part = chosen_part(&w->chosen,
+		    place_path(&w->p) + w->p.base_len + 1);
 
-		all = c == CHOICE_ALL;
-		enter = all || (c == CHOICE_WAY && dir);
+		all = part == CHOSEN_ALL;
+		enter = all || (part == CHOSEN_WAY && dir);
 	}
 	if (enter && (is_excluded(w, dir) || (w->verifying && is_unproved(w))))
 		enter = false;
@@ -458,7 +455,7 @@ walk_all(struct walk *w, bool fresh)
 {
 	bool lone = w->root.e.kind != TREENODE_DIR;
 	struct level l = { .e = w->root.e, .old_path = w->p.path.len,
-	    .all = w->whole,
+	    .all = w->chosen.whole,
 	    .dir = { .fd = w->p.root_fd, .fresh = fresh } };
 	int rc;
 
@@ -480,81 +477,6 @@ walk_all(struct walk *w, bool fresh)
 		level_clear(w, top(w));
 		w->depth--;
 	}
-	return rc;
-}
-
-/* "/a/b" of any spelling, "" for the root.  Owns: *out: caller frees. */
-static int
-normal_path(const char *prefix, const char *path, char **out)
-{
-	struct mem_buf b = { 0 };
-	int rc;
-
-	*out = NULL;
-	if ((rc = mem_buf_add(&b, "/", 1)) ||
-	    (rc = mem_buf_add(&b, prefix, strlen(prefix))) ||
-	    (rc = mem_buf_add(&b, "/", 1)) ||
-	    (rc = mem_buf_add(&b, path, strlen(path) + 1)))
-		goto out;
-	rc = fsys_absolute((const char *)b.p, out);
-	if (rc == OK && strcmp(*out, "/") == 0)
-		(*out)[0] = '\0';
-out:
-	mem_buf_clear(&b);
-	return rc;
-}
-
-static int
-look_up(struct walk *w, const struct name *root, const char *path,
-    struct tree_entry *e)
-{
-	int rc = tree_lookup(w->rd, root, path, strlen(path), e);
-
-	if (rc == OK)
-		return fail(ERR_ABSENT, "no '%s'", path);
-	return rc == FOUND ? OK : rc;
-}
-
-/*
- * One chosen path, which must be there; the root itself stands for everything.
- */
-static int
-add_chosen(struct walk *w, const struct name *root, const char *path)
-{
-	struct tree_entry e = { 0 };
-	size_t skip = strlen(w->base);
-	char *full = NULL;
-	int rc;
-
-	if ((rc = normal_path(w->base, path, &full)) ||
-	    (rc = look_up(w, root, full, &e)))
-		goto out;
-	if (strncmp(full, w->base, skip) != 0 ||
-	    (full[skip] && full[skip] != '/')) {
-		rc = fail(ERR_USAGE, "'%s' is not beneath '%s'", full, w->base);
-		goto out;
-	}
-	w->whole |= full[skip] == '\0';
-	if (full[skip] && (rc = mem_dup(&w->chosen[w->chosen_count],
-	    full + skip + 1)) == OK)
-		w->chosen_count++;
-out:
-	tree_entry_clear(&e);
-	free(full);
-	return rc;
-}
-
-static int
-load_chosen(struct walk *w, const struct name *root)
-{
-	const struct restore_options *o = w->o;
-	int rc;
-
-	w->whole = o->path_count == 0;
-	rc = mem_new((void **)&w->chosen,
-	    mem_array(o->path_count, sizeof(*w->chosen)));
-	for (size_t i = 0; i < o->path_count && rc == OK; i++)
-		rc = add_chosen(w, root, o->paths[i]);
 	return rc;
 }
 
@@ -602,9 +524,10 @@ prepare(struct walk *w, struct repo *r, const struct snapshots_item *snap)
 	}
 	if ((rc = refill_init(&w->p.content)) ||
 	    (rc = owners_load(&w->p.owners, &snap->rec, o->numeric_owner)) ||
-	    (rc = normal_path("", o->subpath ? o->subpath : "", &w->base)) ||
-	    (rc = look_up(w, &snap->rec.root, w->base, &w->root)) ||
-	    (rc = load_chosen(w, &snap->rec.root)))
+	    (rc = chosen_normal("", o->subpath ? o->subpath : "", &w->base)) ||
+	    (rc = chosen_look_up(w->rd, &snap->rec.root, w->base, &w->root)) ||
+	    (rc = chosen_load(&w->chosen, w->rd, &snap->rec.root, w->base,
+	    o->paths, o->path_count)))
 		return rc;
 	return set_base(w);
 }
@@ -614,7 +537,7 @@ run(struct walk *w)
 {
 	const struct restore_options *o = w->o;
 	bool implied = w->root.e.kind != TREENODE_DIR ||
-	    (w->root.e.flags & TREENODE_IMPLIED) || !w->whole;
+	    (w->root.e.flags & TREENODE_IMPLIED) || !w->chosen.whole;
 	bool made;
 	int rc;
 
@@ -639,9 +562,7 @@ static void
 finish(struct walk *w)
 {
 	tree_entry_clear(&w->root);
-	while (w->chosen_count > 0)
-		free(w->chosen[--w->chosen_count]);
-	free(w->chosen);
+	chosen_clear(&w->chosen);
 	free(w->base);
 	free(w->levels);
 	refill_clear(&w->p.content);

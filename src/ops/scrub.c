@@ -5,9 +5,9 @@
  *
  *     varve-repo                 its checksum (RH-1)
  *     packs/<aa>/<name>          name -> footer -> block checksums (PK-1)
- *     keys, index, records       nothing but their shape, name and length: they are proven when they are opened
+ *     keys, index, records       the checksums in their sidecar (PA-1); without one, nothing but their shape, name and length
  *
- * What is missing is known from the index: its pack tables are readable by anyone.
+ * What is missing is known from the sidecars that are left, and from the index: its pack tables are readable by anyone.
  */
 #include "ops/scrub.h"
 
@@ -25,8 +25,10 @@
 #include "format/snaprec.h"
 #include "store/blocksum.h"
 #include "store/index.h"
+#include "store/mend.h"
 #include "store/objects.h"
 #include "store/packcheck.h"
+#include "store/parity.h"
 #include "store/repo.h"
 #include "sys/host.h"
 #include "sys/signals.h"
@@ -55,22 +57,54 @@ struct worker {
 	uint32_t block;
 	uint64_t len;                   /* bytes that have blocks */
 	bool bad;                       /* the item */
+	bool proven;                    /* every byte of it was compared */
+	struct parity parity;           /* its sidecar */
+	bool bad_parity;
 };
 
 /* ------------------------------------------------------------------------------------------------------- telling */
 
 static void
+say(struct scrub *s, const struct scrub_damage *d)
+{
+	if (s->o->damage)
+		s->o->damage(s->o->arg, d);
+}
+
+static void
 tell(struct worker *w, uint64_t off, uint64_t len, const char *what)
 {
-	struct scrub_damage d = { .path = w->item->path, .off = off, .len = len, .what = what };
 	struct scrub *s = w->s;
 
 	pthread_mutex_lock(&s->lock);
 	if (!w->bad)
 		s->stats->damaged++;
 	w->bad = true;
-	if (s->o->damage)
-		s->o->damage(s->o->arg, &d);
+	say(s, &(struct scrub_damage){ .path = w->item->path, .off = off, .len = len, .what = what });
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Of the sidecar. */
+static void
+tell_parity(struct worker *w, const char *what)
+{
+	struct scrub *s = w->s;
+
+	pthread_mutex_lock(&s->lock);
+	w->bad_parity = true;
+	s->stats->damaged++;
+	say(s, &(struct scrub_damage){ .path = w->parity.path, .what = what });
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* How a repair went.  Not with the lock held. */
+static void
+tell_repair(struct scrub *s, const char *path, int rc)
+{
+	pthread_mutex_lock(&s->lock);
+	s->stats->repaired += rc == OK;
+	say(s, &(struct scrub_damage){ .state = rc ? SCRUB_LOST : SCRUB_REPAIRED, .path = path,
+	    .what = rc ? err_text() : "" });
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -111,6 +145,28 @@ is_damage(int rc)
 
 /* ------------------------------------------------------------------------------------------------------ checking */
 
+/* By the sidecar's checksums: every byte. */
+static int
+check_sealed(struct worker *w, uint64_t *read)
+{
+	struct mend_look look;
+	int rc;
+
+	w->block = w->parity.s.shape.block;
+	w->len = w->parity.s.shape.len;
+	rc = mend_look(&w->s->repo, &w->parity, w->item->path, bad_block, w, &look);
+	run_end(w);
+	if (rc)
+		return rc;
+	if (!look.length && look.there)
+		tell(w, 0, 0, "has another length than it had");
+	if (look.bad_parity)
+		tell_parity(w, "has bad blocks");
+	w->proven = true;
+	*read += w->len;
+	return OK;
+}
+
 static int
 check_pack(struct worker *w, struct io_file *f, uint64_t *read)
 {
@@ -124,10 +180,13 @@ check_pack(struct worker *w, struct io_file *f, uint64_t *read)
 	if (!name_unhex(&name, objects_name(w->item->path)))
 		return fail(ERR_FAILED, "'%s' has no name of a pack", w->item->path);
 	rc = packcheck_footer(io, f, &name, &pc);
+	if (is_damage(rc) && w->parity.state == PARITY_WHOLE)
+		return check_sealed(w, read);
 	if (is_damage(rc))
 		tell(w, 0, 0, "has another footer than its name says: it was cut or its end is damaged");
 	if (rc)
 		return is_damage(rc) ? OK : rc;
+	w->proven = true;
 	b = (struct blocksum){ .path = w->item->path, .len = pc.size - pc.len, .block = PACKFILE_BLOCK, .sums = pc.footer.checksums };
 	w->block = b.block;
 	w->len = b.len;
@@ -211,17 +270,20 @@ check_small(struct worker *w, struct io_file *f, uint64_t *read)
 	if (rc)
 		return rc;
 	*read += got;
-	if (w->item->kind == OBJECTS_HEADER)
+	if (w->item->kind == OBJECTS_HEADER) {
+		w->proven = true;
 		return check_header(w, raw, got, size);
+	}
 	if ((what = shape(w, raw, got, size)))
 		tell(w, 0, 0, what);
 	return OK;
 }
 
 static int
-check(struct worker *w, uint64_t *read)
+check_object(struct worker *w, uint64_t *read)
 {
 	struct io *io = w->s->repo.io;
+	bool sealed = w->item->kind != OBJECTS_PACK && w->item->kind != OBJECTS_HEADER;
 	struct io_file *f;
 	int rc = io_open(io, w->item->path, &f);
 
@@ -233,8 +295,70 @@ check(struct worker *w, uint64_t *read)
 	}
 	if (rc)
 		return rc;
-	rc = w->item->kind == OBJECTS_PACK ? check_pack(w, f, read) : check_small(w, f, read);
+	if (w->item->kind == OBJECTS_PACK)
+		rc = check_pack(w, f, read);
+	else if (sealed && w->parity.state == PARITY_WHOLE)
+		rc = check_sealed(w, read);
+	else
+		rc = check_small(w, f, read);
 	(void)io_close(io, f);
+	return rc;
+}
+
+/* The parity blocks themselves, where check_sealed did not look at them. */
+static int
+check_parity(struct worker *w, bool looked, uint64_t *read)
+{
+	uint64_t bad = 0;
+	int rc;
+
+	if (w->parity.state == PARITY_DAMAGED)
+		tell_parity(w, "is damaged");
+	if (w->parity.state != PARITY_WHOLE || looked)
+		return OK;
+	rc = mend_check_parity(&w->s->repo, &w->parity, w->buf, &bad, read);
+	if (rc == OK && bad)
+		tell_parity(w, "has bad blocks");
+	return rc;
+}
+
+/* What cannot be repaired is no reason to stop. */
+static int
+repair(struct worker *w)
+{
+	struct scrub *s = w->s;
+	int rc = OK;
+
+	if (w->bad) {
+		rc = w->parity.state == PARITY_WHOLE ? mend_object(&s->repo, &w->parity, w->item->kind, w->item->path) :
+		    fail(ERR_CORRUPT, w->parity.state == PARITY_NONE ? "it has no parity" : "its parity is damaged, too");
+		tell_repair(s, w->item->path, rc);
+	}
+	if (w->bad_parity && rc == OK) {
+		rc = mend_sidecar(&s->repo, &w->parity, w->item->kind, w->item->path, false);
+		tell_repair(s, w->parity.path, rc);
+	}
+	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT ? OK : rc;
+}
+
+static int
+check(struct worker *w, uint64_t *read)
+{
+	struct scrub *s = w->s;
+	int rc = parity_open(&s->repo, s->header, w->item->kind, objects_name(w->item->path), &w->parity);
+
+	if (rc)
+		return rc;
+	if ((rc = check_object(w, read)) == OK)
+		rc = check_parity(w, w->proven && w->item->kind != OBJECTS_PACK && w->item->kind != OBJECTS_HEADER, read);
+	if (rc == OK && s->o->repair && (w->bad || w->bad_parity))
+		rc = repair(w);
+	if (w->parity.state != PARITY_NONE) {
+		pthread_mutex_lock(&s->lock);
+		s->stats->sidecars++;
+		pthread_mutex_unlock(&s->lock);
+	}
+	parity_close(&s->repo, &w->parity);
 	return rc;
 }
 
@@ -244,13 +368,12 @@ static void
 finish_item(struct worker *w, int rc, uint64_t read)
 {
 	struct scrub *s = w->s;
-	bool proven = w->item->kind == OBJECTS_PACK || w->item->kind == OBJECTS_HEADER;
 
 	pthread_mutex_lock(&s->lock);
 	s->done++;
 	s->stats->objects++;
 	s->stats->packs += w->item->kind == OBJECTS_PACK;
-	s->stats->proven += proven && !w->bad;
+	s->stats->proven += w->proven && !w->bad;
 	s->stats->bytes_read += read;
 	if (rc && s->rc == OK) {
 		s->rc = rc;
@@ -279,7 +402,7 @@ work(void *arg)
 		if (!w.item)
 			break;
 		read = 0;
-		w.bad = false;
+		w.bad = w.bad_parity = w.proven = false;
 		w.run_count = 0;
 		if ((rc = signals_check()) == OK)
 			rc = check(&w, &read);
@@ -311,17 +434,83 @@ run_threads(struct scrub *s)
 static void
 tell_missing(struct scrub *s, const char *path, const char *what)
 {
-	struct scrub_damage d = { .path = path, .what = what };
-
 	s->stats->missing++;
-	if (s->o->damage)
-		s->o->damage(s->o->arg, &d);
+	say(s, &(struct scrub_damage){ .path = path, .what = what });
+}
+
+/* Is the object of a sidecar there?  FOUND (*path says where) or OK (*path: where it belongs). */
+static int
+object_there(struct scrub *s, const struct objects_item *side, char path[static OBJECTS_PATH])
+{
+	static const char *const forgotten[] = { "forgotten", "snapshots" };
+	const char *name = objects_name(side->path);
+	uint64_t size;
+	int rc;
+
+	if (side->kind == OBJECTS_HEADER)
+		snprintf(path, OBJECTS_PATH, "%.64s", name);
+	else if (side->kind == OBJECTS_PACK)
+		snprintf(path, OBJECTS_PATH, "packs/%.2s/%.64s", name, name);
+	else
+		snprintf(path, OBJECTS_PATH, "%s/%.64s", side->kind == OBJECTS_SLOT ? "keys" : side->kind == OBJECTS_INDEX ? "index" :
+		    "snapshots", name);
+	rc = io_stat(s->repo.io, path, &size);
+	/* forget and undelete may be moving it: the last look is at the place of the first. */
+	for (int i = 0; rc == ERR_ABSENT && side->kind == OBJECTS_RECORD && i < 2; i++) {
+		snprintf(path, OBJECTS_PATH, "%s/%.64s", forgotten[i], name);
+		rc = io_stat(s->repo.io, path, &size);
+	}
+	return rc == OK ? FOUND : rc == ERR_ABSENT ? OK : rc;
+}
+
+/* Sidecars whose objects are gone: what is small comes back from its second copy. */
+static int
+orphans(struct scrub *s, const char *dir, enum objects_kind kind)
+{
+	struct objects sides = { 0 };
+	char path[OBJECTS_PATH];
+	struct parity p;
+	int rc = objects_list_dir(s->repo.io, dir, kind, &sides);
+
+	for (size_t i = 0; rc >= 0 && i < sides.count; i++) {
+		if ((rc = object_there(s, &sides.p[i], path)))
+			continue;
+		tell_missing(s, path, "is missing");
+		if (!s->o->repair)
+			continue;
+		if ((rc = parity_open(&s->repo, s->header, kind, objects_name(path), &p)))
+			break;
+		rc = p.state == PARITY_WHOLE ? mend_object(&s->repo, &p, kind, path) : fail(ERR_CORRUPT, "its parity is damaged, too");
+		tell_repair(s, path, rc);
+		parity_close(&s->repo, &p);
+		rc = is_damage(rc) ? OK : rc;
+	}
+	objects_clear(&sides);
+	return rc < 0 ? rc : OK;
 }
 
 static int
+all_orphans(struct scrub *s)
+{
+	char dir[16];
+	int rc;
+
+	if ((rc = orphans(s, "parity/keys", OBJECTS_SLOT)) || (rc = orphans(s, "parity/index", OBJECTS_INDEX)) ||
+	    (rc = orphans(s, "parity/snapshots", OBJECTS_RECORD)))
+		return rc;
+	for (unsigned i = 0; i < 256; i++) {
+		snprintf(dir, sizeof(dir), "parity/%02x", i);
+		if ((rc = orphans(s, dir, OBJECTS_PACK)))
+			return rc;
+	}
+	return OK;
+}
+
+/* Packs that the index names and that have no sidecar to tell of them. */
+static int
 missing_pack(struct index *ix, uint32_t no, const struct indexfile_pack *p, void *arg)
 {
-	char path[PACKCHECK_PATH];
+	char path[PACKCHECK_PATH], side[PARITY_PATH];
 	struct scrub *s = arg;
 	uint64_t size;
 	int rc;
@@ -329,13 +518,14 @@ missing_pack(struct index *ix, uint32_t no, const struct indexfile_pack *p, void
 	(void)ix;
 	(void)no;
 	packcheck_path(path, &p->name);
+	parity_path(side, OBJECTS_PACK, objects_name(path));
 	rc = io_stat(s->repo.io, path, &size);
-	if (rc == ERR_ABSENT)
+	if (rc == ERR_ABSENT && (rc = io_stat(s->repo.io, side, &size)) == ERR_ABSENT)
 		tell_missing(s, path, "is missing");
 	return rc == ERR_ABSENT ? OK : rc;
 }
 
-/* Packs that the index names.  An index that cannot be used was told of, or is. */
+/* An index that cannot be used was told of, or is. */
 static int
 missing(struct scrub *s)
 {
@@ -344,7 +534,7 @@ missing(struct scrub *s)
 	int rc;
 
 	rc = io_stat(s->repo.io, "varve-repo", &size);
-	if (rc == ERR_ABSENT)
+	if (rc == ERR_ABSENT && (rc = io_stat(s->repo.io, "parity/varve-repo", &size)) == ERR_ABSENT)
 		tell_missing(s, "varve-repo", "is missing");
 	if (rc || !s->header)
 		return rc == ERR_ABSENT ? OK : rc;
@@ -363,6 +553,8 @@ missing(struct scrub *s)
 	}
 	return rc;
 }
+
+/* ------------------------------------------------------------------------------------------------------- the whole */
 
 /* The header, if it is good; what is wrong with it is told when its turn comes. */
 static int
@@ -386,17 +578,18 @@ read_header(struct scrub *s)
 static int
 run_locked(struct scrub *s)
 {
+	uint64_t damaged;
 	int rc;
 
-	if ((rc = read_header(s)) || (rc = objects_list(s->repo.io, &s->objects)))
+	if ((rc = orphans(s, "parity", OBJECTS_HEADER)) || (rc = read_header(s)) || (rc = all_orphans(s)) ||
+	    (rc = objects_list(s->repo.io, &s->objects)))
 		return rc;
 	if (s->objects.count == 0)
 		return fail(ERR_NOREPO, "there is nothing of a repository");
-	if ((rc = run_threads(s)) || (rc = missing(s)))
+	if ((rc = run_threads(s)) || (rc = read_header(s)) || (rc = missing(s)))
 		return rc;
-	if (s->stats->damaged || s->stats->missing)
-		return fail(ERR_CORRUPT, "damage was found");
-	return OK;
+	damaged = s->stats->damaged + s->stats->missing;
+	return damaged > s->stats->repaired ? fail(ERR_CORRUPT, "damage was found") : OK;
 }
 
 int
@@ -406,7 +599,7 @@ scrub_run(struct io *io, const struct scrub_options *o, struct scrub_stats *stat
 	int rc, rc2 = OK, lock;
 
 	*stats = (struct scrub_stats){ 0 };
-	lock = io_lock(io, IO_SHARED, true);
+	lock = io_lock(io, o->repair ? IO_EXCLUSIVE : IO_SHARED, true);
 	if (lock && lock != ERR_ABSENT)
 		return lock;
 	pthread_mutex_init(&s.lock, NULL);

@@ -360,19 +360,23 @@ commit(struct run *u, struct snapshot_result *res)
 	if ((rc = session_commit(u->s, &u->rec)))
 		return rc;
 	res->sid = *session_sid(u->s);
+	res->writer = u->rec.writer;
+	res->sequence = u->rec.sequence;
 	return OK;
 }
 
 static int
 run(struct run *u, struct snapshot_result *res)
 {
-	const struct session_config cfg = { .jobs = u->o->jobs, .level = u->o->level, .dry_run = u->o->dry_run };
+	const struct session_config cfg = { .jobs = u->o->jobs, .memory = u->o->memory, .level = u->o->level, .dry_run = u->o->dry_run };
 	int rc;
 
 	if ((rc = gather_paths(u)) || (rc = prepare(u)) || (rc = session_begin(u->r, &cfg, &u->s)))
 		return rc;
 	if ((rc = snapshots_load(u->r, false, NULL, NULL, &u->all)) || (rc = choose_parent(u)))
 		return rc;
+	if (u->o->records)
+		u->o->records(u->o->arg, &u->all);
 	continue_chain(u);
 	if ((rc = scan_init(&u->scan, u->r, u->s, u->o)))
 		return rc;
@@ -386,6 +390,8 @@ run(struct run *u, struct snapshot_result *res)
 		return rc;
 	if (u->o->skip_if_unchanged && u->parent && name_cmp(&u->parent->rec.root, &u->rec.root) == 0)
 		res->unchanged = true;
+	else if (u->o->store_only)
+		rc = session_checkpoint(u->s);
 	else if (!u->o->dry_run)
 		rc = commit(u, res);
 	if (rc == OK && u->rec.stats[SNAPREC_ERRORS])

@@ -11,6 +11,8 @@ struct filter;
 /* A problem's text: the file was read and stored, though not at one moment. */
 #define SNAPSHOT_CHANGED "changed while it was read: stored as it was found"
 
+struct snapshots;
+
 struct snapshot_progress {
 	uint64_t files, dirs, bytes_total, bytes_read, bytes_new, errors;
 	const char *path;               /* being worked on; any bytes */
@@ -31,6 +33,7 @@ struct snapshot_options {
 	bool rehash;                    /* read every file */
 	bool paranoid;                  /* no fingerprints */
 	bool skip_if_unchanged, dry_run;
+	bool store_only;                /* store what is not there, and make no snapshot of it */
 	const char *parent;             /* hex prefix of the parent to use; NULL: chosen; "none": none */
 	bool from_stdin;                /* content is standard input ... */
 	const char *command;            /* ... or this shell command's output */
@@ -39,6 +42,7 @@ struct snapshot_options {
 	const struct filter *sqlite_exclude;    /* databases that are files; or NULL */
 	uint64_t wal_limit;             /* bytes a WAL may grow by while its database is read; 0: the default */
 	int64_t time_ns;                /* 0: now */
+	uint64_t memory;                /* for blocks under way; 0: default */
 	unsigned jobs;
 	int level;
 	/* Called a few times a second; may be NULL. */
@@ -49,11 +53,15 @@ struct snapshot_options {
 	void (*item)(void *arg, char what, const char *path, uint64_t size);
 	/* Called for each database: captured, or to be stored as found.  May be NULL. */
 	void (*database)(void *arg, const char *path, bool captured, const struct dbread_result *res);
+	/* Called once with all records there are.  May be NULL. */
+	void (*records)(void *arg, const struct snapshots *all);
 	void *arg;
 };
 
 struct snapshot_result {
-	struct name_sid sid, parent;    /* sid zero: none was made (dry run, unchanged) */
+	struct name_sid sid, parent;    /* sid zero: none was made (dry run, unchanged, store_only) */
+	struct name_sid writer;         /* SR-4 */
+	uint64_t sequence;
 	bool unchanged;                 /* --skip-if-unchanged took effect */
 	uint64_t stats[SNAPREC_STAT_COUNT];     /* bytes stored: with the record */
 	int settle_rc;                  /* housekeeping after the snapshot failed, which takes nothing from it ... */

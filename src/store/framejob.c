@@ -52,7 +52,7 @@ framejob_plain(struct framejob *j, const struct framejob_chunk *c, const void *d
 	int rc;
 
 	assert(!framejob_full(j, len));
-	if ((!j->raw && (rc = mem_new((void **)&j->raw, FRAMEJOB_RAW + FRAME_CHUNK_MAX))) ||
+	if ((!j->raw && (rc = mem_new((void **)&j->raw, FRAMEJOB_RAW))) ||
 	    (rc = mem_grow((void **)&j->plain, &j->plain_cap, j->plain_count + 1, sizeof(*j->plain))) ||
 	    (rc = mem_grow((void **)&j->blocks, &j->block_cap, j->block_count + 1, sizeof(*j->blocks))))
 		return rc;

@@ -11,7 +11,7 @@
 #include "format/frame.h"
 #include "store/repo.h"
 
-#define FRAMEJOB_RAW (1u << 20)         /* a frame's plain bytes; a single longer chunk fits as well */
+#define FRAMEJOB_RAW (2u << 20)         /* a frame's plain bytes */
 
 struct squeeze;
 

@@ -458,3 +458,14 @@ index_add_segment(struct index *ix, const char *path)
 {
 	return add_file(ix, path);
 }
+
+int
+index_names_pack(struct index *ix, const struct name *name)
+{
+	struct indexfile_pack p;
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < ix->file_count; i++)
+		rc = index_file_find_pack(ix->file[i].f, name, &p, NULL);
+	return rc;
+}

@@ -49,6 +49,9 @@ int index_packs_whole(struct index *ix) __attribute__((warn_unused_result));
 typedef int (*index_pack_fn)(struct index *ix, uint32_t no, const struct indexfile_pack *p, void *arg);
 int index_each_pack(struct index *ix, index_pack_fn fn, void *arg) __attribute__((warn_unused_result));
 
+/* Does any file of the view name this pack, living or dead?  FOUND or OK. */
+int index_names_pack(struct index *ix, const struct name *name) __attribute__((warn_unused_result));
+
 /* Number of packs that have been numbered so far. */
 uint32_t index_pack_count(const struct index *ix);
 

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "store/parity.h"
 #include "sys/clock.h"
 
 #define PATH_LEN (NAME_SID_HEX + 8)
@@ -200,7 +201,8 @@ unlink_slot(struct repo *r, const struct name_sid *id)
 	int rc;
 
 	slot_path(id, path);
-	if ((rc = io_unlink(r->io, path)))
+	/* A secret that was taken away must not come back with a copy of its slot. */
+	if ((rc = parity_drop_synced(r->io, OBJECTS_SLOT, objects_name(path))) || (rc = io_unlink(r->io, path)))
 		return rc;
 	return io_sync_dir(r->io, "keys");
 }
@@ -212,6 +214,7 @@ discard_slot(struct repo *r, const struct name_sid *id)
 	char path[PATH_LEN];
 
 	slot_path(id, path);
+	(void)!parity_drop(r->io, OBJECTS_SLOT, objects_name(path), NULL);
 	io_discard(r->io, path);
 }
 
@@ -255,7 +258,7 @@ keyring_add(struct repo *r, const struct keys_secret *secret,
 	    (rc = make_slot(r, secret, cost, label, &slot)) ||
 	    (rc = io_lock(r->io, IO_SHARED, true)))
 		return rc;
-	if ((rc = check_room(r)) || (rc = repo_publish_slot(r->io, &slot)))
+	if ((rc = check_room(r)) || (rc = repo_publish_slot(r, &slot)))
 		goto out;
 	/* Two at a time may have filled the last place. */
 	rc = is_listed(r, &slot.slot_id);
@@ -384,7 +387,7 @@ keyring_change(struct repo *r, const struct keys_secret *secret,
 		return rc;
 	if ((rc = check_current(r)) ||
 	    (rc = check_room(r)) ||
-	    (rc = repo_publish_slot(r->io, &slot)))
+	    (rc = repo_publish_slot(r, &slot)))
 		goto out;
 	if ((rc = prove_slot(r, &slot.slot_id, secret))) {
 		discard_slot(r, &slot.slot_id);

@@ -1,7 +1,8 @@
 /*
  * packer: the caller's thread fills a job per kind of pack with chunks; a full job is a frame.  It is given its place (pack and
  * ordinal) at once, since its seal names both; threads compress and seal; the caller's thread appends finished frames in the
- * order they were submitted.  A pack that has its size gets its footer when its last frame was appended, and is synced by a thread.
+ * order they were submitted.  A pack that has its size gets its footer when its last frame was appended, and is synced by a thread of
+ * its own.
  *
  *     free -> open (being filled) -> queued -> running -> done -> appended, free again
  *
@@ -25,9 +26,15 @@
 
 #define DELTA_SURE 16                   /* the part of the plain length below which it pays anyhow */
 #define META_BLOCK_TARGET (256u << 10)
+#define META_DELTAS (64u << 10)          /* bytes of differences between nodes in a frame */
 #define FINE_BLOCK (128u << 10)
 #define FINE_FRAME (256u << 10)
 #define PACK_TARGET (16u << 20)
+#define THREAD_BYTES (12u << 20)        /* of memory, for each thread */
+#define BASE_BYTES (16u << 20)          /* and once */
+#define MEMORY (384u << 20)
+#define SLOW_LEVEL 9                    /* where little is compressed, and the level is not one chosen for speed */
+#define SLOW_FROM 3
 #define DELTA_COST 92                   /* base id in head, and the base's row in the index */
 
 enum job_state { JOB_OPEN, JOB_QUEUED, JOB_RUNNING, JOB_DONE };
@@ -43,6 +50,7 @@ struct pack {
 struct job {
 	enum job_state state;           /* under the lock */
 	bool busy;                      /* open or submitted; of the caller's thread */
+	bool slow;                      /* compress at SLOW_LEVEL */
 	struct framejob fj;
 	struct pack *pack;
 	uint32_t ordinal, frame;
@@ -52,7 +60,7 @@ struct packer {
 	struct repo *repo;
 	packer_placed_fn placed;
 	void *arg;
-	struct squeeze *squeeze;        /* of the caller's thread, for deltas */
+	struct squeeze *squeeze, *slow; /* of the caller's thread, for deltas; for long ones while `fine` is on, or NULL */
 	uint8_t *delta_buf;
 	struct job *open[2];            /* by kind - 1 */
 	struct pack *cur[2];
@@ -66,10 +74,10 @@ struct packer {
 	int rc;                         /* first error */
 	char note[256];
 	int level;
-	bool fine;
+	bool fine, thorough;
 
 	pthread_mutex_t lock;
-	pthread_cond_t work, ready;
+	pthread_cond_t work, full, ready;       /* a job is queued, a pack is full; either is done */
 	pthread_t *threads;
 	unsigned thread_count;
 	struct job *jobs;
@@ -81,9 +89,9 @@ struct packer {
 
 /* ----------------------------------------------------------------------------------------------- in a thread */
 
-/* The next thing to do, marked as taken; false when the packer is being freed. */
-static bool
-take_work(struct packer *p, struct job **job, struct pack **pack)
+/* The next job, marked as taken; NULL when the packer is being freed. */
+static struct job *
+take_job(struct packer *p)
 {
 	while (!p->stop) {
 		for (size_t i = 0; i < p->queue_len; i++) {
@@ -91,61 +99,82 @@ take_work(struct packer *p, struct job **job, struct pack **pack)
 
 			if (j->state == JOB_QUEUED) {
 				j->state = JOB_RUNNING;
-				*job = j;
-				*pack = NULL;
-				return true;
+				return j;
 			}
 		}
+		pthread_cond_wait(&p->work, &p->lock);
+	}
+	return NULL;
+}
+
+/* The same for a pack that is to be synced. */
+static struct pack *
+take_pack(struct packer *p)
+{
+	while (!p->stop) {
 		for (size_t i = 0; i < p->pack_count; i++)
 			if (p->packs[i]->state == PACK_SYNC_WANTED) {
 				p->packs[i]->state = PACK_SYNCING;
-				*pack = p->packs[i];
-				*job = NULL;
-				return true;
+				return p->packs[i];
 			}
-		pthread_cond_wait(&p->work, &p->lock);
+		pthread_cond_wait(&p->full, &p->lock);
 	}
-	return false;
+	return NULL;
 }
 
 static void
 set_error(struct packer *p, int rc, const char *text)
 {
-	if (p->rc == OK) {
-		p->rc = rc;
+	if (p->rc == OK)
 		snprintf(p->note, sizeof(p->note), "%s", text);
-	}
+	p->rc = p->rc ? p->rc : rc;
 }
 
 static void *
 worker(void *arg)
 {
 	struct packer *p = arg;
-	struct squeeze *sq = NULL;
-	struct pack *pack;
+	struct squeeze *sq[2] = { NULL, NULL };
 	struct job *j;
-	int sq_rc = squeeze_new(p->level, &sq), rc;
+	int rc;
 
 	pthread_mutex_lock(&p->lock);
-	while (take_work(p, &j, &pack)) {
+	while ((j = take_job(p)) != NULL) {
 		pthread_mutex_unlock(&p->lock);
-		if (j) {
-			rc = sq_rc ? sq_rc : framejob_run(&j->fj, p->repo, sq, &j->pack->file.id, j->ordinal, j->pack->file.key);
-		} else {
-			rc = packout_sync(&pack->file);
-		}
+		rc = sq[j->slow] ? OK : squeeze_new(j->slow ? SLOW_LEVEL : p->level, &sq[j->slow]);
+		if (rc == OK)
+			rc = framejob_run(&j->fj, p->repo, sq[j->slow], &j->pack->file.id, j->ordinal, j->pack->file.key);
 		pthread_mutex_lock(&p->lock);
 		if (rc)
 			set_error(p, rc, err_text());
-		if (j) {
-			j->state = JOB_DONE;
-		} else {
-			pack->state = PACK_SYNCED;
-		}
+		j->state = JOB_DONE;
 		pthread_cond_broadcast(&p->ready);
 	}
 	pthread_mutex_unlock(&p->lock);
-	squeeze_free(sq);
+	squeeze_free(sq[0]);
+	squeeze_free(sq[1]);
+	return NULL;
+}
+
+/* A thread of its own: while the disk is waited for, others compress. */
+static void *
+syncer(void *arg)
+{
+	struct packer *p = arg;
+	struct pack *pack;
+	int rc;
+
+	pthread_mutex_lock(&p->lock);
+	while ((pack = take_pack(p)) != NULL) {
+		pthread_mutex_unlock(&p->lock);
+		rc = packout_sync(&pack->file);
+		pthread_mutex_lock(&p->lock);
+		if (rc)
+			set_error(p, rc, err_text());
+		pack->state = PACK_SYNCED;
+		pthread_cond_broadcast(&p->ready);
+	}
+	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
 
@@ -187,7 +216,7 @@ pack_finish(struct packer *p, struct pack *o)
 		return rc;
 	pthread_mutex_lock(&p->lock);
 	o->state = PACK_SYNC_WANTED;
-	pthread_cond_signal(&p->work);
+	pthread_cond_signal(&p->full);
 	pthread_mutex_unlock(&p->lock);
 	return OK;
 }
@@ -313,8 +342,7 @@ frame_close(struct packer *p, uint32_t kind)
 	j->pack = o;
 	j->ordinal = o->assigned++;
 	j->frame = (uint32_t)p->frame_count++;
-	p->frames[j->frame] = (struct packer_frame){ .ordinal = j->ordinal,
-		.chunks = framejob_count(&j->fj) };
+	p->frames[j->frame] = (struct packer_frame){ .ordinal = j->ordinal, .chunks = framejob_count(&j->fj) };
 	for (uint32_t i = 0; i < p->pack_count; i++)
 		if (p->packs[i] == o)
 			p->frames[j->frame].pack = i;
@@ -333,6 +361,15 @@ frame_close(struct packer *p, uint32_t kind)
 
 /* ---------------------------------------------------------------------------------------------- adding chunks */
 
+/* Is the frame as large as it should get?  Nodes are read one at a time, so a frame has one block of them. */
+static bool
+is_large(const struct packer *p, uint32_t kind, const struct framejob *fj, size_t len)
+{
+	if (kind == PACKFILE_META)
+		return framejob_count(fj) > 0 && (fj->raw_len + len > META_BLOCK_TARGET || fj->delta_bytes.len > META_DELTAS);
+	return p->fine && fj->raw_len && fj->raw_len + len > FINE_FRAME;
+}
+
 /* The job being filled, with room for a plain chunk of len bytes (0: a delta). */
 static int
 job_open(struct packer *p, uint32_t kind, size_t len, struct framejob **out)
@@ -340,8 +377,7 @@ job_open(struct packer *p, uint32_t kind, size_t len, struct framejob **out)
 	struct job *j = p->open[kind - 1];
 	int rc;
 
-	if (j && (framejob_full(&j->fj, len) || (p->fine && kind == PACKFILE_DATA && j->fj.raw_len &&
-	    j->fj.raw_len + len > FINE_FRAME))) {
+	if (j && (framejob_full(&j->fj, len) || is_large(p, kind, &j->fj, len))) {
 		if ((rc = frame_close(p, kind)))
 			return rc;
 		j = NULL;
@@ -350,6 +386,7 @@ job_open(struct packer *p, uint32_t kind, size_t len, struct framejob **out)
 		if ((rc = take_free(p, &j)))
 			return rc;
 		j->busy = true;
+		j->slow = false;
 		p->open[kind - 1] = j;
 	}
 	*out = &j->fj;
@@ -363,6 +400,8 @@ add_plain(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
 	struct framejob *j;
 	int rc = job_open(p, kind, c->chunk.len, &j);
 
+	if (rc == OK && p->thorough)
+		p->open[kind - 1]->slow = true;
 	return rc ? rc : framejob_plain(j, c, data, target);
 }
 
@@ -380,6 +419,9 @@ add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
 	if (!p->delta_buf && (rc = mem_new((void **)&p->delta_buf, 2 * cap)))
 		return rc;
 	if ((rc = squeeze_pack(p->squeeze, p->delta_buf, cap, data, len, base->p, base->len, &n)))
+		return rc;
+	if (p->fine && p->slow && n > len / DELTA_SURE &&
+	    (rc = squeeze_pack(p->slow, p->delta_buf, cap, data, len, base->p, base->len, &n)))
 		return rc;
 	if (n + DELTA_COST >= len)
 		return OK;
@@ -405,6 +447,18 @@ packer_fine(struct packer *p, bool on)
 		rc = note_error(p, frame_close(p, PACKFILE_DATA));
 	p->fine = on;
 	return rc;
+}
+
+static bool
+slow_pays(int level)
+{
+	return level >= SLOW_FROM && level < SLOW_LEVEL;
+}
+
+void
+packer_thorough(struct packer *p, bool on)
+{
+	p->thorough = on && slow_pays(p->level);
 }
 
 int
@@ -564,6 +618,18 @@ packer_bytes(const struct packer *p)
 
 /* ----------------------------------------------------------------------------------------------- life and death */
 
+unsigned
+packer_jobs(unsigned wanted, uint64_t memory)
+{
+	uint64_t n;
+
+	if (!memory)
+		memory = MEMORY;
+	n = memory > BASE_BYTES ? (memory - BASE_BYTES) / THREAD_BYTES : 0;
+	n = n < wanted ? n : wanted;
+	return n ? (unsigned)n : 1;
+}
+
 int
 packer_new(struct repo *r, unsigned jobs, int level, packer_placed_fn placed, void *arg, struct packer **out)
 {
@@ -580,16 +646,17 @@ packer_new(struct repo *r, unsigned jobs, int level, packer_placed_fn placed, vo
 	p->job_count = 2 * (size_t)jobs + 3;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
+	pthread_cond_init(&p->full, NULL);
 	pthread_cond_init(&p->ready, NULL);
-	if ((rc = squeeze_new(level, &p->squeeze)) ||
+	if ((rc = squeeze_new(level, &p->squeeze)) || (slow_pays(level) && (rc = squeeze_new(SLOW_LEVEL, &p->slow))) ||
 	    (rc = mem_new((void **)&p->jobs, mem_array(p->job_count, sizeof(*p->jobs)))) ||
 	    (rc = mem_new((void **)&p->queue, mem_array(p->job_count, sizeof(struct job *)))) ||
-	    (rc = mem_new((void **)&p->threads, mem_array(jobs, sizeof(*p->threads)))))
+	    (rc = mem_new((void **)&p->threads, mem_array((size_t)jobs + 1, sizeof(*p->threads)))))
 		goto out;
-	for (; p->thread_count < jobs; p->thread_count++)
-		if (pthread_create(&p->threads[p->thread_count], NULL, worker, p) != 0) {
+	for (; p->thread_count <= jobs; p->thread_count++)
+		if (pthread_create(&p->threads[p->thread_count], NULL, p->thread_count ? worker : syncer, p) != 0) {
 			/* Fewer threads than asked for will do. */
-			if (p->thread_count == 0)
+			if (p->thread_count < 2)
 				rc = fail(ERR_NOMEM, "cannot start a thread");
 			break;
 		}
@@ -606,6 +673,7 @@ packer_free(struct packer *p)
 	pthread_mutex_lock(&p->lock);
 	p->stop = true;
 	pthread_cond_broadcast(&p->work);
+	pthread_cond_broadcast(&p->full);
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned i = 0; i < p->thread_count; i++)
 		pthread_join(p->threads[i], NULL);
@@ -622,7 +690,9 @@ packer_free(struct packer *p)
 	free(p->frames);
 	free(p->delta_buf);
 	squeeze_free(p->squeeze);
+	squeeze_free(p->slow);
 	pthread_cond_destroy(&p->work);
+	pthread_cond_destroy(&p->full);
 	pthread_cond_destroy(&p->ready);
 	pthread_mutex_destroy(&p->lock);
 	free(p);

@@ -19,6 +19,10 @@ typedef void (*packer_placed_fn)(void *arg, uint32_t row, uint32_t frame, uint16
 int packer_new(struct repo *r, unsigned jobs, int level, packer_placed_fn placed, void *arg, struct packer **out)
     __attribute__((warn_unused_result));
 
+/* So many threads, but only as many as this much memory (0: 384 MiB) allows, at least 1: each has two frames of 2 MiB under way, plain and
+ * sealed, and zstd's tables. */
+unsigned packer_jobs(unsigned wanted, uint64_t memory);
+
 /* Ends the threads; removes packs under tmp/ that were not taken over by packer_publish. */
 struct packer *packer_free(struct packer *p);
 
@@ -55,6 +59,9 @@ int packer_delta(struct packer *p, uint8_t type, const struct packer_item *it, c
 
 /* Data chunks from now on go into small blocks and frames: more bytes, but one is read without its neighbours.  Off at first. */
 int packer_fine(struct packer *p, bool on) __attribute__((warn_unused_result));
+
+/* Chunks from now on are few, and worth more time: a higher level, unless one below the default was chosen.  Off at first. */
+void packer_thorough(struct packer *p, bool on);
 
 /* Close all frames and packs; after OK they are complete and synced under tmp/ and the tables below are final. */
 int packer_flush(struct packer *p) __attribute__((warn_unused_result));

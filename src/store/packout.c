@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "codec/digest.h"
 #include "codec/keys.h"
+#include "store/parity.h"
 #include "sys/entropy.h"
 
 static int
@@ -119,6 +120,7 @@ packout_publish(struct packout *o)
 	if ((rc = io_rename(o->repo->io, o->tmp, path)))
 		return rc;
 	o->tmp[0] = 0;
+	parity_keep_pack(o->repo, o->kind, &o->name);
 	return OK;
 }
 

@@ -35,7 +35,7 @@ int packout_finish(struct packout *o) __attribute__((warn_unused_result));
 /* Sync and close the file.  May run in another thread than the rest. */
 int packout_sync(struct packout *o) __attribute__((warn_unused_result));
 
-/* Rename it to its name under packs/; the directory is not synced. */
+/* Rename it to its name under packs/, and make its sidecar if it is to have one; the directory is not synced. */
 int packout_publish(struct packout *o) __attribute__((warn_unused_result));
 
 /* Remove the file if it was not published; then, or instead, packout_clear frees the memory and wipes the key. */

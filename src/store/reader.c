@@ -34,6 +34,7 @@
 #define PACKS_OPEN 32
 #define BUCKETS 1024u                   /* a power of two */
 #define FRAMES_MAX 8192                 /* cached, however small they are */
+#define HEAD_READ 4096u                 /* holds most heads */
 
 struct pack {
 	struct packin in;               /* not open: this place is free */
@@ -400,22 +401,43 @@ out:
 	return rc;
 }
 
+/* From the head of a frame that is not cached. */
+static int
+base_in_head(struct reader *rd, const struct index_place *place,
+    struct name *base)
+{
+	size_t len = place->len < HEAD_READ ? place->len : HEAD_READ;
+	struct packin *pk = NULL;
+	int rc = pack_get(rd, place, &pk);
+
+	if (rc)
+		return rc;
+	do {
+		if ((rc = packin_read(pk, rd->r, place->off, (uint32_t)len,
+		    &rd->sealed)))
+			break;
+		rd->stats.bytes_read += len;
+		rc = framebox_base(rd->r, pk, place, &rd->sealed, &len, base);
+	} while (rc == FOUND);
+	return fault(rc, place, true);
+}
+
 int
 reader_base(struct reader *rd, const struct index_place *place,
     struct name *base)
 {
-	struct cached *f;
-	int rc = frame_get(rd, place, &f);
+	struct cached *f = *bucket_of(rd, place->pack_no, place->ordinal);
 
-	if (rc)
-		return rc;
+	while (f && (f->pack_no != place->pack_no ||
+	    f->ordinal != place->ordinal))
+		f = f->chain;
+	if (!f)
+		return base_in_head(rd, place, base);
 	if (place->slot >= f->box.head.chunk_count)
-		rc = fault(fail(ERR_CORRUPT, "it has no slot %u",
+		return fault(fail(ERR_CORRUPT, "it has no slot %u",
 		    place->slot), place, true);
-	else
-		*base = f->box.blocks[f->box.spots[place->slot].block].base;
-	f->pins--;
-	return rc;
+	*base = f->box.blocks[f->box.spots[place->slot].block].base;
+	return OK;
 }
 
 int

@@ -31,7 +31,7 @@ int reader_ahead(struct reader *rd, unsigned jobs) __attribute__((warn_unused_re
 int reader_get(struct reader *rd, const struct name *id, uint8_t type, const uint8_t **p, size_t *len)
     __attribute__((warn_unused_result));
 
-/* The base of the delta block at this place (place->depth > 0). */
+/* The base of the delta block at this place (place->depth > 0).  Cost: the head of its frame is read, no more. */
 int reader_base(struct reader *rd, const struct index_place *place, struct name *base) __attribute__((warn_unused_result));
 
 /* A chunk of a frame, dead or not; base is zero unless it is a delta block. */

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "codec/digest.h"
 #include "store/keyring.h"
+#include "store/parity.h"
 #include "sys/clock.h"
 #include "sys/entropy.h"
 
@@ -157,10 +158,11 @@ publish(struct io *io, const char *tmp, const char *path, const char *dir,
 	return io_sync_dir(io, dir);
 }
 
-int
-repo_publish_slot(struct io *io, const struct keyslot *slot)
+/* path: where it is then. */
+static int
+publish_slot(struct io *io, const struct keyslot *slot, char path[static NAME_SID_HEX + 8])
 {
-	char hex[NAME_SID_HEX], tmp[NAME_SID_HEX + 8], path[NAME_SID_HEX + 8];
+	char hex[NAME_SID_HEX], tmp[NAME_SID_HEX + 8];
 	uint8_t raw[KEYSLOT_LEN];
 	int rc;
 
@@ -168,10 +170,21 @@ repo_publish_slot(struct io *io, const struct keyslot *slot)
 		return fail(ERR_FAILED, "key slot cannot be encoded");
 	name_sid_hex(&slot->slot_id, hex);
 	snprintf(tmp, sizeof(tmp), "tmp/%s", hex);
-	snprintf(path, sizeof(path), "keys/%s", hex);
+	snprintf(path, NAME_SID_HEX + 8, "keys/%s", hex);
 	rc = publish(io, tmp, path, "keys", raw, sizeof(raw));
 	if (rc && rc != ERR_EXISTS)
 		io_discard(io, path);
+	return rc;
+}
+
+int
+repo_publish_slot(struct repo *r, const struct keyslot *slot)
+{
+	char path[NAME_SID_HEX + 8];
+	int rc = publish_slot(r->io, slot, path);
+
+	if (rc == OK)
+		parity_keep(r, OBJECTS_SLOT, path);
 	return rc;
 }
 
@@ -337,6 +350,7 @@ repo_create(struct io *io, const struct repo_params *params,
     const char *label, const uint8_t *master, struct repo **out)
 {
 	uint8_t raw[REPOHDR_LEN];
+	char path[NAME_SID_HEX + 8];
 	struct keyslot slot;
 	struct repo *r;
 	bool again;
@@ -355,11 +369,16 @@ repo_create(struct io *io, const struct repo_params *params,
 	    (rc = make_slot(r, secret, cost, label, master, &slot)) ||
 	    (rc = make_dirs(io, again)) ||
 	    (rc = publish_locks(io, again)) ||
-	    (rc = repo_publish_slot(io, &slot)) ||
+	    (rc = publish_slot(io, &slot, path)) ||
 	    (rc = publish(io, "tmp/" HEADER, HEADER, "", raw, sizeof(raw))))
 		goto out;
-	if (again)
-		rc = drop_other_slots(io, &slot);
+	if (again && (rc = drop_other_slots(io, &slot)))
+		goto out;
+	/* Not before: what a crash leaves must look like an init that was cut short (GN-7). */
+	parity_keep(r, OBJECTS_HEADER, HEADER);
+	parity_keep(r, OBJECTS_SLOT, path);
+	if (params && params->parity)
+		rc = parity_set_policy(r, &params->shape);
 out:
 	*out = rc ? repo_close(r) : r;
 	return rc;

@@ -4,6 +4,7 @@
 
 #include "codec/keys.h"
 #include "format/repohdr.h"
+#include "format/sidecar.h"
 #include "sys/io.h"
 
 struct repo {
@@ -14,12 +15,16 @@ struct repo {
 	struct name_sid slot_id;        /* the slot that opened it; zero: none yet, or the paper form */
 	int64_t slot_created_ns;        /* what that slot's payload says */
 	char slot_label[KEYSLOT_LABEL_LEN + 1];
+	bool parity_known, parity_data; /* parity_policy was asked: data packs get sidecars ... */
+	struct sidecar_shape parity_shape;      /* ... of this shape */
 	bool read_only;                 /* an unknown read-compatible feature: do not write */
 };
 
 /* Parameters of a new repository; zeros mean the defaults 16, 64, 256 KiB. */
 struct repo_params {
 	uint32_t chunk_min, chunk_avg, chunk_max;
+	bool parity;                    /* of data packs, too, of this shape */
+	struct sidecar_shape shape;
 };
 
 #define REPO_CHUNK_MIN 16384u
@@ -59,6 +64,6 @@ int repo_unlock(struct repo *r, const struct keys_secret *secret) __attribute__(
 struct repo *repo_close(struct repo *r);
 
 /* Write a slot under tmp/, rename it to keys/<slot>, sync keys/ (GN-6). */
-int repo_publish_slot(struct io *io, const struct keyslot *slot) __attribute__((warn_unused_result));
+int repo_publish_slot(struct repo *r, const struct keyslot *slot) __attribute__((warn_unused_result));
 
 #endif

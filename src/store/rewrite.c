@@ -3,8 +3,8 @@
  *
  *     depth 0                                   stored anew (small chunks share blocks again)
  *     a delta whose base lives on its own       its block is copied as it is
- *     a delta whose base only serves it         stored on the nearest ancestor that lives on its own, or whole: the
- *                                               ancestors in between die with this
+ *     a delta whose base only serves it         stored on the nearest ancestor that lives on its own, or on another version of
+ *                                               it (rebase.h), or whole: the ancestors in between die with this
  *
  * No chunk gets deeper: an ancestor is less deep than what stands on it.  Since the deepest come first, no chunk that was moved
  * loses its last use by a later move.  What cannot be read stays where it is, and so does its pack.
@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "store/index_file.h"
 #include "store/packer.h"
+#include "store/rebase.h"
 #include "store/sums.h"
 #include "sys/host.h"
 #include "sys/signals.h"
@@ -58,7 +59,7 @@ struct rewrite {
 	struct packer *packer;
 	struct name *names;
 	size_t name_count;
-	struct mem_buf base;            /* plaintext of a base */
+	struct rebase rebase;
 	uint32_t frame;                 /* being gathered */
 	uint64_t total;                 /* bytes to move */
 };
@@ -297,46 +298,6 @@ placed(void *arg, uint32_t cell, uint32_t frame, uint16_t slot)
 		rw->spots[rw->spot_count++] = (struct spot){ cell, frame, slot };
 }
 
-/*
- * The nearest ancestor that lives without what stands on it: it has references, or serves others.  COUNTS_NONE: none does, all of
- * them die once the chunk is stored whole.
- */
-static int
-find_ancestor(struct rewrite *rw, uint32_t base, uint32_t *out)
-{
-	struct counts *c = rw->c;
-	const struct counts_copy *copy;
-	struct index_place place;
-	struct name next;
-	uint32_t at = base;
-	int rc;
-
-	*out = base;
-	for (int i = 0; i <= FRAME_DEPTH_MAX; i++) {
-		if (c->cells[at].refs > 0 || c->cells[at].uses > 1) {
-			*out = at;
-			return OK;
-		}
-		if (c->cells[at].copies == COUNTS_NONE)
-			return OK;              /* damage: leave it as it is */
-		copy = &c->copies[c->cells[at].copies];
-		if (copy->depth == 0) {
-			*out = COUNTS_NONE;
-			return OK;
-		}
-		if (copy->base != COUNTS_NONE) {
-			at = copy->base;
-			continue;
-		}
-		if (copy->frame == COUNTS_NONE)
-			return OK;
-		if ((rc = counts_place(c, at, &place)) || (rc = reader_base(c->reader, &place, &next)) ||
-		    (rc = counts_find_cell(c, &next, c->cells[at].type, &at)) < 0)
-			return err_is_damage(rc) ? OK : rc;
-	}
-	return OK;
-}
-
 static int
 copy_delta(struct rewrite *rw, const struct item *it)
 {
@@ -352,64 +313,44 @@ copy_delta(struct rewrite *rw, const struct item *it)
 	return counts_move(rw->c, it->cell, it->base, it->depth, it->base);
 }
 
-/* Plaintext of the ancestor, kept while the chunk is read. */
+/* Store it anew, on the best base there is and if that pays. */
 static int
-fetch_base(struct rewrite *rw, uint32_t cell, struct packer_base *b)
-{
-	const struct counts_cell *k = &rw->c->cells[cell];
-	const uint8_t *p;
-	int rc = reader_get(rw->c->reader, &k->id, k->type, &p, &b->len);
-
-	rw->base.len = 0;
-	if (rc || (rc = mem_buf_add(&rw->base, p, b->len)))
-		return rc;
-	b->p = rw->base.p;
-	b->id = k->id;
-	b->depth = rw->c->copies[k->copies].depth;
-	return OK;
-}
-
-/* Store it anew, on `ancestor` if there is one and if that pays. */
-static int
-store(struct rewrite *rw, const struct item *it, uint32_t ancestor)
+store(struct rewrite *rw, const struct rebase_chunk *ch)
 {
 	struct counts *c = rw->c;
-	const struct counts_cell *cell = &c->cells[it->cell];
+	struct rebase *rb = &rw->rebase;
 	struct packer_base b;
-	const uint8_t *p;
+	uint32_t chosen;
 	uint8_t depth;
-	size_t len;
-	int rc;
+	int rc = rebase_choose(rb, ch, &chosen, &b);
 
-	if ((ancestor != COUNTS_NONE && (rc = fetch_base(rw, ancestor, &b))) ||
-	    (rc = reader_get(c->reader, &cell->id, cell->type, &p, &len)) ||
-	    (rc = packer_add(rw->packer, cell->type, &cell->id, p, len, ancestor == COUNTS_NONE ? NULL : &b, it->cell, &depth)))
+	if (rc || (rc = packer_add(rw->packer, c->cells[ch->cell].type, &c->cells[ch->cell].id, rb->item.p, rb->item.len,
+	    chosen == COUNTS_NONE ? NULL : &b, ch->cell, &depth)))
 		return rc;
-	assert(depth <= it->depth);
-	if (it->depth)
+	assert(depth <= ch->depth);
+	if (ch->depth)
 		rw->stats->rebased++;
-	return counts_move(c, it->cell, it->base, depth, depth ? ancestor : COUNTS_NONE);
+	return counts_move(c, ch->cell, ch->base, depth, depth ? chosen : COUNTS_NONE);
 }
 
 static int
 move_item(struct rewrite *rw, const struct item *it)
 {
 	const struct counts_cell *cell = &rw->c->cells[it->cell];
-	uint32_t ancestor = COUNTS_NONE;
+	struct rebase_chunk ch = { .cell = it->cell, .base = it->base, .depth = it->depth };
 	int rc;
 
 	if (cell->copies == COUNTS_NONE || rw->c->copies[cell->copies].frame != it->frame)
 		return OK;                      /* it died with what stood on it */
-	if (it->base != COUNTS_NONE && (rc = find_ancestor(rw, it->base, &ancestor)))
+	if ((rc = rebase_ancestor(&rw->rebase, &ch)))
 		return rc;
-	if (it->base != COUNTS_NONE && ancestor == it->base)
-		rc = copy_delta(rw, it);
-	else
-		rc = store(rw, it, ancestor);
+	rc = rebase_keeps(&rw->rebase, &ch) ? copy_delta(rw, it) : store(rw, &ch);
 	if (err_is_damage(rc))
 		return OK;
 	rw->stats->chunks += rc == OK;
-	return rc ? rc : counts_cascade(rw->c);
+	if (rc || (rc = rebase_moved(&rw->rebase, &ch)))
+		return rc;
+	return counts_cascade(rw->c);
 }
 
 static int
@@ -580,7 +521,7 @@ rewrite_run(struct counts *c, const struct rewrite_policy *policy, struct rewrit
 	rw->c = c;
 	rw->policy = policy;
 	rw->stats = stats;
-	if ((rc = run(rw)) || rw->item_count == 0)
+	if ((rc = rebase_begin(&rw->rebase, c)) || (rc = run(rw)) || rw->item_count == 0)
 		goto out;
 	packs = emptied(rw);
 	stats->packs += packs;
@@ -612,7 +553,7 @@ rewrite_free(struct rewrite *rw)
 	if (!rw)
 		return NULL;
 	packer_free(rw->packer);
-	mem_buf_clear(&rw->base);
+	rebase_clear(&rw->rebase);
 	free(rw->cand);
 	free(rw->items);
 	free(rw->spots);

@@ -20,6 +20,7 @@
 #include "store/indexbuild.h"
 #include "store/kin.h"
 #include "store/packer.h"
+#include "store/parity.h"
 #include "store/settle.h"
 #include "store/snapshots.h"
 #include "sys/entropy.h"
@@ -139,8 +140,7 @@ session_begin(struct repo *r, const struct session_config *cfg, struct session *
 		return rc;
 	s->repo = r;
 	s->cfg = *cfg;
-	if (!s->cfg.jobs)
-		s->cfg.jobs = host_cpus();
+	s->cfg.jobs = packer_jobs(s->cfg.jobs ? s->cfg.jobs : host_cpus(), s->cfg.memory);
 	if (!s->cfg.level)
 		s->cfg.level = 3;
 	if (!s->cfg.part_bytes)
@@ -149,6 +149,7 @@ session_begin(struct repo *r, const struct session_config *cfg, struct session *
 	if ((rc = io_lock(r->io, IO_SHARED, true)))
 		goto out;
 	s->locked = true;
+	parity_forget(r);
 	if ((rc = index_load(r, &s->index)) || (rc = reader_new(r, s->index, READER_CACHE, &s->reader)))
 		goto out;
 	if (!cfg->dry_run)
@@ -312,8 +313,7 @@ get_base(struct session *s, uint8_t type, const struct name *self, const struct 
 static int
 child_ok(void *arg, const struct name *id, uint8_t type)
 {
-	(void)arg, (void)id, (void)type;
-	return OK;
+	return (void)arg, (void)id, (void)type, OK;
 }
 
 /* It was stored as a delta on this base. */
@@ -392,8 +392,10 @@ store_all_waiting(struct session *s)
 	const struct kin_waiting *w;
 	int rc = OK;
 
+	packer_thorough(s->packer, true);
 	while (s->kin && rc >= 0 && (w = kin_next(s->kin)))
 		rc = store_waiting(s, w);
+	packer_thorough(s->packer, false);
 	return rc < 0 ? rc : OK;
 }
 
@@ -623,6 +625,7 @@ publish_part(struct session *s, const struct name *root)
 	    (rc = io_rename(io, tmp, path)) ||
 	    (rc = io_sync_dir(io, "index")))
 		return rc;
+	parity_keep(s->repo, OBJECTS_INDEX, path);
 	s->stats.bytes_stored = packer_bytes(s->packer) + s->segment_bytes;
 	s->part_start = packer_bytes(s->packer);
 	s->part++;
@@ -659,7 +662,9 @@ publish_record(struct session *s, const struct snaprec *rec)
 		return rc;
 	}
 	s->stats.bytes_stored += len;
-	return io_sync_dir(io, "snapshots");
+	if ((rc = io_sync_dir(io, "snapshots")) == OK)
+		parity_keep(s->repo, OBJECTS_RECORD, path);
+	return rc;
 }
 
 int

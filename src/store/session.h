@@ -14,6 +14,7 @@ struct session;
 
 struct session_config {
 	unsigned jobs;                  /* threads that compress and seal; 0: one per core */
+	uint64_t memory;                /* bounds the threads: bytes for what they work on; 0: the default 384 MiB */
 	int level;                      /* zstd level; 0: the default 3 */
 	uint64_t part_bytes;            /* stored bytes after which a part is published; 0: default */
 	bool dry_run;                   /* count, but write nothing */

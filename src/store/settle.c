@@ -22,6 +22,7 @@
 #include "store/graves.h"
 #include "store/index.h"
 #include "store/index_file.h"
+#include "store/parity.h"
 #include "store/pins.h"
 #include "store/rewrite.h"
 #include "store/snapshots.h"
@@ -36,6 +37,7 @@
 struct settle_step {
 	struct graves *collect;         /* forgotten records */
 	const struct rewrite_policy *policy;    /* packs to rewrite; NULL: none */
+	bool keep;                      /* what dies is left to the next one */
 };
 
 struct removes {
@@ -169,6 +171,7 @@ dead_packs(struct counts *c, struct removes *dead, struct settle_stats *stats)
 			if ((rc = removes_add(dead, INDEXFILE_DEAD_PACK, c->packs[i].row.name.b, NAME_LEN, 0)))
 				return rc;
 			stats->packs_removed++;
+			stats->bytes_dead += c->packs[i].row.bytes;
 		}
 	return OK;
 }
@@ -192,9 +195,22 @@ write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, str
 	if ((rc = fold_write(c, &job)) ||
 	    (rc = io_sync_dir(io, "tmp")) ||
 	    (rc = rewrite_publish(rw)) ||
-	    (rc = io_rename(io, tmp, path)))
+	    (rc = io_rename(io, tmp, path)) ||
+	    (rc = io_sync_dir(io, "index")))
 		return rc;
-	return io_sync_dir(io, "index");
+	parity_keep(c->repo, OBJECTS_INDEX, path);
+	return OK;
+}
+
+/* What a live node names must be somewhere: a table could not remember the reference, and what is stored again later would be collected. */
+static int
+check_placed(const struct counts *c)
+{
+	for (size_t i = 0; i < c->cell_count; i++)
+		if (c->cells[i].refs > 0 && c->cells[i].copies == COUNTS_NONE)
+			return fail(ERR_CORRUPT, "content of a snapshot is lost: snapshot the same directories again, or give it up with "
+			    "'varve repair snapshots'");
+	return OK;
 }
 
 /* PB-4 (3) to (5).  FOUND when there is a new head, OK when there was nothing to do. */
@@ -213,7 +229,8 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	    (rc = count_segments(&c, &dead, &cat, stats)) ||
 	    (rc = count_collected(&c, step->collect, &dead, stats)) ||
 	    (rc = counts_acquire(&c)) ||
-	    (rc = counts_cascade(&c)))
+	    (rc = counts_cascade(&c)) ||
+	    (rc = check_placed(&c)))
 		goto out;
 	if (step->policy && (rc = rewrite_run(&c, step->policy, &stats->rewrite, &rw)))
 		goto out;
@@ -273,6 +290,25 @@ out:
 	return rc;
 }
 
+/* A sidecar is not synced when its pack is published: a crash may have taken it.  Those of packs absorbed now are looked at once more. */
+static int
+keep_parity(struct repo *r, struct index *ix)
+{
+	struct indexfile_pack p;
+	int rc;
+
+	for (size_t i = 0; i < index_segment_count(ix); i++) {
+		struct index_file *f = index_segment_at(ix, i);
+
+		for (uint32_t k = 0; k < index_file_header(f)->pack_count; k++) {
+			if ((rc = index_file_pack(f, k, &p)))
+				return rc;
+			parity_keep_pack(r, p.kind, &p.name);
+		}
+	}
+	return OK;
+}
+
 static int
 settle_locked(struct repo *r, const struct settle_prune *o, struct settle_step *step, struct settle_stats *stats)
 {
@@ -281,6 +317,8 @@ settle_locked(struct repo *r, const struct settle_prune *o, struct settle_step *
 
 	if ((rc = index_load(r, &ix)))
 		return rc;
+	if ((rc = keep_parity(r, ix)))
+		goto out;
 	if (step->policy && index_segment_count(ix) == 0 &&
 	    (rc = rewrite_wanted(r, ix, step->policy, &stats->rewrite)) != FOUND)
 		goto out;
@@ -289,6 +327,9 @@ settle_locked(struct repo *r, const struct settle_prune *o, struct settle_step *
 	stats->head = index_head_number(ix);
 	if ((index_segment_count(ix) == 0 && step->collect->count == 0 && !step->policy) ||
 	    (rc = next_head(r, ix, step, stats)) != FOUND)
+		goto out;
+	rc = OK;
+	if (step->keep)
 		goto out;
 	index_free(ix);
 	if ((rc = index_load(r, &ix)))
@@ -309,6 +350,7 @@ settle(struct repo *r, const struct settle_prune *o, struct settle_step *step, b
 		return fail(ERR_UNSUPPORTED, "this repository has features this version of varve may read but not write");
 	if ((rc = io_lock(r->io, IO_EXCLUSIVE, wait)))
 		return rc;
+	parity_forget(r);
 	rc = settle_locked(r, o, step, stats);
 	rc2 = io_lock(r->io, IO_UNLOCKED, false);
 	return rc ? rc : rc2;
@@ -323,6 +365,15 @@ settle_run(struct repo *r, const struct name_sid *collect, size_t collect_count,
 
 	*stats = (struct settle_stats){ 0 };
 	return settle(r, NULL, &step, wait, stats);
+}
+
+int
+settle_count(struct repo *r, struct settle_stats *stats)
+{
+	struct graves none = { 0 };
+	struct settle_step step = { .collect = &none, .keep = true };
+
+	return settle(r, NULL, &step, true, stats);
 }
 
 int

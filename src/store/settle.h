@@ -10,6 +10,7 @@
 struct settle_stats {
 	uint64_t segments, rows, nodes_read;
 	uint64_t chunks_removed, packs_removed, bytes_freed, snapshots_removed;     /* bytes of packs unlinked */
+	uint64_t bytes_dead;            /* of packs that the head declares dead */
 	uint64_t head;                  /* number of the head afterwards */
 	struct rewrite_stats rewrite;
 };
@@ -37,6 +38,9 @@ int settle_collect(struct repo *r, const struct settle_prune *o, struct settle_s
 /* One bounded step of rewriting packs; stats->rewrite.more says whether another one is worth while. */
 int settle_rewrite(struct repo *r, const struct rewrite_policy *policy, bool wait, struct settle_stats *stats)
     __attribute__((warn_unused_result));
+
+/* Fold and count, but unlink nothing that was live before: the next settle does.  The caller holds the exclusive lock. */
+int settle_count(struct repo *r, struct settle_stats *stats) __attribute__((warn_unused_result));
 
 /*
  * What collecting these snapshots (of snapshots/ or forgotten/) would free, from the counts alone.  The caller holds the shared

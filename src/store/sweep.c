@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "store/index_file.h"
+#include "store/packcheck.h"
+#include "store/parity.h"
 
 struct names {
 	char (*name)[INDEX_FILE_PATH];
@@ -29,15 +31,6 @@ names_add(void *arg, const char *name)
 	return OK;
 }
 
-static void
-pack_path(char out[static 128], const struct name *name)
-{
-	char hex[NAME_HEX];
-
-	name_hex(name, hex);
-	snprintf(out, 128, "packs/%.2s/%s", hex, hex);
-}
-
 struct sweep {
 	struct repo *r;
 	struct index *ix;
@@ -45,6 +38,8 @@ struct sweep {
 	struct name *packs;             /* named in the head's remove list, or by an intent in tmp/ */
 	size_t pack_count, pack_cap;
 	bool unlinked;
+	bool dropping;                  /* only sidecars, and whether there were ... */
+	bool dropped[2];                /* ... of index files, of records */
 };
 
 static int
@@ -186,6 +181,15 @@ sweep_unlink(struct sweep *s, const char *path, uint64_t *freed)
 	return rc;
 }
 
+/* An index file or a record; or first, while dropping, its sidecar (PA-4). */
+static int
+sweep_object(struct sweep *s, enum objects_kind kind, const char *path)
+{
+	if (s->dropping)
+		return parity_drop(s->r->io, kind, objects_name(path), &s->dropped[kind == OBJECTS_RECORD]);
+	return sweep_unlink(s, path, NULL);
+}
+
 /* Tables that the head neither is nor keeps, dead segments and records. */
 static int
 sweep_index(struct sweep *s)
@@ -211,7 +215,7 @@ sweep_index(struct sweep *s)
 			kept = kept || index_file_header(index_table_at(s->ix, k))->number == number;
 		snprintf(path, sizeof(path), "index/%.48s", all.name[i]);
 		if (!kept)
-			rc = sweep_unlink(s, path, NULL);
+			rc = sweep_object(s, OBJECTS_INDEX, path);
 	}
 	free(all.name);
 	for (uint32_t i = 0; rc == OK && i < index_file_header(head)->remove_count; i++) {
@@ -221,11 +225,41 @@ sweep_index(struct sweep *s)
 		name_sid_hex(&sid, hex);
 		if (rm.kind == INDEXFILE_DEAD_SEGMENT) {
 			index_file_segment_path(path, "index", &sid, rm.part);
-			rc = sweep_unlink(s, path, NULL);
+			rc = sweep_object(s, OBJECTS_INDEX, path);
 		} else if (rm.kind == INDEXFILE_DEAD_RECORD) {
 			snprintf(path, sizeof(path), "forgotten/%s", hex);
-			rc = sweep_unlink(s, path, NULL);
+			rc = sweep_object(s, OBJECTS_RECORD, path);
 		}
+	}
+	return rc;
+}
+
+/* Sidecars go first, durably: what a later scrub finds without its object was lost, not swept. */
+static int
+sweep_sidecars(struct sweep *s)
+{
+	int rc;
+
+	s->dropping = true;
+	rc = sweep_index(s);
+	s->dropping = false;
+	if (rc == OK && s->dropped[0])
+		rc = io_sync_dir(s->r->io, "parity/index");
+	if (rc == OK && s->dropped[1])
+		rc = io_sync_dir(s->r->io, "parity/snapshots");
+	return rc;
+}
+
+static int
+sweep_packs(struct sweep *s, uint64_t *freed)
+{
+	char path[PACKCHECK_PATH];
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < s->pack_count; i++) {
+		packcheck_path(path, &s->packs[i]);
+		if ((rc = parity_drop(s->r->io, OBJECTS_PACK, objects_name(path), NULL)) == OK)
+			rc = sweep_unlink(s, path, freed);
 	}
 	return rc;
 }
@@ -242,13 +276,9 @@ sweep_run(struct repo *r, struct index *ix, bool first, uint64_t *freed)
 		goto out;
 	if (first && ((rc = sync_names(r)) || (rc = sync_pack_dirs(&s))))
 		goto out;
-	if ((rc = sweep_index(&s)))
+	if ((rc = sweep_sidecars(&s)) || (rc = sweep_index(&s)) || (rc = sweep_packs(&s, freed)))
 		goto out;
-	for (size_t i = 0; rc == OK && i < s.pack_count; i++) {
-		pack_path(path, &s.packs[i]);
-		rc = sweep_unlink(&s, path, freed);
-	}
-	if (rc == OK && s.unlinked && (first || s.tmp.count))
+	if (s.unlinked && (first || s.tmp.count))
 		rc = sync_pack_dirs(&s);
 	for (size_t i = 0; rc == OK && i < s.tmp.count; i++) {
 		snprintf(path, sizeof(path), "tmp/%.*s", INDEX_FILE_PATH, s.tmp.name[i]);

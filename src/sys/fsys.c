@@ -420,26 +420,30 @@ int
 fsys_xattrs(int dirfd, const char *name, uint32_t mode, size_t max,
     uint8_t **out, size_t *len)
 {
-	struct xattr_place at = { .follow = !*name, .fd = -1 };
+	bool open = dirfd >= 0 && !*name;
+	struct xattr_place at = { .follow = !*name, .fd = open ? dirfd : -1 };
 	struct mem_buf buf = { 0 };
 	int rc = OK;
 	ssize_t n;
 
 	*out = NULL;
 	*len = 0;
-	if (dirfd == AT_FDCWD)
+	if (open)
+		at.path[0] = '\0';
+	else if (dirfd == AT_FDCWD)
 		snprintf(at.path, sizeof(at.path), "/proc/self/cwd/%s", name);
 	else
 		snprintf(at.path, sizeof(at.path), "/proc/self/fd/%d%s%s",
 		    dirfd, *name ? "/" : "", name);
 	n = xattr_names(&at, NULL, 0);
-	if (n < 0 && errno == ENOENT)
+	if (n < 0 && errno == ENOENT && !open)
 		rc = xattr_without_proc(&at, dirfd, name, mode, &n);
 	if (rc == OK && n < 0 && !xattr_unseen(errno))
 		rc = fail_io("cannot list attributes");
 	if (rc == OK && n > 0)
 		rc = xattr_all(&at, max, &buf);
-	fsys_close(at.fd);
+	if (!open)
+		fsys_close(at.fd);
 	if (rc || buf.len == 0) {
 		mem_buf_clear(&buf);
 		return rc;

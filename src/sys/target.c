@@ -109,6 +109,16 @@ target_temp_name(uint64_t *seed, char name[static TARGET_TEMP_MAX])
 	    (unsigned long long)(*seed)++);
 }
 
+bool
+target_is_temp_name(const char *name)
+{
+	const size_t head = strlen(".varve-"), digits = 16;
+
+	return strncmp(name, ".varve-", head) == 0 &&
+	    strspn(name + head, "0123456789abcdef") == digits &&
+	    strcmp(name + head + digits, ".tmp") == 0;
+}
+
 int
 target_create(int dirfd, const char *name, uint32_t mode, int *fd)
 {

@@ -26,6 +26,8 @@ int target_open_root(const char *path, uint32_t mode, bool dry, int *fd, bool *m
 /* ".varve-<hex>.tmp", another one with every call; *seed starts random. */
 void target_temp_name(uint64_t *seed, char name[static TARGET_TEMP_MAX]);
 
+bool target_is_temp_name(const char *name);
+
 /* Create a file that was not there, for reading and writing.  Owns: *fd: caller closes. */
 int target_create(int dirfd, const char *name, uint32_t mode, int *fd) __attribute__((warn_unused_result));
 

@@ -4,13 +4,13 @@
 
 must help
 cp "$T/out" "$T/help"
-for c in init snapshot list ls restore cat diff find sql forget undelete pin unpin prune scrub stats key version help; do
+for c in init snapshot list ls restore cat diff find sql forget undelete pin unpin prune scrub repair stats key version help; do
 	is "help lists $c" grep -Eq "^ *$c( |\$|,)" "$T/help"
 	v help "$c"
 	exits 0 "help $c"
 	is "usage of $c" grep -qi "usage: varve $c\|varve $c" "$T/out"
 done
-for c in init snapshot list ls restore cat diff find sql forget undelete pin unpin prune scrub stats key; do
+for c in init snapshot list ls restore cat diff find sql forget undelete pin unpin prune scrub repair stats key; do
 	run "$VARVE" "$c" --help
 	exits 0 "$c --help"
 done

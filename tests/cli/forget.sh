@@ -141,7 +141,7 @@ echo 2 >"$T/one"
 snap "$T/one"
 echo 3 >"$T/one"
 snap "$T/one"; hurt=$(field snapshot)
-printf X | dd of="$T/repo/snapshots/$hurt" bs=1 seek=200 conv=notrunc status=none
+printf XXXXXXXX | dd of="$T/repo/snapshots/$hurt" bs=1 seek=200 conv=notrunc status=none
 v forget latest~1
 exits 4 "forget by place in time beside a damaged record"
 is "nothing was forgotten" test -e "$T/repo/snapshots/$keep"

@@ -100,4 +100,21 @@ done
 v restore latest "$T/src/dir" --target "$T/three"
 is "so does restore" grep -q "(paths: /shop.sql) has no '$T/src/dir' (--path" "$T/err"
 v restore latest --path "$T/src" "$T/src/dir" --target "$T/three"; exits 0 "--path chooses"
+
+# What a killed restore has left goes with the next one, unless it may be at work; names that only look alike stay.
+restore() { v restore "latest:$T/src" --path "$T/src" --target "$T/dst" "$@"; }
+rm -rf "$T/dst" && restore && mkdir "$T/dst/.varve-00112233445566aa.tmp"
+: >"$T/dst/.varve-0123456789abcdef.tmp" && ln -s x "$T/dst/dir/sub/.varve-0123456789abcdee.tmp"
+: >"$T/dst/.varve-0123456789abcde.tmp" && : >"$T/dst/dir/.varve-fedcba9876543210.tmp"
+restore --dry-run
+is "a dry run removes no temporary file" test -e "$T/dst/.varve-0123456789abcdef.tmp"
+exec 9<"$T/dst/dir/.varve-fedcba9876543210.tmp"
+restore; exits 0 "with temporary files of another restore"
+is "those that nobody has open are gone" test ! -e "$T/dst/.varve-0123456789abcdef.tmp" -a ! -L "$T/dst/dir/sub/.varve-0123456789abcdee.tmp"
+is "one that is in use stays" test -e "$T/dst/dir/.varve-fedcba9876543210.tmp"
+is "so do a directory and another name" test -d "$T/dst/.varve-00112233445566aa.tmp" -a -e "$T/dst/.varve-0123456789abcde.tmp"
+exec 9<&-
+restore dir/a
+is "also in a directory on the way to a chosen file" test ! -e "$T/dst/dir/.varve-fedcba9876543210.tmp"
+
 finish

@@ -2,7 +2,7 @@
  * prop_store [SEQUENCES [SEED]]: random histories of one repository against a model of its snapshots in memory.
  *
  * A step is a snapshot (in one part or several, alone or two at once), a session given up after a part, forget, undelete, or a
- * settle that collects some of what was forgotten and, often, rewrites packs; each may be cut short by a kill or a power loss at any operation.  Directories
+ * settle that collects some of what was forgotten and, often, rewrites packs, or all of this on a chain of versions; each may be cut short by a kill or a power loss at any operation.  Directories
  * are shared, files change by a few bytes (so that chunks and nodes are stored as differences), old states return.
  *
  *   after a crash     what was reported is there, every snapshot reads back whole, no count is too low
@@ -29,7 +29,7 @@
 #include "tests/unit/support_store.h"
 
 #define DEFAULT_SEED 20240301u
-#define DEFAULT_COUNT 300u
+#define DEFAULT_COUNT 200u
 #define STEPS 16
 #define DIRS 3
 #define FILES 12
@@ -74,6 +74,7 @@ struct run {
 	char step[400];
 	char why[600];
 	bool crashed;                   /* the last step was cut short */
+	bool chain;                     /* the parent is the newest snapshot */
 	uint64_t deltas, hollow, crashes, settles, moved, rebased;
 };
 
@@ -193,7 +194,7 @@ writer_begin(struct run *u, struct writer *w)
 
 	*w = (struct writer){ .u = u, .parts = below(u, 4) == 0 };
 	for (size_t i = 0; i < u->count; i++)
-		if (u->snap[i].is == HERE && (!w->parent || below(u, 2)))
+		if (u->snap[i].is == HERE && (!w->parent || u->chain || below(u, 2)))
 			w->parent = &u->snap[i];
 	if (!well(u, support_store_open(u->d, &w->r), "open") || !well(u, session_begin(w->r, &cfg, &w->s), "begin"))
 		return false;
@@ -574,6 +575,34 @@ step_settle(struct run *u)
 	return ok;
 }
 
+/* A chain of versions, of which most go: what stays has to find other bases. */
+static bool
+step_chain(struct run *u)
+{
+	struct dir *d = &u->now.d[below(u, DIRS)];
+	uint32_t n = 5 + below(u, 7), version = 100;
+	size_t first = u->count, f = 0;
+	bool ok = true;
+
+	while (f < FILES - 1 && !d->f[f].seed)
+		f++;
+	if (!d->f[f].seed)
+		new_file(u, &d->f[f]);
+	u->chain = true;
+	for (uint32_t i = 0; ok && i < n && u->count < SNAPS - 3; i++) {
+		d->f[f].version[0] = version++ * 0x01010101u;
+		say(u, "chain: ");
+		ok = step_snapshot(u, false);
+		if (ok && below(u, 6) == 0)
+			ok = step_settle(u);
+	}
+	u->chain = false;
+	for (size_t i = first; ok && i < u->count; i++)
+		if (u->snap[i].is == HERE && below(u, 4))
+			ok = move_record(u, &u->snap[i], FORGOTTEN);
+	return ok && step_settle(u);
+}
+
 /* ---------------------------------------------------------------------------------------------------- crashes */
 
 struct found {
@@ -714,7 +743,7 @@ step(struct run *u)
 		kind = 99;
 	u->crashed = false;
 	ok = kind == 100 || kind < 35 ? step_snapshot(u, kind < 100) : kind < 45 ? step_twins(u) : kind < 52 ? step_abandon(u) :
-	    kind < 68 ? step_forget(u, HERE) : kind < 72 ? step_forget(u, FORGOTTEN) : step_settle(u);
+	    kind < 68 ? step_forget(u, HERE) : kind < 72 ? step_forget(u, FORGOTTEN) : kind < 77 ? step_chain(u) : step_settle(u);
 	if (ok && below(u, 5) < 2)
 		return crash(u, from);
 	if (ok && kind >= 72 && kind < 100)

@@ -17,6 +17,7 @@
 #include "format/packfile.h"
 #include "format/proofrec.h"
 #include "format/repohdr.h"
+#include "format/sidecar.h"
 #include "format/snaplist.h"
 #include "format/snaprec.h"
 #include "format/treenode.h"
@@ -460,6 +461,43 @@ snapshot_open(const struct support_vec *v)
 	return rc;
 }
 
+/* PA-1, and the parity blocks against their checksums. */
+static int
+sidecar_open(const struct support_vec *v)
+{
+	const uint8_t *hash, *sum;
+	struct repohdr repo;
+	struct sidecar s;
+	uint64_t is;
+	size_t len;
+	struct name n;
+	int rc;
+
+	if ((rc = support_repo(&repo, v->repo, sizeof(v->repo))) ||
+	    (rc = CORRUPT(v->len >= SIDECAR_FIXED)) ||
+	    (rc = verdict(sidecar_fixed_decode(&s, v->body, SIDECAR_FIXED))) ||
+	    (rc = CORRUPT(sidecar_file_len(&s.shape) == v->len)))
+		return rc;
+	len = (size_t)sidecar_header_len(&s.shape);
+	if ((rc = verdict(sidecar_decode(&s, v->body, len, &hash))))
+		return rc;
+	digest_hash(&n, v->body, len - NAME_LEN);
+	if (memcmp(n.b, hash, NAME_LEN) != 0 || strcmp(s.name, v->name) != 0 ||
+	    name_sid_cmp(&s.repo_id, &repo.repo_id) != 0)
+		return ERR_AUTH;
+	for (uint64_t g = 0; g < sidecar_groups(&s.shape); g++)
+		for (uint32_t i = 0; i < sidecar_group_parity(&s.shape, g); i++) {
+			size_t n_len = sidecar_parity_len(&s.shape, g);
+
+			is = digest_xxh3(v->body + sidecar_parity_off(&s.shape, g) + i * n_len, n_len);
+			sum = s.parity_sums + 8 * (sidecar_first_parity(&s.shape, g) + i);
+			for (int k = 0; k < 8; k++)
+				if (sum[k] != (uint8_t)(is >> (8 * k)))
+					return ERR_AUTH;
+		}
+	return OK;
+}
+
 /* IX-10 */
 static int
 snaplist_open(const struct support_vec *v)
@@ -542,6 +580,8 @@ support_open(const struct support_vec *v)
 		rc = support_index(v);
 	else if (strcmp(v->record, "snapshot") == 0)
 		rc = snapshot_open(v);
+	else if (strcmp(v->record, "sidecar") == 0)
+		rc = sidecar_open(v);
 	else if (strcmp(v->record, "proof") == 0)
 		rc = proof_open(v);
 	else

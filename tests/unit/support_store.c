@@ -17,7 +17,7 @@ int
 support_store_init(struct support_disk *d, struct repo **out)
 {
 	const struct keys_secret secret = { KEYSLOT_KEYFILE, key_file, sizeof(key_file) };
-	const struct repo_params small = { 4096, 8192, 16384 };
+	const struct repo_params small = { .chunk_min = 4096, .chunk_avg = 8192, .chunk_max = 16384 };
 
 	return repo_create(support_disk_io(d), &small, &secret, NULL, NULL, support_store_master, out);
 }

@@ -647,7 +647,7 @@ the_header_is_published_last(void **state)
 {
 	static const char *const dirs[] = { "packs", "keys", "index",
 	    "snapshots", "forgotten", "parity", "damaged", "tmp" };
-	static const char last[] = "rename tmp/varve-repo varve-repo\nsync .\n";
+	static const char last[] = "rename tmp/varve-repo varve-repo\nsync .";
 	uint8_t kf[32];
 	struct keys_secret secret = key_file(kf);
 	char dir[256], line[128], name[32], hex[NAME_SID_HEX];
@@ -661,8 +661,10 @@ the_header_is_published_last(void **state)
 	logged_init(&l, &ops, dir);
 	assert_int_equal(repo_create(&l.io, NULL, &secret, NULL, "first", NULL,
 	    &r), OK);
-	end = (long)(l.len - strlen(last));
-	assert_string_equal(l.log + end, last);
+	end = find(&l, 0, last);
+	assert_true(end >= 0);
+	/* What follows are sidecars (PA-4). */
+	assert_null(strstr(l.log + end + strlen(last), "sync"));
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
 		snprintf(line, sizeof(line), "mkdir %s", dirs[i]);
 		expect_synced(&l, line, ".", end);
@@ -775,8 +777,8 @@ mode_of(const char *dir, const char *name)
 static void
 a_new_repository_opens(void **state)
 {
-	const struct repo_params params = { 4096, 8192, 16384 };
-	const struct repo_params bad = { 4096, 8191, 16384 };
+	const struct repo_params params = { .chunk_min = 4096, .chunk_avg = 8192, .chunk_max = 16384 };
+	const struct repo_params bad = { .chunk_min = 4096, .chunk_avg = 8191, .chunk_max = 16384 };
 	uint8_t kf[32], master[32];
 	struct keys_secret secret = key_file(kf);
 	char dir[256], path[300];

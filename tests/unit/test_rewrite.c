@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "format/treenode.h"
 #include "store/graves.h"
+#include "store/index.h"
 #include "store/settle.h"
 #include "store/session.h"
 #include "tests/unit/support_recount.h"
@@ -28,15 +29,17 @@ struct fixture {
 	struct support_disk *disk;
 	struct repo *r;
 	struct name_sid sids[VERSIONS];
+	struct name roots[VERSIONS];
 };
 
-/* Each version of a directory has one file that the one before does not have, and is stored as a difference to it. */
+/* Each version of a directory has one file that the one before does not have, and is stored as a difference to it; `branch` to 0. */
 static int
-setup(void **state)
+make(void **state, size_t branch)
 {
 	const struct session_config cfg = { .jobs = 1, .level = 1 };
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct name ids[FILES], prev, root;
+	struct name ids[FILES], root;
+	const struct name *base;
 	struct session *s;
 
 	assert_non_null(f);
@@ -46,14 +49,27 @@ setup(void **state)
 		assert_int_equal(session_begin(f->r, &cfg, &s), OK);
 		for (size_t i = 0; i < FILES; i++)
 			assert_int_equal(support_store_data(s, i <= v ? 1000 + i : i, 100, NULL, &ids[i]), OK);
-		assert_int_equal(support_store_tree(s, TREENODE_FILE, ids, FILES, v ? &prev : NULL, &root), OK);
+		base = v == 0 ? NULL : &f->roots[v == branch ? 0 : v - 1];
+		assert_int_equal(support_store_tree(s, TREENODE_FILE, ids, FILES, base, &root), OK);
 		assert_int_equal(support_store_commit(s, &root), OK);
 		f->sids[v] = *session_sid(s);
 		session_free(s);
-		prev = root;
+		f->roots[v] = root;
 	}
 	*state = f;
 	return 0;
+}
+
+static int
+setup(void **state)
+{
+	return make(state, VERSIONS);
+}
+
+static int
+setup_branches(void **state)
+{
+	return make(state, 5);
 }
 
 static int
@@ -137,6 +153,38 @@ test_ends_of_chain(void **state)
 	assert_int_equal(res.hollow, 0);
 }
 
+static uint8_t
+depth_of(struct fixture *f, size_t v)
+{
+	struct index_place place;
+	struct index *ix;
+
+	assert_int_equal(index_load(f->r, &ix), OK);
+	assert_int_equal(index_find(ix, &f->roots[v], &place, NULL), FOUND);
+	index_free(ix);
+	return place.depth;
+}
+
+/* 0-1-2-3-4 and 0-5-6-7, of which 0, 4 and 7 are kept: 7 has more in common with 4 than with 0, and had room for it. */
+static void
+test_branches(void **state)
+{
+	struct fixture *f = *state;
+	struct support_recount_result res;
+	struct rewrite_stats done;
+
+	forget(f, 1, 3);
+	forget(f, 5, 6);
+	rewrite(f, &merge, &done);
+	assert_int_equal(done.rebased, 2);
+	recount(f, &res);
+	assert_int_equal(res.deltas, 2);
+	assert_int_equal(res.hollow, 0);
+	assert_int_equal(depth_of(f, 0), 0);
+	assert_int_equal(depth_of(f, 4), 1);
+	assert_int_equal(depth_of(f, 7), 2);
+}
+
 /* All are kept: every block is copied as it is. */
 static void
 test_whole_chain(void **state)
@@ -216,6 +264,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_last_of_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends_of_chain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_branches, setup_branches, teardown),
 		cmocka_unit_test_setup_teardown(test_whole_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_fails, setup, teardown),

@@ -19,6 +19,7 @@
 #include "format/listnode.h"
 #include "format/treenode.h"
 #include "store/index_file.h"
+#include "store/packer.h"
 #include "store/session.h"
 #include "store/settle.h"
 #include "tests/unit/support_recount.h"
@@ -148,6 +149,13 @@ dir_synced(const struct support_disk *d, size_t i, size_t n, const char *dir)
 	return false;
 }
 
+/* Sidecars are redundant: they are made at any time and not synced (PA-4). */
+static bool
+of_sidecar(const struct support_op *op)
+{
+	return strncmp(op->path, "parity", 6) == 0 || strncmp(op->path, "tmp/parity-", 11) == 0 || strncmp(op->to, "parity/", 7) == 0;
+}
+
 /* PB-2 (1), (2): every pack renamed between from and segment was complete first and is durable then. */
 static size_t
 check_packs(const struct support_disk *d, size_t from, size_t segment, size_t tmp_synced)
@@ -158,7 +166,7 @@ check_packs(const struct support_disk *d, size_t from, size_t segment, size_t tm
 	for (size_t i = from; i < segment; i++) {
 		const struct support_op *op = support_disk_op(d, i);
 
-		if (op->kind != SUPPORT_RENAME)
+		if (op->kind != SUPPORT_RENAME || of_sidecar(op))
 			continue;
 		assert_int_equal(strncmp(op->to, "packs/", 6), 0);
 		assert_true(i > tmp_synced);
@@ -186,7 +194,10 @@ check_order(const struct support_disk *d, size_t from, size_t want_packs)
 	assert_true(dir_synced(d, segment, record, "index"));
 	assert_true(synced_last(d, record, support_disk_op(d, record)->inode));
 	assert_true(dir_synced(d, record, end, "snapshots"));
-	while (support_disk_op(d, end - 1)->kind > SUPPORT_SYNC_DIR)
+	for (size_t i = from; i < end; i++)
+		assert_false(of_sidecar(support_disk_op(d, i)) && (support_disk_op(d, i)->kind == SUPPORT_SYNC ||
+		    support_disk_op(d, i)->kind == SUPPORT_SYNC_DIR));
+	while (support_disk_op(d, end - 1)->kind > SUPPORT_SYNC_DIR || of_sidecar(support_disk_op(d, end - 1)))
 		end--;
 	assert_int_equal(support_disk_op(d, end - 1)->kind, SUPPORT_SYNC_DIR);
 	assert_string_equal(support_disk_op(d, end - 1)->path, "snapshots");
@@ -419,6 +430,34 @@ test_checkpoint_reuse(void **state)
 	settle_and_recount(f->r, NULL);
 }
 
+/* A node is read with its neighbours, so a frame of nodes is short. */
+static void
+test_node_frames(void **state)
+{
+	enum { NODES = 8, ENTRIES = 900 };
+	struct fixture *f = *state;
+	struct name ids[NODES], entries[ENTRIES];
+	struct index_place place;
+	struct session *s;
+	struct index *ix;
+
+	assert_int_equal(session_begin(f->r, &quick, &s), OK);
+	for (size_t i = 0; i < NODES; i++) {
+		support_store_bytes(entries[0].b, sizeof(entries), i);
+		assert_int_equal(support_store_tree(s, TREENODE_FILE, entries, ENTRIES, NULL, &ids[i]), OK);
+	}
+	assert_int_equal(session_checkpoint(s), OK);
+	session_free(s);
+	assert_int_equal(index_load(f->r, &ix), OK);
+	assert_int_equal(index_find(ix, &ids[NODES - 1], &place, NULL), FOUND);
+	assert_true(place.ordinal >= 1);
+	for (size_t i = 0; i < NODES; i++) {
+		assert_int_equal(index_find(ix, &ids[i], &place, NULL), FOUND);
+		assert_true(place.len <= 260u << 10);
+	}
+	index_free(ix);
+}
+
 /* What nobody reused is gone with the next settle, packs and all. */
 static void
 test_abandoned(void **state)
@@ -474,7 +513,7 @@ pack_paths(const struct support_disk *d, char out[][SUPPORT_IO_PATH], size_t cap
 	size_t n = 0;
 
 	for (size_t i = 0; i < support_disk_ops(d); i++)
-		if (support_disk_op(d, i)->kind == SUPPORT_RENAME && support_disk_op(d, i)->to[0] == 'p' && n < cap)
+		if (support_disk_op(d, i)->kind == SUPPORT_RENAME && strncmp(support_disk_op(d, i)->to, "packs/", 6) == 0 && n < cap)
 			memcpy(out[n++], support_disk_op(d, i)->to, SUPPORT_IO_PATH);
 	return n;
 }
@@ -689,6 +728,48 @@ test_jobs(void **state)
 	}
 }
 
+/* Threads as asked for, as far as they fit, and always one. */
+static void
+test_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(packer_jobs(2, 0), 2);
+	assert_in_range(packer_jobs(1000, 0), 8, 64);
+	assert_int_equal(packer_jobs(8, 64u << 20), 4);
+	assert_int_equal(packer_jobs(8, 1u << 20), 1);
+	assert_int_equal(packer_jobs(8, 1), 1);
+	assert_int_equal(packer_jobs(3, UINT64_MAX), 3);
+}
+
+/* Data shares frames of 2 MiB, no more; session_fine makes them small. */
+static void
+test_frame_sizes(void **state)
+{
+	struct fixture *f = *state;
+	struct name ids[8], root;
+	struct index_place at[8];
+	struct session *s = begin(f->r);
+	struct index *ix;
+
+	for (unsigned i = 0; i < 8; i++) {
+		if (i == 6)
+			assert_int_equal(session_fine(s, true), OK);
+		assert_int_equal(support_store_data(s, i, i < 6 ? 520000 : 200000, NULL, &ids[i]), OK);
+	}
+	assert_int_equal(session_fine(s, false), OK);
+	assert_int_equal(support_store_tree(s, TREENODE_FILE, ids, 8, NULL, &root), OK);
+	assert_int_equal(support_store_commit(s, &root), OK);
+	session_free(s);
+	assert_int_equal(index_load(f->r, &ix), OK);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(index_find(ix, &ids[i], &at[i], NULL), FOUND);
+	index_free(ix);
+	assert_int_equal(at[3].ordinal, at[0].ordinal);
+	assert_true(at[4].ordinal != at[3].ordinal);
+	assert_int_equal(at[5].ordinal, at[4].ordinal);
+	assert_true(at[6].ordinal != at[5].ordinal && at[7].ordinal != at[6].ordinal);
+}
+
 /* A session thrown away with frames under way leaves nothing in tmp/ but what a sweep knows. */
 static void
 test_abort_busy(void **state)
@@ -863,6 +944,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_part_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_checkpoint_reuse, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_node_frames, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abandoned, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_pack, setup, teardown),
@@ -871,6 +953,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_delta_declined, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_pack_no_delta, setup, teardown),
 		cmocka_unit_test(test_jobs),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test_setup_teardown(test_frame_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_abort_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unsynced_segment, setup, teardown),
 		cmocka_unit_test(test_write_fails),

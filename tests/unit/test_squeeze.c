@@ -75,6 +75,33 @@ round_trip(int level, size_t len, size_t base_len)
 	free(p);
 }
 
+/* What a block becomes depends on nothing that was packed before it: the tables of large blocks and of bases are put back. */
+static void
+test_nothing_is_left_behind(void **state)
+{
+	uint8_t *p = text(2 * MIB, 1), *base = text(70000, 2), *a, *b;
+	struct squeeze *s, *fresh;
+	size_t n;
+
+	(void)state;
+	for (int level = 1; level <= 3; level += 2) {
+		assert_int_equal(squeeze_new(level, &s), OK);
+		assert_int_equal(squeeze_new(level, &fresh), OK);
+		n = pack(fresh, &a, p, 300000, NULL, 0);
+		free(a);
+		for (int round = 0; round < 3; round++) {
+			pack(s, &b, p, round ? 70000 : 2 * MIB, round == 1 ? base : NULL, round == 1 ? 70000 : 0);
+			free(b);
+			assert_int_equal(pack(s, &b, p, 300000, NULL, 0), n);
+			free(b);
+		}
+		squeeze_free(s);
+		squeeze_free(fresh);
+	}
+	free(p);
+	free(base);
+}
+
 /* FR-3, FR-4: every length and level comes back. */
 static void
 test_what_is_packed_comes_back(void **state)
@@ -296,6 +323,7 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing_is_left_behind),
 		cmocka_unit_test(test_what_is_packed_comes_back),
 		cmocka_unit_test(test_header_has_the_size_and_nothing_else),
 		cmocka_unit_test(test_base_makes_a_change_cheap),

@@ -1,0 +1,485 @@
+/*
+ * rebuild: packs -> candidates (every copy of every chunk) -> the copies that count -> one segment; a segment with nothing but the
+ * root for each record; a settle.
+ *
+ * Order of candidates: by depth.  A difference counts only if its base does, and the base is never deeper than one less; so one
+ * pass in this order finds every chunk that can be read, and never a circle.
+ *
+ *     old files -> damaged/         from here to the last rename the index has too little: nothing is collected with it, because
+ *     root segments -> index/       a root whose tree is nowhere stops every settle (PB-6 (4))
+ *     the segment of all packs -> index/
+ *     settle: counts, head
+ *
+ * The segment of all packs is never in tmp/ under the name of an index file: a sweep would take its packs for unpublished (PB-5).
+ */
+#include "store/rebuild.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "codec/keys.h"
+#include "codec/seal.h"
+#include "format/frame.h"
+#include "format/indexfile.h"
+#include "store/graves.h"
+#include "store/index_file.h"
+#include "store/indexbuild.h"
+#include "store/mend.h"
+#include "store/objects.h"
+#include "store/packcheck.h"
+#include "store/parity.h"
+#include "store/settle.h"
+#include "store/snapshots.h"
+#include "sys/entropy.h"
+#include "sys/signals.h"
+
+#define TMP "tmp/rebuild"
+
+struct candidate {
+	struct name id, base;           /* base: zero unless depth > 0 */
+	uint32_t frame;                 /* index into frames */
+	uint16_t slot;
+	uint8_t type, depth;
+};
+
+struct rebuild {
+	struct repo *r;
+	const struct rebuild_options *o;
+	struct rebuild_stats *stats;
+	struct indexfile_pack *packs;
+	size_t pack_count, pack_cap;
+	struct indexfile_frame *frames; /* .pack: index into packs */
+	size_t frame_count, frame_cap;
+	struct candidate *all;
+	size_t count, cap;
+	struct indexfile_row *rows;     /* those that count */
+	size_t row_count, row_cap;
+	uint32_t *hash;                 /* row number + 1 */
+	size_t hash_size;
+	struct name_sid *sids;          /* of the records, and their roots */
+	struct name *roots;
+	size_t record_count, record_cap, root_cap;
+	uint64_t bad_records;
+};
+
+static bool
+is_damage(int rc)
+{
+	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_IO || rc == ERR_UNSUPPORTED;
+}
+
+static void
+tell(struct rebuild *b, const char *path)
+{
+	if (b->o->bad)
+		b->o->bad(b->o->arg, path);
+}
+
+/* ------------------------------------------------------------------------------------------------------- reading */
+
+struct pack {
+	struct io_file *f;
+	struct name_sid id;
+	uint8_t key[32];
+	uint32_t kind;
+};
+
+static int
+open_pack(struct rebuild *b, struct pack *p)
+{
+	uint8_t raw[PACKFILE_HEADER_LEN];
+	struct packfile_header h;
+	int rc;
+
+	if ((rc = io_read_at(b->r->io, p->f, 0, raw, sizeof(raw))) ||
+	    (rc = err_verdict(packfile_header_decode(&h, raw, sizeof(raw)), "pack header")) ||
+	    (rc = keys_unwrap(p->key, &h.wrap, b->r->keys->pack, "varve pack key", &b->r->hdr.repo_id, raw, PACKFILE_WRAP_CONTEXT)))
+		return rc;
+	p->id = h.pack_id;
+	p->kind = h.kind;
+	return OK;
+}
+
+/* The head of a frame as plaintext.  Owns: *mem: caller frees. */
+static int
+read_head(struct rebuild *b, const struct pack *p, const struct indexfile_frame *at, uint8_t **mem, struct frame_head *head)
+{
+	uint8_t context[NAME_SID_LEN + FRAME_PREFIX_LEN], *box = NULL, *prefix = context + NAME_SID_LEN;
+	struct seal_aad aad = { "varve frame head", &b->r->hdr.repo_id, context, sizeof(context) };
+	struct frame_prefix pre;
+	int rc;
+
+	*mem = NULL;
+	memcpy(context, p->id.b, NAME_SID_LEN);
+	if ((rc = io_read_at(b->r->io, p->f, at->off, prefix, FRAME_PREFIX_LEN)) ||
+	    (rc = err_verdict(frame_prefix_decode(&pre, prefix, FRAME_PREFIX_LEN), "frame")))
+		return rc;
+	if (pre.ordinal != at->ordinal || (uint64_t)FRAME_PREFIX_LEN + pre.head_len + pre.body_len != at->len ||
+	    pre.head_len < SEAL_OVERHEAD)
+		return fail(ERR_CORRUPT, "frame %u has another length than the footer says", at->ordinal);
+	if ((rc = mem_new((void **)&box, pre.head_len)) || (rc = mem_new((void **)mem, pre.head_len)) ||
+	    (rc = io_read_at(b->r->io, p->f, at->off + FRAME_PREFIX_LEN, box, pre.head_len)) ||
+	    (rc = seal_open(*mem, box, pre.head_len, p->key, &aad)))
+		goto out;
+	rc = err_verdict(frame_head_decode(head, *mem, pre.head_len - SEAL_OVERHEAD), "frame head");
+out:
+	free(box);
+	return rc;
+}
+
+static int
+add_chunks(struct rebuild *b, const struct frame_head *head, uint32_t frame)
+{
+	struct frame_chunk c;
+	struct frame_block block;
+	struct frame_iter it;
+	uint16_t slot = 0;
+	int rc;
+
+	if ((rc = mem_grow((void **)&b->all, &b->cap, b->count + head->chunk_count, sizeof(*b->all))))
+		return rc;
+	frame_iter_init(&it, head);
+	while (frame_next_block(&it, &block))
+		for (uint32_t i = 0; i < block.chunk_count && frame_next_chunk(&it, &c); i++)
+			b->all[b->count++] = (struct candidate){ .id = c.id, .base = block.base, .frame = frame, .slot = slot++,
+				.type = c.type, .depth = block.depth };
+	return OK;
+}
+
+static int
+add_frame(struct rebuild *b, const struct pack *p, const struct indexfile_frame *at, const char *path)
+{
+	struct indexfile_frame row = *at;
+	struct frame_head head;
+	uint8_t *mem;
+	int rc = read_head(b, p, at, &mem, &head);
+
+	if (is_damage(rc)) {
+		tell(b, path);
+		b->stats->bad_frames++;
+		rc = OK;
+	} else if (rc == OK) {
+		row.chunks = head.chunk_count;
+		rc = mem_grow((void **)&b->frames, &b->frame_cap, b->frame_count + 1, sizeof(*b->frames));
+		if (rc == OK && (rc = add_chunks(b, &head, (uint32_t)b->frame_count)) == OK)
+			b->frames[b->frame_count++] = row;
+	}
+	free(mem);
+	return rc;
+}
+
+static int
+add_frames(struct rebuild *b, const struct pack *p, const struct name *name, const struct packcheck *pc, const char *path)
+{
+	struct indexfile_frame at = { .pack = (uint32_t)b->pack_count, .off = PACKFILE_HEADER_LEN };
+	int rc = mem_grow((void **)&b->packs, &b->pack_cap, b->pack_count + 1, sizeof(*b->packs));
+
+	if (rc)
+		return rc;
+	b->packs[b->pack_count++] = (struct indexfile_pack){ .name = *name, .bytes = pc->size, .frames = pc->footer.frame_count,
+		.kind = p->kind };
+	for (uint32_t i = 0; rc == OK && i < pc->footer.frame_count; i++, at.off += at.len) {
+		at.ordinal = i;
+		at.len = packfile_frame_len(&pc->footer, i);
+		rc = add_frame(b, p, &at, path);
+	}
+	return rc;
+}
+
+static int
+add_pack(struct rebuild *b, const char *path)
+{
+	struct pack p = { 0 };
+	struct packcheck pc = { 0 };
+	struct name name;
+	int rc;
+
+	if (!name_unhex(&name, objects_name(path)))
+		return fail(ERR_FAILED, "'%s' has no name of a pack", path);
+	if ((rc = io_open(b->r->io, path, &p.f)) == OK && (rc = packcheck_footer(b->r->io, p.f, &name, &pc)) == OK &&
+	    (rc = open_pack(b, &p)) == OK)
+		rc = add_frames(b, &p, &name, &pc, path);
+	else if (is_damage(rc)) {
+		tell(b, path);
+		b->stats->bad_packs++;
+		rc = OK;
+	}
+	packcheck_clear(&pc);
+	explicit_bzero(p.key, sizeof(p.key));
+	(void)io_close(b->r->io, p.f);
+	return rc;
+}
+
+static int
+read_packs(struct rebuild *b)
+{
+	struct objects packs = { 0 };
+	char dir[16];
+	int rc = OK;
+
+	for (unsigned i = 0; rc == OK && i < 256; i++) {
+		snprintf(dir, sizeof(dir), "packs/%02x", i);
+		rc = objects_list_dir(b->r->io, dir, OBJECTS_PACK, &packs);
+	}
+	for (size_t i = 0; rc == OK && i < packs.count; i++) {
+		if ((rc = signals_check()) == OK)
+			rc = add_pack(b, packs.p[i].path);
+		if (b->o->progress)
+			b->o->progress(b->o->arg, i + 1, packs.count);
+	}
+	objects_clear(&packs);
+	return rc;
+}
+
+static int
+add_record(struct rebuild *b, const struct name_sid *sid, bool forgotten)
+{
+	char path[64], hex[NAME_SID_HEX];
+	struct snapshots_item it;
+	int rc = snapshots_read(b->r, forgotten, sid, &it);
+
+	if (is_damage(rc)) {
+		name_sid_hex(sid, hex);
+		snprintf(path, sizeof(path), "%s/%s", forgotten ? "forgotten" : "snapshots", hex);
+		tell(b, path);
+		b->bad_records++;
+		return OK;
+	}
+	if (rc)
+		return rc;
+	if ((rc = mem_grow((void **)&b->sids, &b->record_cap, b->record_count + 1, sizeof(*b->sids))) == OK &&
+	    (rc = mem_grow((void **)&b->roots, &b->root_cap, b->record_count + 1, sizeof(*b->roots))) == OK) {
+		b->sids[b->record_count] = *sid;
+		b->roots[b->record_count++] = it.rec.root;
+	}
+	snapshots_item_clear(&it);
+	return rc;
+}
+
+/* Each record itself: what a catalogue says of it will be gone with the old index (IX-10). */
+static int
+read_records(struct rebuild *b)
+{
+	struct graves list = { 0 };
+	int rc = OK;
+
+	for (int forgotten = 0; rc == OK && forgotten < 2; forgotten++) {
+		list.count = 0;
+		rc = graves_list(b->r, forgotten ? "forgotten" : "snapshots", &list);
+		for (size_t i = 0; rc == OK && i < list.count; i++)
+			rc = add_record(b, &list.p[i], forgotten);
+	}
+	free(list.p);
+	if (rc == OK && b->bad_records)
+		return fail(ERR_CORRUPT, "%ju snapshot record%s cannot be read: 'varve scrub --repair' brings back what has a copy, "
+		    "'varve repair snapshots' sets the others aside", (uintmax_t)b->bad_records, b->bad_records == 1 ? "" : "s");
+	return rc;
+}
+
+/* ------------------------------------------------------------------------------------------------------ choosing */
+
+static size_t
+row_slot(const struct rebuild *b, const struct name *id)
+{
+	size_t h;
+
+	memcpy(&h, id->b, sizeof(h));
+	for (h &= b->hash_size - 1; b->hash[h]; h = (h + 1) & (b->hash_size - 1))
+		if (name_cmp(&b->rows[b->hash[h] - 1].id, id) == 0)
+			break;
+	return h;
+}
+
+static int
+by_depth(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->depth != y->depth)
+		return x->depth < y->depth ? -1 : 1;
+	return x->frame != y->frame ? (x->frame < y->frame ? -1 : 1) : x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+static void
+choose_one(struct rebuild *b, const struct candidate *c)
+{
+	size_t h = row_slot(b, &c->id), base = 0;
+
+	if (b->hash[h])
+		return;
+	if (c->depth) {
+		base = row_slot(b, &c->base);
+		if (!b->hash[base] || b->rows[b->hash[base] - 1].type != c->type) {
+			b->stats->stranded++;
+			return;
+		}
+		b->rows[b->hash[base] - 1].uses++;
+	}
+	b->rows[b->row_count] = (struct indexfile_row){ .id = c->id, .frame = c->frame, .slot = c->slot, .type = c->type, .depth = c->depth };
+	b->hash[h] = (uint32_t)++b->row_count;
+	b->frames[c->frame].live++;
+}
+
+static int
+choose(struct rebuild *b)
+{
+	int rc;
+
+	for (b->hash_size = 64; b->hash_size < 2 * b->count; b->hash_size *= 2)
+		continue;
+	if ((rc = mem_new((void **)&b->hash, mem_array(b->hash_size, sizeof(*b->hash)))) ||
+	    (rc = mem_new((void **)&b->rows, mem_array(b->count + 1, sizeof(*b->rows)))))
+		return rc;
+	if (b->count)
+		qsort(b->all, b->count, sizeof(*b->all), by_depth);
+	for (size_t i = 0; i < b->count; i++)
+		choose_one(b, &b->all[i]);
+	for (size_t i = 0; i < b->frame_count; i++) {
+		struct indexfile_frame *f = &b->frames[i];
+
+		b->packs[f->pack].live_frames += f->live > 0;
+		b->packs[f->pack].live_bytes += (uint64_t)f->len * f->live / f->chunks;
+	}
+	b->stats->packs = b->pack_count;
+	b->stats->frames = b->frame_count;
+	b->stats->chunks = b->row_count;
+	return OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------- writing */
+
+static int
+row_cmp(const void *a, const void *b)
+{
+	return name_cmp(&((const struct indexfile_row *)a)->id, &((const struct indexfile_row *)b)->id);
+}
+
+static int
+write_segment(struct rebuild *b, const struct name_sid *sid, const struct name *root, const char *tmp)
+{
+	struct indexfile_header h = { .kind = INDEXFILE_SEGMENT, .sid = *sid };
+	size_t packs = root ? 0 : b->pack_count, frames = root ? 0 : b->frame_count, rows = root ? 0 : b->row_count;
+	struct indexbuild *w;
+	uint64_t len;
+	int rc;
+
+	if (root) {
+		h.root = *root;
+		h.flags = INDEXFILE_LAST_PART;
+	}
+	if ((rc = indexbuild_begin(b->r, tmp, &h, rows, &w)))
+		return rc;
+	/* Packs were listed, and their frames read, in the order that the segment wants. */
+	for (size_t i = 0; rc == OK && i < packs; i++)
+		rc = indexbuild_pack(w, &b->packs[i]);
+	for (size_t i = 0; rc == OK && i < frames; i++)
+		rc = indexbuild_frame(w, &b->frames[i]);
+	for (size_t i = 0; rc == OK && i < rows; i++)
+		rc = indexbuild_row(w, &b->rows[i]);
+	if (rc == OK)
+		return indexbuild_end(w, &len);
+	indexbuild_abort(w);
+	return rc;
+}
+
+static int
+discard_tmp(struct rebuild *b)
+{
+	int rc = io_unlink(b->r->io, TMP);
+
+	return rc == ERR_ABSENT ? OK : rc;
+}
+
+/* The old index: its sidecars first, durably, so that none of its files can come back from one. */
+static int
+set_old_aside(struct rebuild *b)
+{
+	struct objects old = { 0 };
+	bool dropped = false;
+	int rc = objects_list_dir(b->r->io, "index", OBJECTS_INDEX, &old);
+
+	for (size_t i = 0; rc == OK && i < old.count; i++)
+		rc = parity_drop(b->r->io, OBJECTS_INDEX, objects_name(old.p[i].path), &dropped);
+	if (rc == OK && dropped)
+		rc = io_sync_dir(b->r->io, "parity/index");
+	for (size_t i = 0; rc == OK && i < old.count; i++)
+		rc = mend_set_aside(b->r, old.p[i].path);
+	objects_clear(&old);
+	return rc;
+}
+
+static int
+publish(struct rebuild *b, const struct name_sid *sid, const struct name *root)
+{
+	char path[INDEX_FILE_PATH];
+	int rc;
+
+	index_file_segment_path(path, "index", sid, 0);
+	if ((rc = write_segment(b, sid, root, TMP)) == OK)
+		rc = io_rename(b->r->io, TMP, path);
+	return rc;
+}
+
+static int
+write_all(struct rebuild *b)
+{
+	struct name_sid sid;
+	int rc;
+
+	rc = io_mkdir(b->r->io, "index");
+	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = set_old_aside(b)))
+		return rc;
+	for (size_t i = 0; i < b->record_count; i++)
+		if ((rc = publish(b, &b->sids[i], &b->roots[i])))
+			return rc;
+	if ((rc = io_sync_dir(b->r->io, "index")))
+		return rc;
+	if (b->row_count) {
+		entropy_fill(sid.b, sizeof(sid.b));
+		if ((rc = publish(b, &sid, NULL)))
+			return rc;
+	}
+	return io_sync_dir(b->r->io, "index");
+}
+
+static int
+count(struct rebuild *b)
+{
+	struct settle_stats s = { 0 };
+	int rc = settle_count(b->r, &s);
+
+	b->stats->counted = rc == OK;
+	b->stats->garbage = s.bytes_dead;
+	if (rc == OK || rc == ERR_IO || rc == ERR_NOMEM || rc == ERR_INTERRUPTED)
+		return rc;
+	snprintf(b->stats->note, sizeof(b->stats->note), "%s", err_text());
+	return OK;
+}
+
+int
+rebuild_index(struct repo *r, const struct rebuild_options *o, struct rebuild_stats *stats)
+{
+	struct rebuild b = { .r = r, .o = o, .stats = stats };
+	int rc;
+
+	*stats = (struct rebuild_stats){ 0 };
+	if ((rc = read_records(&b)) || (rc = read_packs(&b)) || (rc = choose(&b)))
+		goto out;
+	stats->snapshots = b.record_count;
+	if (b.row_count)
+		qsort(b.rows, b.row_count, sizeof(*b.rows), row_cmp);
+	if ((rc = write_all(&b)) == OK)
+		rc = count(&b);
+out:
+	free(b.packs);
+	free(b.frames);
+	free(b.all);
+	free(b.rows);
+	free(b.hash);
+	free(b.sids);
+	free(b.roots);
+	return rc;
+}

@@ -1,0 +1,276 @@
+#include "store/salvage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "codec/keys.h"
+#include "codec/seal.h"
+#include "format/frame.h"
+#include "store/blocksum.h"
+#include "store/mend.h"
+#include "store/objects.h"
+#include "store/packcheck.h"
+#include "store/packout.h"
+
+#define LEN_MIN (FRAME_PREFIX_LEN + 2 * FRAME_SEAL)
+#define LEN_MAX (FRAME_PREFIX_LEN + FRAME_HEAD_MAX + FRAME_BODY_MAX + 2 * FRAME_SEAL)
+#define WINDOW 65536u
+#define NONCE 24
+
+struct salvage {
+	struct repo *r;
+	struct io_file *f;
+	uint64_t size;
+	struct packfile_header h;
+	uint8_t key[32];
+	struct packcheck pc;            /* raw NULL: the footer is lost */
+	struct packout out;
+	bool begun;
+	struct mem_buf sealed, fresh;
+	struct salvage_stats *stats;
+};
+
+static bool
+is_damage(int rc)
+{
+	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_IO || rc == ERR_UNSUPPORTED;
+}
+
+static int
+bad_block(void *arg, uint64_t block)
+{
+	(void)arg;
+	return fail(ERR_CORRUPT, "block %ju of 64 KiB is bad", (uintmax_t)block);
+}
+
+int
+salvage_whole(struct repo *r, const char *path)
+{
+	struct packcheck pc = { 0 };
+	struct io_file *f;
+	struct blocksum b;
+	struct name name;
+	uint64_t read = 0;
+	uint8_t *buf;
+	int rc;
+
+	if (!name_unhex(&name, objects_name(path)))
+		return fail(ERR_FAILED, "'%s' has no name of a pack", path);
+	if ((rc = io_open(r->io, path, &f)))
+		return is_damage(rc) ? OK : rc;
+	if ((rc = mem_new((void **)&buf, BLOCKSUM_BLOCK_MAX)) == OK && (rc = packcheck_footer(r->io, f, &name, &pc)) == OK) {
+		b = (struct blocksum){ .path = path, .len = pc.size - pc.len, .block = PACKFILE_BLOCK, .sums = pc.footer.checksums };
+		rc = blocksum_check(r->io, f, &b, buf, bad_block, NULL, &read);
+	}
+	packcheck_clear(&pc);
+	free(buf);
+	(void)io_close(r->io, f);
+	return rc == OK ? FOUND : is_damage(rc) ? OK : rc;
+}
+
+/* The two boxes of a frame of len bytes, both opened and sealed for the new pack: FOUND; OK: they do not open. */
+static int
+reseal(struct salvage *s, size_t len)
+{
+	uint8_t old[NAME_SID_LEN + FRAME_PREFIX_LEN], new[NAME_SID_LEN + FRAME_PREFIX_LEN];
+	struct seal_aad from = { "varve frame head", &s->r->hdr.repo_id, old, sizeof(old) };
+	struct seal_aad to = { "varve frame head", &s->r->hdr.repo_id, new, sizeof(new) };
+	uint8_t *at = s->sealed.p + FRAME_PREFIX_LEN, *dst;
+	struct frame_prefix pre;
+	struct frame_head head;
+	int rc;
+
+	if (frame_prefix_decode(&pre, s->sealed.p, FRAME_PREFIX_LEN) != CURSOR_OK || pre.head_len < SEAL_OVERHEAD ||
+	    pre.body_len < SEAL_OVERHEAD || (uint64_t)FRAME_PREFIX_LEN + pre.head_len + pre.body_len != len)
+		return OK;
+	memcpy(old, s->h.pack_id.b, NAME_SID_LEN);
+	memcpy(old + NAME_SID_LEN, s->sealed.p, FRAME_PREFIX_LEN);
+	pre.ordinal = s->out.frames;
+	memcpy(new, s->out.id.b, NAME_SID_LEN);
+	(void)frame_prefix_encode(new + NAME_SID_LEN, FRAME_PREFIX_LEN, &pre);
+	s->fresh.len = 0;
+	if ((rc = mem_buf_reserve(&s->fresh, len)))
+		return rc;
+	memcpy(s->fresh.p, new + NAME_SID_LEN, FRAME_PREFIX_LEN);
+	dst = s->fresh.p + FRAME_PREFIX_LEN;
+	/* Opened in place, behind the nonce. */
+	if ((rc = seal_open(at + NONCE, at, pre.head_len, s->key, &from)) == OK)
+		rc = err_verdict(frame_head_decode(&head, at + NONCE, pre.head_len - SEAL_OVERHEAD), "frame head");
+	if (rc)
+		return is_damage(rc) ? OK : rc;
+	if (head.body_len != pre.body_len - SEAL_OVERHEAD)
+		return OK;
+	seal_box(dst, at + NONCE, pre.head_len - SEAL_OVERHEAD, s->out.key, &to);
+	at += pre.head_len;
+	dst += pre.head_len;
+	from.label = to.label = "varve frame body";
+	if ((rc = seal_open(at + NONCE, at, pre.body_len, s->key, &from)))
+		return is_damage(rc) ? OK : rc;
+	seal_box(dst, at + NONCE, pre.body_len - SEAL_OVERHEAD, s->out.key, &to);
+	return FOUND;
+}
+
+/* The frame of len bytes at off: FOUND when it was saved. */
+static int
+save(struct salvage *s, uint64_t off, uint64_t len)
+{
+	int rc;
+
+	if (len < LEN_MIN || len > LEN_MAX || off > s->size || len > s->size - off)
+		return OK;
+	s->sealed.len = 0;
+	if ((rc = mem_buf_reserve(&s->sealed, (size_t)len)))
+		return rc;
+	rc = io_read_at(s->r->io, s->f, off, s->sealed.p, (size_t)len);
+	if (rc)
+		return is_damage(rc) ? OK : rc;
+	if (!s->begun) {
+		if ((rc = packout_begin(&s->out, s->r, s->h.kind)))
+			return rc;
+		s->begun = true;
+	}
+	if ((rc = reseal(s, (size_t)len)) != FOUND)
+		return rc;
+	if (s->out.frames == PACKFILE_FRAMES_MAX)
+		return OK;
+	if ((rc = packout_frame(&s->out, s->fresh.p, (size_t)len)))
+		return rc;
+	s->stats->frames++;
+	s->stats->bytes += len;
+	return FOUND;
+}
+
+static int
+by_footer(struct salvage *s)
+{
+	uint64_t off = PACKFILE_HEADER_LEN;
+	int rc;
+
+	for (uint32_t i = 0; i < s->pc.footer.frame_count; i++) {
+		uint32_t len = packfile_frame_len(&s->pc.footer, i);
+
+		if ((rc = save(s, off, len)) < 0)
+			return rc;
+		s->stats->lost += rc != FOUND;
+		off += len;
+	}
+	return OK;
+}
+
+/* What the prefix at off says of its frame's length; 0: there is none. */
+static uint64_t
+frame_len(struct salvage *s, uint64_t off)
+{
+	uint8_t raw[FRAME_PREFIX_LEN];
+	struct frame_prefix pre;
+
+	if (off > s->size || s->size - off < sizeof(raw) || io_read_at(s->r->io, s->f, off, raw, sizeof(raw)) ||
+	    frame_prefix_decode(&pre, raw, sizeof(raw)) != CURSOR_OK)
+		return 0;
+	return (uint64_t)FRAME_PREFIX_LEN + pre.head_len + pre.body_len;
+}
+
+/* The next place, from off on, that begins as a frame; the size of the file if there is none.  Unreadable parts are passed over. */
+static uint64_t
+next_magic(struct salvage *s, uint64_t off)
+{
+	uint8_t *buf, *hit;
+	size_t n;
+
+	if (mem_new((void **)&buf, WINDOW + 3))
+		return s->size;
+	for (; off + FRAME_PREFIX_LEN <= s->size; off += WINDOW) {
+		n = s->size - off < WINDOW + 3 ? (size_t)(s->size - off) : WINDOW + 3;
+		if (io_read_at(s->r->io, s->f, off, buf, n))
+			continue;
+		hit = memmem(buf, n, "VFRM", 4);
+		if (hit) {
+			off += (uint64_t)(hit - buf);
+			free(buf);
+			return off;
+		}
+	}
+	free(buf);
+	return s->size;
+}
+
+static int
+by_magic(struct salvage *s)
+{
+	uint64_t off = PACKFILE_HEADER_LEN, len;
+	int rc;
+
+	while (off < s->size) {
+		len = frame_len(s, off);
+		if ((rc = save(s, off, len)) < 0)
+			return rc;
+		off = rc == FOUND ? off + len : next_magic(s, off + 1);
+	}
+	return OK;
+}
+
+/* FOUND: the new pack is in its place. */
+static int
+finish(struct salvage *s)
+{
+	char path[PACKCHECK_PATH], dir[16];
+	int rc;
+
+	if (!s->begun || s->out.frames == 0)
+		return OK;
+	if ((rc = packout_finish(&s->out)) || (rc = packout_sync(&s->out)) || (rc = packout_publish(&s->out)))
+		return rc;
+	packcheck_path(path, &s->out.name);
+	snprintf(dir, sizeof(dir), "%.8s", path);
+	rc = io_sync_dir(s->r->io, dir);
+	return rc ? rc : FOUND;
+}
+
+static int
+open_damaged(struct salvage *s, const char *path)
+{
+	uint8_t raw[PACKFILE_HEADER_LEN];
+	struct name name;
+	int rc;
+
+	if (!name_unhex(&name, objects_name(path)))
+		return fail(ERR_FAILED, "'%s' has no name of a pack", path);
+	if ((rc = io_open(s->r->io, path, &s->f)) || (rc = io_size(s->r->io, s->f, &s->size)) ||
+	    (rc = io_read_at(s->r->io, s->f, 0, raw, sizeof(raw))) ||
+	    (rc = err_verdict(packfile_header_decode(&s->h, raw, sizeof(raw)), "pack header")) ||
+	    (rc = keys_unwrap(s->key, &s->h.wrap, s->r->keys->pack, "varve pack key", &s->r->hdr.repo_id, raw, PACKFILE_WRAP_CONTEXT)))
+		return rc;
+	rc = packcheck_footer(s->r->io, s->f, &name, &s->pc);
+	return is_damage(rc) ? OK : rc;
+}
+
+int
+salvage_pack(struct repo *r, const char *path, struct salvage_stats *stats)
+{
+	struct salvage s = { .r = r, .stats = stats };
+	int rc, rc2;
+
+	rc = open_damaged(&s, path);
+	if (is_damage(rc))
+		rc = OK;                /* its key is lost */
+	else if (rc == OK && (rc = s.pc.raw ? by_footer(&s) : by_magic(&s)) == OK)
+		rc = finish(&s);
+	(void)io_close(r->io, s.f);
+	if (s.begun) {
+		packout_discard(&s.out);
+		packout_clear(&s.out);
+	}
+	packcheck_clear(&s.pc);
+	mem_buf_clear(&s.sealed);
+	mem_buf_clear(&s.fresh);
+	explicit_bzero(s.key, sizeof(s.key));
+	if (rc < 0)
+		return rc;
+	rc2 = mend_set_aside(r, path);
+	if (rc2 == OK)
+		rc2 = parity_drop(r->io, OBJECTS_PACK, objects_name(path), NULL);
+	return rc2 ? rc2 : rc;
+}
