@@ -377,11 +377,9 @@ job_open(struct packer *p, uint32_t kind, size_t len, struct framejob **out)
 	struct job *j = p->open[kind - 1];
 	int rc;
 
-	if (j && (framejob_full(&j->fj, len) || is_large(p, kind, &j->fj, len))) {
-		if ((rc = frame_close(p, kind)))
-			return rc;
-		j = NULL;
-	}
+	if (j && (framejob_full(&j->fj, len) || is_large(p, kind, &j->fj, len)) && (rc = frame_close(p, kind)))
+		return rc;
+	j = p->open[kind - 1];
 	if (!j) {
 		if ((rc = take_free(p, &j)))
 			return rc;

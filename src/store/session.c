@@ -229,9 +229,7 @@ base_there(struct session *s, const struct name *id, uint8_t type)
 	if (rc)
 		return rc;
 	rc = reader_get(s->reader, id, type, &p, &len);
-	if (err_is_damage(rc))
-		return OK;
-	return rc ? rc : FOUND;
+	return err_is_damage(rc) ? OK : rc ? rc : FOUND;
 }
 
 /* A hit counts only if its pack is there.  *gone: the index has copies, but not the disk. */
