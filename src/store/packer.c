@@ -125,10 +125,9 @@ take_pack(struct packer *p)
 static void
 set_error(struct packer *p, int rc, const char *text)
 {
-	if (p->rc == OK) {
-		p->rc = rc;
+	if (p->rc == OK)
 		snprintf(p->note, sizeof(p->note), "%s", text);
-	}
+	p->rc = p->rc ? p->rc : rc;
 }
 
 static void *
