@@ -160,6 +160,7 @@ $(BENCH:%=bench-%): bench-%: all $(BENCH_BIN)
 matrix:
 	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done
 
+
 # Two builds in two directories are equal, byte for byte.
 repro:
 	rm -rf build/repro && mkdir -p build/repro/one build/repro/the-other

@@ -303,8 +303,8 @@ records(void *arg, const struct snapshots *all)
 }
 
 /*
- * Whoever wrote what is read now, he can make us write to the repository and to what is remembered of it only, and, where there may be databases, beside those: a
- * reader of a live one takes its lock in the -shm.  A command of the user's own does what it likes.
+ * Whoever wrote what is read now, he can make us write to the repository and to what is remembered of it only, and, where there may be
+ * databases, beside those: a reader of a live one takes its lock in the -shm.  A command of the user's own does what it likes.
  */
 static void
 confine(struct context *ctx, struct snapshot_cmd *c)

@@ -130,17 +130,17 @@ load_records(struct run *u)
 	int rc;
 
 	u->dir = "snapshots";
-	if ((rc = snapshots_load(u->r, false, bad_record, u, &s)))
+	if ((rc = snapshots_load_files(u->r, false, bad_record, u, &s)))
 		return rc;
 	look_back(u, &s);
 	if ((rc = take(u, &s, &u->res->snapshots)))
 		return rc;
 	u->dir = "forgotten";
-	if ((rc = snapshots_load(u->r, true, bad_record, u, &s)) || (rc = take(u, &s, &u->res->forgotten)))
+	if ((rc = snapshots_load_files(u->r, true, bad_record, u, &s)) || (rc = take(u, &s, &u->res->forgotten)))
 		return rc;
 	if (u->res->forgotten) {
 		u->dir = "snapshots";
-		if ((rc = snapshots_load(u->r, false, bad_record, u, &s)) || (rc = take(u, &s, &u->res->snapshots)))
+		if ((rc = snapshots_load_files(u->r, false, bad_record, u, &s)) || (rc = take(u, &s, &u->res->snapshots)))
 			return rc;
 	}
 	if (u->res->item_count)
