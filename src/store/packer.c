@@ -621,11 +621,9 @@ packer_bytes(const struct packer *p)
 unsigned
 packer_jobs(unsigned wanted, uint64_t memory)
 {
-	uint64_t n;
+	uint64_t n = memory ? memory : MEMORY;
 
-	if (!memory)
-		memory = MEMORY;
-	n = memory > BASE_BYTES ? (memory - BASE_BYTES) / THREAD_BYTES : 0;
+	n = n > BASE_BYTES ? (n - BASE_BYTES) / THREAD_BYTES : 0;
 	n = n < wanted ? n : wanted;
 	return n ? (unsigned)n : 1;
 }

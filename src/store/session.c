@@ -141,10 +141,8 @@ session_begin(struct repo *r, const struct session_config *cfg, struct session *
 	s->repo = r;
 	s->cfg = *cfg;
 	s->cfg.jobs = packer_jobs(s->cfg.jobs ? s->cfg.jobs : host_cpus(), s->cfg.memory);
-	if (!s->cfg.level)
-		s->cfg.level = 3;
-	if (!s->cfg.part_bytes)
-		s->cfg.part_bytes = PART_BYTES;
+	s->cfg.level = cfg->level ? cfg->level : 3;
+	s->cfg.part_bytes = cfg->part_bytes ? cfg->part_bytes : PART_BYTES;
 	entropy_fill(s->sid.b, sizeof(s->sid.b));
 	if ((rc = io_lock(r->io, IO_SHARED, true)))
 		goto out;
