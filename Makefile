@@ -10,29 +10,30 @@ endif
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr sidecar snaplist snaprec tablesums treenode
 BASE = args err mem text
-SYS = beneath child clock confine copy crew entropy fsys guard helper host io signals target watch
+SYS = beneath child clock confine copy crew entropy fsys guard helper host io signals state target watch
 CODEC = chunker digest keys lanes rs seal squeeze
-STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file indexbuild keyring kin \
-	kindred mend objects packcheck packer packin packout packproof paper parity pins proofs reader rebase rebuild repo reserve rewrite \
-	salvage session settle shelf snapshots sums sweep tree
+STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file \
+	indexbuild keyring kin kindred mend objects packcheck packer packin packout packproof paper parity pins proofs \
+	reader rebase rebuild repo reserve rewrite salvage session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
-OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget home inodes leftover links listing lost \
-	owners packorder place placedb prove prune readfile refill repack reparity restore retention scan scanlog scrub select slice \
-	snapshot sql stats trace treebuild twin verify view
-CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin cmd_prune cmd_repair cmd_restore \
-	cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version keep layout reclaim record report rows secret shell
+OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget heads home inodes \
+	leftover links listing lost owners packorder place placedb prove prune readfile refill repack reparity restore \
+	retention scan scanlog scrub select slice snapshot sql stats trace treebuild twin verify view
+CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_head cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin \
+	cmd_prune cmd_repair cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version \
+	keep layout lookback reclaim record report rows secret shell
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
 UNIT = ahead args catalogue chunker confine filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
 	restore retention rewrite rs secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
-PROP = prop_format prop_parity prop_store sim_store
+PROP = prop_flip prop_format prop_parity prop_store sim_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	parity repair repairpacks restoredb scrub verify
+	dbheld restoredb scrub verify heads parity repair repairpacks
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
@@ -159,12 +160,6 @@ $(BENCH:%=bench-%): bench-%: all $(BENCH_BIN)
 matrix:
 	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done
 
-# Writers, pruners and restorers at once for an hour, killed anywhere.
-soak: everything
-	@SOAK_SECONDS=$(or $(SECONDS),3600) $(RUN) -t $(shell expr $(or $(SECONDS),3600) + 600) -v tests/cli/soak.sh
-
-check-ledger: all
-	@VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
 
 # Two builds in two directories are equal, byte for byte.
 repro:
@@ -193,7 +188,7 @@ clean:
 	rm -rf build varve varve-*.tar.gz
 include tests/trust.mk
 
-.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
+.PHONY: all everything fuzz fuzz-one deps check check-now check-ledger check-flip demo spec lint fuzz-check bench $(BENCH:%=bench-%) soak matrix repro \
 	list install uninstall dist clean
 .DELETE_ON_ERROR .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

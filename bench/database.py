@@ -11,6 +11,7 @@ repository; then restores of the first and the newest.  Prints Markdown.
 - Medians over the hours, the first snapshot apart.  Dirty pages are flushed before each operation.
 """
 import argparse
+import hashlib
 import os
 import platform
 import shutil
@@ -191,7 +192,12 @@ def run(a, work):
     if limits:
         print("\nlimit (zstd -3 --patch-from): %.0f KiB per hour; varve is %.2f of it" % (statistics.mean(limits) / 1024,
             statistics.mean(m["growth"] for m in varve.rows[1:]) / statistics.mean(limits)))
-    print("reading the file once: %.3f s" % read)
+    print("reading and hashing the file once: %.3f s; snapshot %.2f times that" % (read,
+        statistics.median(m["seconds"] for m in varve.rows[1:]) / read))
+    sound = "pragma integrity_check"
+    file, vfs = [statistics.median(measure(argv, varve.env, log)["seconds"] for _ in range(3)) for argv in
+        (["sqlite3", "-readonly", image, sound], [varve.program, "sql", "latest", db, sound])]
+    print("integrity_check on the file: %.2f s, in the repository: %.2f s" % (file, vfs))
     print("commit latency p99: %.1f ms during captures (%d), %.1f ms without (%d)" % (p99(during), len(during), p99(without), len(without)))
 
 
@@ -199,8 +205,9 @@ def read_once(path):
     begin = time.monotonic()
     with open(path, "rb", buffering=0) as f:
         buf = bytearray(1 << 20)
-        while f.readinto(buf):
-            pass
+        digest = hashlib.blake2b(digest_size=32)
+        while n := f.readinto(buf):
+            digest.update(memoryview(buf)[:n])
     return time.monotonic() - begin
 
 

@@ -3,7 +3,6 @@
 #include "format/emit.h"
 #include "format/listnode.h"
 
-#define END_ROWS 4096
 #define END_ROWS_MIN 64
 #define END_MOD 1024
 
@@ -108,6 +107,6 @@ listnode_ends(uint32_t rows, const struct listnode_row *last)
 	if (name_is_zero(&last->id))
 		return false;
 	cursor_init(&c, last->id.b, NAME_LEN);
-	return rows >= END_ROWS ||
+	return rows >= LISTNODE_END_ROWS ||
 	    (rows >= END_ROWS_MIN && cursor_u32(&c) % END_MOD == 0);
 }

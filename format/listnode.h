@@ -9,6 +9,7 @@
 #define LISTNODE_ROW_LEN 56
 #define LISTNODE_ROWS_MAX 16384
 #define LISTNODE_LEVEL_MAX 7
+#define LISTNODE_END_ROWS 4096
 #define LISTNODE_FP_LEN 16
 
 struct listnode_row {

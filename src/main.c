@@ -26,13 +26,13 @@
 #include "sys/signals.h"
 
 extern const struct cmd cmd_init, cmd_snapshot, cmd_list, cmd_ls, cmd_restore, cmd_cat, cmd_diff,
-    cmd_find, cmd_sql, cmd_forget, cmd_undelete, cmd_pin, cmd_pin_undo, cmd_prune, cmd_scrub, cmd_repair, cmd_verify, cmd_stats, cmd_key,
-    cmd_version, cmd_help;
+    cmd_find, cmd_sql, cmd_forget, cmd_undelete, cmd_pin, cmd_pin_undo, cmd_prune, cmd_verify,
+    cmd_scrub, cmd_repair, cmd_head, cmd_stats, cmd_key, cmd_version, cmd_help;
 
 static const struct cmd *const table[] = {
 	&cmd_init, &cmd_snapshot, &cmd_list, &cmd_ls, &cmd_restore, &cmd_cat, &cmd_diff,
-	&cmd_find, &cmd_sql, &cmd_forget, &cmd_undelete, &cmd_pin, &cmd_pin_undo, &cmd_prune, &cmd_scrub, &cmd_repair, &cmd_verify, &cmd_stats, &cmd_key,
-	&cmd_version, &cmd_help, NULL,
+	&cmd_find, &cmd_sql, &cmd_forget, &cmd_undelete, &cmd_pin, &cmd_pin_undo, &cmd_prune, &cmd_verify,
+	&cmd_scrub, &cmd_repair, &cmd_head, &cmd_stats, &cmd_key, &cmd_version, &cmd_help, NULL,
 };
 
 static int

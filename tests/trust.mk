@@ -53,6 +53,16 @@ crypto: everything
 	@VECTORS=tests/vectors $(O)/tests/crypto/crypto_proof full
 	@VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) $(PYTHON) tests/crypto/crypto.py --files 200 --report
 
+# Writers, pruners and restorers at once for an hour, killed anywhere.
+soak: everything
+	@SOAK_SECONDS=$(or $(SECONDS),3600) $(RUN) -t $(shell expr $(or $(SECONDS),3600) + 600) -v tests/cli/soak.sh
+
+check-flip: everything
+	@seq 0 $$(($$(nproc) - 1)) | xargs -P $$(nproc) -I P $(O)/tests/prop/prop_flip all P $$(nproc)
+
+check-ledger: all
+	@VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
+
 .PHONY: crypto hostile crash crash-kill fault-calls fault-memory
 
 # The simulation of tests/prop/sim_store.c at length.

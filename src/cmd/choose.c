@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "cmd/lookback.h"
 #include "cmd/record.h"
 #include "sys/clock.h"
 #include "sys/fsys.h"
@@ -42,7 +43,10 @@ choose_open(struct context *ctx, struct choose *c, unsigned what)
 	if ((rc = make_filter(c)) || (rc = cmd_open(ctx, ctx->cmd->needs)))
 		return rc;
 	c->open = true;
-	return view_open(ctx->repo, what, bad_record, &ctx->report, &c->view);
+	rc = view_open(ctx->repo, what, bad_record, &ctx->report, &c->view);
+	if (rc == OK && !(what & (VIEW_BARE | VIEW_FORGOTTEN)))
+		lookback_warn(ctx, &c->view.snaps);
+	return rc;
 }
 
 int

@@ -85,6 +85,7 @@ parse(struct context *ctx, const struct args_option *own, size_t own_count, int 
 		{ 0, "password-command", ARGS_TEXT, &ctx->password_command, NULL },
 		{ 0, "key-file", ARGS_TEXT, &ctx->key_file, NULL },
 		{ 0, "insecure-no-encryption", ARGS_FLAG, &ctx->insecure, NULL },
+		{ 0, "no-state", ARGS_FLAG, &ctx->no_state, NULL },
 		{ 'h', "help", ARGS_FLAG, &ctx->help, NULL },
 	};
 	struct args_option all[OPTIONS_MAX];
@@ -192,6 +193,7 @@ cmd_print_commands(const struct context *ctx, bool on_stderr)
 	    "      --password-command C  ... is what C prints (VARVE_PASSWORD_COMMAND)\n"
 	    "      --key-file F          open with a key file (VARVE_KEY_FILE)\n"
 	    "      --insecure-no-encryption  open a repository that everybody can open\n"
+	    "      --no-state            remember nothing about it, warn of nothing (head)\n"
 	    "      --json                one JSON object per line, the last one the summary\n"
 	    "  -q, --quiet               only errors\n"
 	    "  -v, --verbose             more\n"

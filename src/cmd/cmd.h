@@ -29,7 +29,7 @@ struct context {
 	/* --repo, else VARVE_REPOSITORY (after cmd_parse); or NULL */
 	const char *repo_path;
 	struct repo *repo;              /* open after cmd_open; main closes it */
-	bool json, quiet, insecure, help, version;
+	bool json, quiet, insecure, no_state, help, version;
 	int verbose;
 	/* options only; secret_source_of adds the environment's */
 	const char *password_file, *password_command, *key_file;

@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "cmd/choose.h"
 #include "cmd/cmd.h"
+#include "cmd/lookback.h"
+#include "ops/heads.h"
 #include "cmd/reclaim.h"
 #include "format/treenode.h"
 #include "ops/select.h"
@@ -16,11 +18,13 @@
 #include "source/filter.h"
 #include "sys/clock.h"
 #include "sys/confine.h"
+#include "sys/state.h"
 
 #define JOBS_MAX 256
 #define LEVEL_MAX 22
 
 struct snapshot_cmd {
+	struct context *ctx;
 	struct report *rp;
 	struct snapshot_options o;
 	struct filter *filter, *sqlite_exclude; /* owned */
@@ -292,21 +296,30 @@ partial(uint64_t errors, uint64_t changed)
 	    " read; the snapshot has everything else", (uintmax_t)changed, s, (uintmax_t)(errors - changed));
 }
 
+static void
+records(void *arg, const struct snapshots *all)
+{
+	lookback_warn(((struct snapshot_cmd *)arg)->ctx, all);
+}
+
 /*
- * Whoever wrote what is read now, he can make us write to the repository only, and, where there may be databases, beside those: a
- * reader of a live one takes its lock in the -shm.  A command of the user's own does what it likes.
+ * Whoever wrote what is read now, he can make us write to the repository and to what is remembered of it only, and, where there may be
+ * databases, beside those: a reader of a live one takes its lock in the -shm.  A command of the user's own does what it likes.
  */
 static void
 confine(struct context *ctx, struct snapshot_cmd *c)
 {
+	char state[STATE_PATH];
 	const char **paths;
 
-	if (c->o.command || mem_new((void **)&paths, mem_array(c->o.path_count + 1, sizeof(*paths))))
+	if (c->o.command || mem_new((void **)&paths, mem_array(c->o.path_count + 2, sizeof(*paths))))
 		return;
 	for (size_t i = 0; c->o.helper && i < c->o.path_count; i++)
 		paths[i] = c->o.paths[i];
 	paths[c->o.path_count] = ctx->repo_path;
-	confine_writes(paths, c->o.path_count + 1);
+	if (!ctx->no_state && state_directory(state))
+		paths[c->o.path_count + 1] = state;
+	confine_writes(paths, c->o.path_count + 2);
 	free(paths);
 }
 
@@ -322,11 +335,15 @@ snapshot(struct context *ctx, struct snapshot_cmd *c)
 	c->o.problem = problem;
 	c->o.database = database;
 	c->o.item = ctx->verbose && !ctx->quiet ? item : NULL;
+	c->o.records = records;
 	c->o.arg = c;
+	c->ctx = ctx;
 	confine(ctx, c);
 	rc = snapshot_run(ctx->repo, &c->o, &res);
 	if (rc != OK && rc != ERR_PARTIAL)
 		return rc;
+	if (!name_sid_is_zero(&res.sid))
+		lookback_made(ctx, &(struct heads_writer){ .writer = res.writer, .sid = res.sid, .sequence = res.sequence });
 	if (ctx->json)
 		summary_json(c, &res);
 	else

@@ -275,6 +275,7 @@ run(struct context *ctx, int argc, char **argv)
 
 	if ((rc = cmd_parse(ctx, opts, ARGS_COUNT(opts), &argc, argv)) || (rc = find_snapshots(ctx, &a, argc, argv)))
 		goto out;
+	a.o.no_state = ctx->no_state;
 	a.o.progress = progress;
 	a.o.arg = &ctx->report;
 	if ((rc = verify_run(ctx->repo, &a.o, &res)) == OK) {

@@ -321,6 +321,20 @@ send_one(struct scan *sc, struct dbset_item *it, uint32_t id)
 	return rc;
 }
 
+/*
+ * Is one that waits, too, another name of the same file?  Closing a descriptor of it drops the locks that SQLite has through the other, so
+ * that the helper must not have both.
+ */
+static bool
+has_twin(const struct dbset *d, uint32_t n)
+{
+	for (uint32_t i = 0; d->items[n].st.nlink > 1 && i < n; i++)
+		if (d->items[i].state == DBSET_WAITING && d->items[i].st.inode == d->items[n].st.inode &&
+		    d->items[i].st.dev == d->items[n].st.dev)
+			return true;
+	return false;
+}
+
 /* Add up to BATCH of those that wait; cut.  *some: there are any. */
 static int
 cut_some(struct scan *sc, bool *some)
@@ -334,6 +348,10 @@ cut_some(struct scan *sc, bool *some)
 		if (d->items[i].state != DBSET_WAITING)
 			continue;
 		*some = true;
+		if (has_twin(d, i)) {
+			d->scattered = true;
+			continue;
+		}
 		if (!d->helper && (rc = dbread_start(sc->o->helper, &d->helper)))
 			return rc;
 		if (sent == BATCH) {

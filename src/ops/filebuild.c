@@ -14,9 +14,6 @@
 #include "codec/lanes.h"
 #include "format/frame.h"
 
-#define CUT_MIN 64
-#define CUT_MODULUS 1024
-
 void
 filebuild_init(struct filebuild *b, struct session *s, const struct repo *r, const struct chunker *c, bool fingerprints)
 {
@@ -40,16 +37,18 @@ filebuild_begin(struct filebuild *b, struct tree_content *old)
 	}
 	b->off = 0;
 	b->old = old;
-	b->have_piece = false;
-	b->old_node = (struct name){ { 0 } };
+	b->cur.have = b->ahead.have = false;
+	b->cur.node = (struct name){ { 0 } };
 	b->run = b->most = (struct filebuild_likeness){ .rows = 0 };
 	b->bytes_new = 0;
 }
 
 static int level_close(struct filebuild *b, int n);
 
+enum ends { ENDS_BY_CONTENT, ENDS_HERE, ENDS_NOT };      /* of a list; ENDS_NOT yields to the greatest length */
+
 static int
-level_row(struct filebuild *b, int n, const struct listnode_row *row)
+level_row(struct filebuild *b, int n, const struct listnode_row *row, enum ends ends)
 {
 	struct filebuild_level *l;
 	int rc;
@@ -65,7 +64,9 @@ level_row(struct filebuild *b, int n, const struct listnode_row *row)
 	l->rows++;
 	l->total += row->len;
 	l->only = *row;
-	return listnode_ends(l->rows, row) ? level_close(b, n) : OK;
+	if (ends == ENDS_BY_CONTENT || l->rows >= LISTNODE_END_ROWS)
+		ends = listnode_ends(l->rows, row) ? ENDS_HERE : ENDS_NOT;
+	return ends == ENDS_HERE ? level_close(b, n) : OK;
 }
 
 /* The newest row replaces one that is in this node of the parent's.  Two nodes become one when the row between them changes: the greater part is the base. */
@@ -104,31 +105,59 @@ level_close(struct filebuild *b, int n)
 	l->buf.len = 0;
 	l->rows = 0;
 	l->total = 0;
-	return level_row(b, n + 1, &row);
+	return level_row(b, n + 1, &row, ENDS_BY_CONTENT);
+}
+
+/* The parent's next piece into ahead. */
+static int
+look_ahead(struct filebuild *b)
+{
+	const struct name *node;
+	int rc;
+
+	b->ahead.have = false;
+	if (!b->old)
+		return OK;
+	rc = tree_content_next(b->old, &b->ahead.piece);
+	if (rc == FOUND) {
+		node = tree_content_node_id(b->old);
+		b->ahead.node = node ? *node : (struct name){ { 0 } };
+		b->ahead.have = true;
+		return OK;
+	}
+	b->old = NULL;
+	/* A damaged parent only costs the shortcut. */
+	return rc == AT_END || err_is_damage(rc) ? OK : rc;
 }
 
 /* Let the parent's pieces catch up with our offset. */
 static int
 follow(struct filebuild *b)
 {
-	const struct name *node;
 	int rc;
 
-	while (b->old && (!b->have_piece || b->piece.off + b->piece.len <= b->off)) {
-		rc = tree_content_next(b->old, &b->piece);
-		b->have_piece = rc == FOUND;
-		if (rc == FOUND) {
-			node = tree_content_node_id(b->old);
-			if (node)
-				b->old_node = *node;
-			continue;
-		}
-		b->old = NULL;
-		/* A damaged parent only costs the shortcut. */
-		if (rc != AT_END && !err_is_damage(rc))
+	if (b->old && !b->cur.have && (rc = look_ahead(b)))
+		return rc;
+	while (b->ahead.have && (!b->cur.have || b->cur.piece.off + b->cur.piece.len <= b->off)) {
+		b->cur = b->ahead;
+		if ((rc = look_ahead(b)))
 			return rc;
 	}
+	if (b->cur.piece.off + b->cur.piece.len <= b->off)
+		b->cur.have = false;
 	return OK;
+}
+
+/*
+ * A row at the same place and as long as one of the parent's ends a list if that one did, and else does not: were it left to its content, a
+ * changed row would part lists, or make one of two, and what is not in the base would be stored anew.
+ */
+static enum ends
+ends_as_before(const struct filebuild *b, uint64_t len)
+{
+	if (!b->cur.have || !b->ahead.have || b->cur.piece.off != b->off || b->cur.piece.len != len || b->cur.piece.hole)
+		return ENDS_BY_CONTENT;
+	return name_cmp(&b->cur.node, &b->ahead.node) == 0 ? ENDS_NOT : ENDS_HERE;
 }
 
 /* A chunk on its way into the list. */
@@ -136,6 +165,7 @@ struct pending {
 	struct listnode_row row;
 	struct name base;               /* zero: none */
 	struct name old_node;           /* the parent's list node that has the piece */
+	enum ends ends;
 	struct lanes_job *job;          /* NULL: the id is known */
 };
 
@@ -148,16 +178,17 @@ look_back(struct filebuild *b, const uint8_t *p, struct pending *k, bool *known)
 	*known = false;
 	if ((rc = follow(b)))
 		return rc;
-	k->old_node = b->old_node;
+	k->old_node = b->cur.node;
+	k->ends = ends_as_before(b, k->row.len);
 	digest_poly1305(k->row.fingerprint, b->repo->keys->fingerprint, p, (size_t)k->row.len);
-	if (!b->have_piece || !b->old || b->piece.hole)
+	if (!b->cur.have || b->cur.piece.hole)
 		return OK;
-	k->base = b->piece.id;
-	if (!b->fingerprints || b->piece.off != b->off || b->piece.len != k->row.len ||
-	    memcmp(b->piece.fingerprint, k->row.fingerprint, sizeof(k->row.fingerprint)) != 0)
+	k->base = b->cur.piece.id;
+	if (!b->fingerprints || b->cur.piece.off != b->off || b->cur.piece.len != k->row.len ||
+	    memcmp(b->cur.piece.fingerprint, k->row.fingerprint, sizeof(k->row.fingerprint)) != 0)
 		return OK;
-	k->row.id = b->piece.id;
-	rc = session_has(b->s, &b->piece.id);
+	k->row.id = b->cur.piece.id;
+	rc = session_has(b->s, &b->cur.piece.id);
 	*known = rc == FOUND;
 	return rc < 0 ? rc : OK;
 }
@@ -194,7 +225,7 @@ filebuild_chunks(struct filebuild *b, const uint8_t *p, const size_t *lens, size
 		}
 		/* Its own predecessor's, not one that later chunks have reached. */
 		liken(b, &k[i].old_node);
-		if ((rc = level_row(b, 0, &k[i].row)))
+		if ((rc = level_row(b, 0, &k[i].row, k[i].ends)))
 			return rc;
 	}
 	return OK;
@@ -214,7 +245,7 @@ filebuild_named(struct filebuild *b, const uint8_t *p, size_t len, const struct 
 	if (was_new)
 		b->bytes_new += len;
 	b->off += len;
-	return level_row(b, 0, &row);
+	return level_row(b, 0, &row, ENDS_BY_CONTENT);
 }
 
 int
@@ -223,7 +254,7 @@ filebuild_hole(struct filebuild *b, uint64_t len)
 	struct listnode_row row = { .len = len };
 
 	b->off += len;
-	return level_row(b, 0, &row);
+	return level_row(b, 0, &row, ENDS_BY_CONTENT);
 }
 
 int

@@ -23,6 +23,13 @@ struct filebuild_likeness {
 	uint32_t rows;
 };
 
+/* A piece of the parent's content. */
+struct filebuild_old {
+	struct tree_piece piece;
+	struct name node;               /* the list node that has it; zero: none */
+	bool have;
+};
+
 struct filebuild {
 	struct session *s;
 	const struct repo *repo;
@@ -31,9 +38,7 @@ struct filebuild {
 	struct filebuild_level level[LISTNODE_LEVEL_MAX + 1];
 	uint64_t off;                   /* bytes taken so far */
 	struct tree_content *old;       /* the parent's content, or NULL */
-	struct tree_piece piece;        /* its piece at or before off */
-	bool have_piece;
-	struct name old_node;           /* the parent's list node that has piece; zero for none */
+	struct filebuild_old cur, ahead;        /* its piece at or before off; the one behind that */
 	struct filebuild_likeness run, most;    /* old nodes of the list being built: of its newest rows; of most rows */
 	uint64_t bytes_new;             /* of chunks that were not there */
 };

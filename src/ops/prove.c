@@ -605,7 +605,8 @@ prove_init(struct prove *p)
 {
 	int rc;
 
-	p->workers = host_cpus() < WORKERS_MAX ? host_cpus() : WORKERS_MAX;
+	if (!p->workers)
+		p->workers = host_cpus() < WORKERS_MAX ? host_cpus() : WORKERS_MAX;
 	if ((rc = mem_new((void **)&p->todo, p->c->pack_count + 1)) ||
 	    (rc = mem_new((void **)&p->deps, mem_array(p->c->pack_count + 1, sizeof(*p->deps)))) ||
 	    (rc = mem_new((void **)&p->w, mem_array(p->workers, sizeof(*p->w)))) || (rc = shelf_new(SHELF_BYTES, &p->shelf)))

@@ -26,7 +26,7 @@ struct prove {
 	struct census *c;
 	struct damages *d;
 	uint8_t *todo;                  /* by pack, of enum prove_todo; owned */
-	unsigned workers;
+	unsigned workers;               /* 0 at first: one for each processor */
 	/* counted by all threads */
 	uint64_t nodes_lost;            /* could not be read: references beneath them are not counted */
 	uint64_t bytes_read, bytes_decoded, chunks, packs, frames;

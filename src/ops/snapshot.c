@@ -360,6 +360,8 @@ commit(struct run *u, struct snapshot_result *res)
 	if ((rc = session_commit(u->s, &u->rec)))
 		return rc;
 	res->sid = *session_sid(u->s);
+	res->writer = u->rec.writer;
+	res->sequence = u->rec.sequence;
 	return OK;
 }
 
@@ -373,6 +375,8 @@ run(struct run *u, struct snapshot_result *res)
 		return rc;
 	if ((rc = snapshots_load(u->r, false, NULL, NULL, &u->all)) || (rc = choose_parent(u)))
 		return rc;
+	if (u->o->records)
+		u->o->records(u->o->arg, &u->all);
 	continue_chain(u);
 	if ((rc = scan_init(&u->scan, u->r, u->s, u->o)))
 		return rc;

@@ -11,6 +11,8 @@ struct filter;
 /* A problem's text: the file was read and stored, though not at one moment. */
 #define SNAPSHOT_CHANGED "changed while it was read: stored as it was found"
 
+struct snapshots;
+
 struct snapshot_progress {
 	uint64_t files, dirs, bytes_total, bytes_read, bytes_new, errors;
 	const char *path;               /* being worked on; any bytes */
@@ -51,11 +53,15 @@ struct snapshot_options {
 	void (*item)(void *arg, char what, const char *path, uint64_t size);
 	/* Called for each database: captured, or to be stored as found.  May be NULL. */
 	void (*database)(void *arg, const char *path, bool captured, const struct dbread_result *res);
+	/* Called once with all records there are.  May be NULL. */
+	void (*records)(void *arg, const struct snapshots *all);
 	void *arg;
 };
 
 struct snapshot_result {
 	struct name_sid sid, parent;    /* sid zero: none was made (dry run, unchanged, store_only) */
+	struct name_sid writer;         /* SR-4 */
+	uint64_t sequence;
 	bool unchanged;                 /* --skip-if-unchanged took effect */
 	uint64_t stats[SNAPREC_STAT_COUNT];     /* bytes stored: with the record */
 	int settle_rc;                  /* housekeeping after the snapshot failed, which takes nothing from it ... */

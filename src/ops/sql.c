@@ -19,10 +19,13 @@
 #include "ops/view.h"
 #include "store/tree.h"
 #include "sys/clock.h"
+#include "sys/host.h"
 #include "sys/signals.h"
 #include "sys/watch.h"
 
-#define CACHE_BYTES (64u << 20)         /* of decoded chunks */
+/* Of decoded chunks: what reads a whole b-tree comes back to pages all over the file; what reads little fills little of it. */
+#define CACHE_LEAST (64u << 20)
+#define CACHE_MOST (512u << 20)
 #define NAMES_SHOWN 3
 #define READ_ONLY "; 'varve cat' or 'varve restore' give a copy that can be changed"
 
@@ -185,6 +188,14 @@ set_switches(struct sql *s)
 
 /* ---- opening ---- */
 
+static size_t
+cache_bytes(void)
+{
+	uint64_t part = host_memory() / 8;
+
+	return part < CACHE_LEAST ? CACHE_LEAST : part > CACHE_MOST ? CACHE_MOST : (size_t)part;
+}
+
 int
 sql_new(struct reader *rd, const struct sql_options *o, struct sql **out)
 {
@@ -201,7 +212,7 @@ sql_new(struct reader *rd, const struct sql_options *o, struct sql **out)
 	if (sqlite3_initialize() != SQLITE_OK)
 		rc = fail(ERR_FAILED, "SQLite does not start");
 	else
-		rc = imagevfs_new(rd, CACHE_BYTES, &s->vfs);
+		rc = imagevfs_new(rd, cache_bytes(), &s->vfs);
 	*out = rc ? sql_free(s) : s;
 	return rc;
 }

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "format/keyslot.h"
+#include "ops/heads.h"
 #include "ops/prove.h"
 #include "ops/trace.h"
 #include "store/children.h"
@@ -105,6 +106,22 @@ item_cmp(const void *a, const void *b)
 	return name_sid_cmp(&x->sid, &y->sid);
 }
 
+static void
+older(void *arg, const char *text)
+{
+	damage_add(arg, DAMAGE_HISTORY, "repository", NULL, NULL, "%s", text);
+}
+
+/* That nothing can be remembered is no damage. */
+static void
+look_back(struct run *u, const struct snapshots *s)
+{
+	uint64_t count;
+
+	if (!u->o->no_state)
+		(void)!heads_look(u->r, s, older, &u->res->damages, &count);
+}
+
 /* Twice those that are not forgotten: one may have been renamed back and forth meanwhile. */
 static int
 load_records(struct run *u)
@@ -113,14 +130,17 @@ load_records(struct run *u)
 	int rc;
 
 	u->dir = "snapshots";
-	if ((rc = snapshots_load(u->r, false, bad_record, u, &s)) || (rc = take(u, &s, &u->res->snapshots)))
+	if ((rc = snapshots_load_files(u->r, false, bad_record, u, &s)))
+		return rc;
+	look_back(u, &s);
+	if ((rc = take(u, &s, &u->res->snapshots)))
 		return rc;
 	u->dir = "forgotten";
-	if ((rc = snapshots_load(u->r, true, bad_record, u, &s)) || (rc = take(u, &s, &u->res->forgotten)))
+	if ((rc = snapshots_load_files(u->r, true, bad_record, u, &s)) || (rc = take(u, &s, &u->res->forgotten)))
 		return rc;
 	if (u->res->forgotten) {
 		u->dir = "snapshots";
-		if ((rc = snapshots_load(u->r, false, bad_record, u, &s)) || (rc = take(u, &s, &u->res->snapshots)))
+		if ((rc = snapshots_load_files(u->r, false, bad_record, u, &s)) || (rc = take(u, &s, &u->res->snapshots)))
 			return rc;
 	}
 	if (u->res->item_count)
@@ -515,7 +535,8 @@ prove_all(struct run *u)
 {
 	int rc;
 
-	u->p = (struct prove){ .r = u->r, .c = &u->c, .d = &u->res->damages, .progress = show_prove, .arg = u };
+	u->p = (struct prove){ .r = u->r, .c = &u->c, .d = &u->res->damages, .progress = show_prove, .arg = u,
+		.workers = u->o->jobs };
 	u->have_prove = true;
 	if ((rc = prove_init(&u->p)))
 		return rc;

@@ -21,6 +21,8 @@ struct verify_progress {
 struct verify_options {
 	const struct name_sid *snaps;   /* only what these need; 0: everything */
 	size_t snap_count;
+	unsigned jobs;                  /* threads; 0: one for each processor */
+	bool no_state;                  /* do not compare with what this user saw before (ops/heads.h) */
 	bool read;                      /* content as well; what was proved is noted in the repository */
 	struct slice_ask slice;         /* of the content; directories are read in any case */
 	int (*progress)(void *arg, const struct verify_progress *p);

@@ -26,6 +26,7 @@
 #include "sys/helper.h"
 
 #define CUT_TRIES 60
+#define WAIT_MS 50
 #define BUSY_NS (5 * CLOCK_NS)
 #define HOLD_NS (4 * CLOCK_NS)
 #define FREE_TRIES 3
@@ -187,6 +188,43 @@ cut_all(struct serve *s)
 
 /* ---------------------------------------------------------------------------------------------------- pages */
 
+static bool
+held_too_long(const struct dbopen *o)
+{
+	return o->way == DBOPEN_LOCKING && o->reading && clock_steady_ns() - o->begun_ns > HOLD_NS;
+}
+
+/* Those that are still to come have waited long enough: they are read without a lock, then. */
+static void
+let_others_go(struct serve *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (&s->db[i] != s->cur && is_open(&s->db[i]) && held_too_long(&s->db[i])) {
+			s->db[i].one_instant = false;
+			dbopen_end(&s->db[i]);
+		}
+}
+
+/* Between steps, and while nobody takes what was read: is the source harmed by what we do? */
+static int
+on_tick(void *arg)
+{
+	struct serve *s = arg;
+	struct dbopen *o = s->cur;
+	uint64_t grown = dbopen_wal_growth(o), limit = s->wal_limit;
+
+	let_others_go(s);
+	if (!limit)
+		limit = o->main.size / 2 > WAL_LIMIT_MIN ? o->main.size / 2 : WAL_LIMIT_MIN;
+	if (grown > limit)
+		return fail(ERR_LOCKED, "its WAL grew by %llu bytes while it was read: given up", (unsigned long long)grown);
+	if (!s->hold && held_too_long(o)) {
+		s->too_long = true;
+		return fail(ERR_FAILED, "it is too long to keep its writers waiting");
+	}
+	return OK;
+}
+
 /* A free slot to fill: wait until there is one. */
 static int
 wait_slot(struct serve *s)
@@ -195,6 +233,13 @@ wait_slot(struct serve *s)
 	int rc;
 
 	while (s->taken[s->slot]) {
+		/* However long the other side takes: the source must not suffer from it. */
+		if ((rc = helper_wait(s->h.sock, WAIT_MS)) < 0)
+			return rc;
+		if (rc == OK && (rc = on_tick(s)))
+			return rc;
+		if (rc != FOUND)
+			continue;
 		if ((rc = helper_receive(s->h.sock, &a, sizeof(a), NULL)))
 			return rc == AT_END ? fail(ERR_INTERRUPTED, "nobody listens") : rc;
 		if (a.op != DBPROTO_FREE || a.id >= DBPROTO_SLOTS)
@@ -231,25 +276,6 @@ on_page(void *arg, const uint8_t *p, uint32_t len)
 	memcpy(s->h.shared + (size_t)s->slot * DBPROTO_SLOT_LEN + s->fill, p, len);
 	s->fill += len;
 	return s->fill + len > DBPROTO_SLOT_LEN ? flush_slot(s) : OK;
-}
-
-/* Between steps: is the source harmed by what we do? */
-static int
-on_tick(void *arg)
-{
-	struct serve *s = arg;
-	struct dbopen *o = s->cur;
-	uint64_t grown = dbopen_wal_growth(o), limit = s->wal_limit;
-
-	if (!limit)
-		limit = o->main.size / 2 > WAL_LIMIT_MIN ? o->main.size / 2 : WAL_LIMIT_MIN;
-	if (grown > limit)
-		return fail(ERR_LOCKED, "its WAL grew by %llu bytes while it was read: given up", (unsigned long long)grown);
-	if (o->way == DBOPEN_LOCKING && !s->free_running && !s->hold && clock_steady_ns() - o->begun_ns > HOLD_NS) {
-		s->too_long = true;
-		return fail(ERR_FAILED, "it is too long to keep its writers waiting");
-	}
-	return OK;
 }
 
 static int
@@ -317,9 +343,12 @@ static int
 capture(struct serve *s, struct dbimage *img)
 {
 	struct dbopen *o = s->cur;
+	int64_t until = clock_steady_ns() + BUSY_NS;
 	int rc, tries = 0, frees = 0;
 
 	s->free_running = s->hold = s->too_long = false;
+	if (!o->outcome && o->way == DBOPEN_LOCKING && !o->reading && (rc = let_go(s, frees++)))
+		return rc;
 	while (!o->outcome) {
 		rc = capture_once(s, img);
 		if (rc == OK && dbopen_still(o)) {
@@ -330,10 +359,11 @@ capture(struct serve *s, struct dbimage *img)
 			return rc;
 		if (s->too_long || img->moved)
 			rc = let_go(s, frees++);
-		else if (rc && rc != ERR_LOCKED && o->way != DBOPEN_STILL)
+		else if (rc && rc != ERR_LOCKED && (o->way != DBOPEN_STILL || dbopen_still(o)))
 			dbopen_fail(o, rc);
-		else if (++tries >= CAPTURE_TRIES)
-			dbopen_fail(o, rc ? rc : fail(ERR_LOCKED, "it changes all the time, in a way that cannot be followed"));
+		else if (++tries >= CAPTURE_TRIES && clock_steady_ns() > until)
+			dbopen_fail(o, rc == ERR_LOCKED ? rc :
+			    fail(ERR_LOCKED, "it changes all the time, in a way that cannot be followed"));
 		else
 			rc = start_over(s);
 		if (o->outcome)

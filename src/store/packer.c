@@ -33,6 +33,8 @@
 #define THREAD_BYTES (12u << 20)        /* of memory, for each thread */
 #define BASE_BYTES (16u << 20)          /* and once */
 #define MEMORY (384u << 20)
+#define SLOW_LEVEL 9                    /* where little is compressed, and the level is not one chosen for speed */
+#define SLOW_FROM 3
 #define DELTA_COST 92                   /* base id in head, and the base's row in the index */
 
 enum job_state { JOB_OPEN, JOB_QUEUED, JOB_RUNNING, JOB_DONE };
@@ -48,6 +50,7 @@ struct pack {
 struct job {
 	enum job_state state;           /* under the lock */
 	bool busy;                      /* open or submitted; of the caller's thread */
+	bool slow;                      /* compress at SLOW_LEVEL */
 	struct framejob fj;
 	struct pack *pack;
 	uint32_t ordinal, frame;
@@ -57,7 +60,7 @@ struct packer {
 	struct repo *repo;
 	packer_placed_fn placed;
 	void *arg;
-	struct squeeze *squeeze;        /* of the caller's thread, for deltas */
+	struct squeeze *squeeze, *slow; /* of the caller's thread, for deltas; for long ones while `fine` is on, or NULL */
 	uint8_t *delta_buf;
 	struct job *open[2];            /* by kind - 1 */
 	struct pack *cur[2];
@@ -71,7 +74,7 @@ struct packer {
 	int rc;                         /* first error */
 	char note[256];
 	int level;
-	bool fine;
+	bool fine, thorough;
 
 	pthread_mutex_t lock;
 	pthread_cond_t work, full, ready;       /* a job is queued, a pack is full; either is done */
@@ -122,24 +125,25 @@ take_pack(struct packer *p)
 static void
 set_error(struct packer *p, int rc, const char *text)
 {
-	if (p->rc == OK) {
-		p->rc = rc;
+	if (p->rc == OK)
 		snprintf(p->note, sizeof(p->note), "%s", text);
-	}
+	p->rc = p->rc ? p->rc : rc;
 }
 
 static void *
 worker(void *arg)
 {
 	struct packer *p = arg;
-	struct squeeze *sq = NULL;
+	struct squeeze *sq[2] = { NULL, NULL };
 	struct job *j;
-	int sq_rc = squeeze_new(p->level, &sq), rc;
+	int rc;
 
 	pthread_mutex_lock(&p->lock);
 	while ((j = take_job(p)) != NULL) {
 		pthread_mutex_unlock(&p->lock);
-		rc = sq_rc ? sq_rc : framejob_run(&j->fj, p->repo, sq, &j->pack->file.id, j->ordinal, j->pack->file.key);
+		rc = sq[j->slow] ? OK : squeeze_new(j->slow ? SLOW_LEVEL : p->level, &sq[j->slow]);
+		if (rc == OK)
+			rc = framejob_run(&j->fj, p->repo, sq[j->slow], &j->pack->file.id, j->ordinal, j->pack->file.key);
 		pthread_mutex_lock(&p->lock);
 		if (rc)
 			set_error(p, rc, err_text());
@@ -147,7 +151,8 @@ worker(void *arg)
 		pthread_cond_broadcast(&p->ready);
 	}
 	pthread_mutex_unlock(&p->lock);
-	squeeze_free(sq);
+	squeeze_free(sq[0]);
+	squeeze_free(sq[1]);
 	return NULL;
 }
 
@@ -337,8 +342,7 @@ frame_close(struct packer *p, uint32_t kind)
 	j->pack = o;
 	j->ordinal = o->assigned++;
 	j->frame = (uint32_t)p->frame_count++;
-	p->frames[j->frame] = (struct packer_frame){ .ordinal = j->ordinal,
-		.chunks = framejob_count(&j->fj) };
+	p->frames[j->frame] = (struct packer_frame){ .ordinal = j->ordinal, .chunks = framejob_count(&j->fj) };
 	for (uint32_t i = 0; i < p->pack_count; i++)
 		if (p->packs[i] == o)
 			p->frames[j->frame].pack = i;
@@ -382,6 +386,7 @@ job_open(struct packer *p, uint32_t kind, size_t len, struct framejob **out)
 		if ((rc = take_free(p, &j)))
 			return rc;
 		j->busy = true;
+		j->slow = false;
 		p->open[kind - 1] = j;
 	}
 	*out = &j->fj;
@@ -395,6 +400,8 @@ add_plain(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
 	struct framejob *j;
 	int rc = job_open(p, kind, c->chunk.len, &j);
 
+	if (rc == OK && p->thorough)
+		p->open[kind - 1]->slow = true;
 	return rc ? rc : framejob_plain(j, c, data, target);
 }
 
@@ -412,6 +419,9 @@ add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
 	if (!p->delta_buf && (rc = mem_new((void **)&p->delta_buf, 2 * cap)))
 		return rc;
 	if ((rc = squeeze_pack(p->squeeze, p->delta_buf, cap, data, len, base->p, base->len, &n)))
+		return rc;
+	if (p->fine && p->slow && n > len / DELTA_SURE &&
+	    (rc = squeeze_pack(p->slow, p->delta_buf, cap, data, len, base->p, base->len, &n)))
 		return rc;
 	if (n + DELTA_COST >= len)
 		return OK;
@@ -437,6 +447,18 @@ packer_fine(struct packer *p, bool on)
 		rc = note_error(p, frame_close(p, PACKFILE_DATA));
 	p->fine = on;
 	return rc;
+}
+
+static bool
+slow_pays(int level)
+{
+	return level >= SLOW_FROM && level < SLOW_LEVEL;
+}
+
+void
+packer_thorough(struct packer *p, bool on)
+{
+	p->thorough = on && slow_pays(p->level);
 }
 
 int
@@ -626,7 +648,7 @@ packer_new(struct repo *r, unsigned jobs, int level, packer_placed_fn placed, vo
 	pthread_cond_init(&p->work, NULL);
 	pthread_cond_init(&p->full, NULL);
 	pthread_cond_init(&p->ready, NULL);
-	if ((rc = squeeze_new(level, &p->squeeze)) ||
+	if ((rc = squeeze_new(level, &p->squeeze)) || (slow_pays(level) && (rc = squeeze_new(SLOW_LEVEL, &p->slow))) ||
 	    (rc = mem_new((void **)&p->jobs, mem_array(p->job_count, sizeof(*p->jobs)))) ||
 	    (rc = mem_new((void **)&p->queue, mem_array(p->job_count, sizeof(struct job *)))) ||
 	    (rc = mem_new((void **)&p->threads, mem_array((size_t)jobs + 1, sizeof(*p->threads)))))
@@ -668,6 +690,7 @@ packer_free(struct packer *p)
 	free(p->frames);
 	free(p->delta_buf);
 	squeeze_free(p->squeeze);
+	squeeze_free(p->slow);
 	pthread_cond_destroy(&p->work);
 	pthread_cond_destroy(&p->full);
 	pthread_cond_destroy(&p->ready);

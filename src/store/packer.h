@@ -60,6 +60,9 @@ int packer_delta(struct packer *p, uint8_t type, const struct packer_item *it, c
 /* Data chunks from now on go into small blocks and frames: more bytes, but one is read without its neighbours.  Off at first. */
 int packer_fine(struct packer *p, bool on) __attribute__((warn_unused_result));
 
+/* Chunks from now on are few, and worth more time: a higher level, unless one below the default was chosen.  Off at first. */
+void packer_thorough(struct packer *p, bool on);
+
 /* Close all frames and packs; after OK they are complete and synced under tmp/ and the tables below are final. */
 int packer_flush(struct packer *p) __attribute__((warn_unused_result));
 

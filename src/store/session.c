@@ -392,8 +392,10 @@ store_all_waiting(struct session *s)
 	const struct kin_waiting *w;
 	int rc = OK;
 
+	packer_thorough(s->packer, true);
 	while (s->kin && rc >= 0 && (w = kin_next(s->kin)))
 		rc = store_waiting(s, w);
+	packer_thorough(s->packer, false);
 	return rc < 0 ? rc : OK;
 }
 

@@ -203,12 +203,12 @@ read_each(struct repo *r, bool forgotten, const struct sid_list *l, const struct
 }
 
 static int
-read_all(struct repo *r, bool forgotten, const struct sid_list *l, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+read_all(struct repo *r, bool forgotten, const struct sid_list *l, bool files, snapshots_bad_fn bad, void *arg, struct snapshots *out)
 {
 	struct catalogue c = { .count = 0 };
 	int rc = mem_new((void **)&out->items, mem_array(l->count, sizeof(*out->items)));
 
-	if (rc == OK && l->count >= MANY)
+	if (rc == OK && !files && l->count >= MANY)
 		rc = load_catalogue(r, &c);
 	if (rc == OK)
 		rc = read_each(r, forgotten, l, &c, bad, arg, out);
@@ -217,19 +217,31 @@ read_all(struct repo *r, bool forgotten, const struct sid_list *l, snapshots_bad
 	return rc;
 }
 
-int
-snapshots_load(struct repo *r, bool forgotten, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+static int
+load(struct repo *r, bool forgotten, bool files, snapshots_bad_fn bad, void *arg, struct snapshots *out)
 {
 	struct sid_list l = { 0 };
 	int rc;
 
 	*out = (struct snapshots){ 0 };
 	if ((rc = io_list(r->io, forgotten ? "forgotten" : "snapshots", list_one, &l)) == OK)
-		rc = read_all(r, forgotten, &l, bad, arg, out);
+		rc = read_all(r, forgotten, &l, files, bad, arg, out);
 	free(l.sid);
 	if (rc)
 		snapshots_clear(out);
 	return rc;
+}
+
+int
+snapshots_load(struct repo *r, bool forgotten, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+{
+	return load(r, forgotten, false, bad, arg, out);
+}
+
+int
+snapshots_load_files(struct repo *r, bool forgotten, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+{
+	return load(r, forgotten, true, bad, arg, out);
 }
 
 static bool
@@ -284,7 +296,7 @@ snapshots_load_some(struct repo *r, bool forgotten, const char *const *ids, size
 				l.sid[n++] = l.sid[i];
 		l.count = n;
 	}
-	rc = read_all(r, forgotten, &l, bad, arg, out);
+	rc = read_all(r, forgotten, &l, false, bad, arg, out);
 out:
 	free(l.sid);
 	if (rc)

@@ -32,6 +32,10 @@ typedef void (*snapshots_bad_fn)(void *arg, const char *sid_hex, int rc);
 int snapshots_load(struct repo *r, bool forgotten, snapshots_bad_fn bad, void *arg, struct snapshots *out)
     __attribute__((warn_unused_result));
 
+/* The same, every record opened: to prove them.  Each item has memory of its own. */
+int snapshots_load_files(struct repo *r, bool forgotten, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+    __attribute__((warn_unused_result));
+
 /*
  * Only those whose ids begin with one of these texts (hexadecimal digits); names are listed only if one is no whole id, and no other
  * record is read: so naming a snapshot costs the same however many there are.

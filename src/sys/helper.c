@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -166,6 +167,19 @@ helper_send(int sock, const void *p, size_t len, int fd)
 			return fail_io("cannot speak to the database helper");
 	}
 	return OK;
+}
+
+int
+helper_wait(int sock, int ms)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	int n = poll(&p, 1, ms), rc;
+
+	if (n < 0 && errno != EINTR)
+		return fail_io("cannot hear the database helper");
+	if (n < 0 && (rc = signals_check()))
+		return rc;
+	return n > 0 ? FOUND : OK;
 }
 
 int

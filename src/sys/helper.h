@@ -28,6 +28,9 @@ int helper_enter(struct helper *h, size_t shared_len) __attribute__((warn_unused
 /* One packet, with a descriptor (-1: none).  ERR_FAILED when the other side has gone. */
 int helper_send(int sock, const void *p, size_t len, int fd) __attribute__((warn_unused_result));
 
+/* FOUND: there is a packet, or the other side has gone; OK: not within ms milliseconds. */
+int helper_wait(int sock, int ms) __attribute__((warn_unused_result));
+
 /* One packet of exactly len bytes.  AT_END: the other side has gone.  *fd (NULL: not wanted): the descriptor that came with it, or -1;
  * the caller closes it.  ERR_INTERRUPTED after a signal. */
 int helper_receive(int sock, void *p, size_t len, int *fd) __attribute__((warn_unused_result));

@@ -42,6 +42,14 @@ host_machine_id(char *buf, size_t cap)
 	return n > 0 ? (size_t)n : 0;
 }
 
+uint64_t
+host_memory(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+	return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
 unsigned
 host_cpus(void)
 {

@@ -4,5 +4,5 @@ set -eu
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 status=0
 VECTORS=$TOP/tests/vectors "${BUILD:-$TOP/build/gcc/release}/tests/crypto/crypto_proof" || status=$?
-"${PYTHON:-/usr/bin/python3}" "$TOP/tests/crypto/crypto.py" --files 12 || status=$?
+"${PYTHON:-/usr/bin/python3}" "$TOP/tests/crypto/crypto.py" --files 24 || status=$?
 exit "$status"

@@ -4,6 +4,6 @@ set -eu
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 status=0
 for what in kill calls memory; do
-	"${PYTHON:-/usr/bin/python3}" "$HERE/../fault/faults.py" "$what" --cases "${FAULT_CASES:-130}" || status=$?
+	"${PYTHON:-/usr/bin/python3}" "$HERE/../fault/faults.py" "$what" --cases "${FAULT_CASES:-80}" --seed "${FAULT_SEED:-1}" || status=$?
 done
 exit "$status"

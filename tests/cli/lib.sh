@@ -9,6 +9,7 @@ PYTHON=${PYTHON:-/usr/bin/python3}
 T=$(mktemp -d "${TMPDIR:-/tmp}/varve-cli-XXXXXX")
 for name in $(compgen -e | grep '^VARVE_' || true); do unset "$name"; done
 export VARVE VARVE_REPOSITORY=$T/repo VARVE_KEY_FILE=$T/key
+export VARVE_STATE_DIR=         # nothing is remembered: scripts put older copies back
 umask 022
 count=0 failures=0 status=0 finished=
 

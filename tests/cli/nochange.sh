@@ -21,7 +21,8 @@ if ! command -v strace >/dev/null || ! strace -o /dev/null true 2>/dev/null; the
 else
 	run strace -f -qq -e trace=open,openat,openat2,read,pread64,statx,newfstatat -o "$T/trace" env ASAN_OPTIONS=detect_leaks=0 "$VARVE" snapshot --json "$T/src"
 	exits 0 "snapshot of nothing new"
-	isnt "no regular file is opened" grep -E 'open(at2?)?\(.*("|/)(f[0-9]+|large)"' "$T/trace"
+	# Directories of packs have such names, too.
+	isnt "no regular file is opened" bash -c 'grep -E "open(at2?)?\(.*(\"|/)(f[0-9]+|large)\"" "$1" | grep -v O_DIRECTORY | grep .' - "$T/trace"
 fi
 equal "no file counts as changed" "$(field files_changed)+$(field files_new)" 0+0
 equal "all count as unmodified" "$(field files_unmodified)" 401

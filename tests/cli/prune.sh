@@ -164,5 +164,7 @@ cp -a "$T/packs/." "$T/unswept/packs/"
 is "what is dead is there again" test "$(find "$T/unswept/packs" -type f | wc -l)" -gt "$before"
 run "$PYTHON" "$TOP/tools/reader.py" "$T/unswept" --key-file "$T/key" check
 exits 0 "dead blocks without their bases are no damage"
+v verify --read
+exits 0 "nor to verify"
 export VARVE_REPOSITORY=$T/repo
 finish

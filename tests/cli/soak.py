@@ -1,6 +1,6 @@
-"""soak.py VARVE WORK SECONDS [SEED]: writers, pruners and restorers on one repository, killed and stopped at random.
+"""soak.py VARVE WORK SECONDS [SEED]: writers, pruners, a restorer and a verifier on one repository, killed and stopped.
 
-Four writers snapshot trees that partly share content, two pruners forget, undelete and prune, two restorers read whatever is there.
+Four writers snapshot trees that partly share content, two pruners forget, undelete and prune, a restorer reads whatever is there, a verifier proves it.
 Every process may get kill -9 at any moment, or be stopped for a while with the lock in its hands.  At the end: what was reported
 and not forgotten is listed and restores to what it was, and the caller lets the second reader check all counts.
 """
@@ -159,11 +159,22 @@ def restorer(n):
             bad("restore %s: status %s: %s" % (sid, status, err))
 
 
+def verifier(n):
+    rng = random.Random("%d verifier %d" % (seed, n))
+    while time.monotonic() < end:
+        status, out, err = run(rng, ["verify"] + ["--read"] * rng.randrange(2))
+        if status not in (0, None):
+            bad("verify: status %s: %s%s" % (status, out, err))
+
+
 def finish():
     rng = random.Random(seed)
     status, _, err = run(rng, ["prune"], False)
     if status != 0:
         bad("the last prune: status %s: %s" % (status, err))
+    status, out, err = run(rng, ["verify", "--read"], False)
+    if status != 0:
+        bad("the last verify: status %s: %s%s" % (status, out, err))
     status, out, err = run(rng, ["list", "--json"], False)
     listed = {s["id"] for s in json.loads(out)} if status == 0 else set()
     kept = [s for s in content if state[s] == "here"]
@@ -177,7 +188,7 @@ def finish():
     print("# seed %d: %s; %d snapshots kept" % (seed, ", ".join("%d %s" % (done[k], k) for k in sorted(done)), len(kept)))
 
 
-threads = [threading.Thread(target=f, args=(n,)) for f, count in ((writer, 4), (pruner, 2), (restorer, 2)) for n in range(count)]
+threads = [threading.Thread(target=f, args=(n,)) for f, count in ((writer, 4), (pruner, 2), (restorer, 1), (verifier, 1)) for n in range(count)]
 for t in threads:
     t.start()
 for t in threads:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Writers, pruners and restorers at once, killed and stopped anywhere: nothing is lost, no lock is stale, counts stay exact
+# Writers, pruners, a restorer and a verifier at once, killed and stopped anywhere: nothing is lost, no lock is stale, counts stay exact
 # (PB-1 to PB-10).  `make soak` does it for an hour.
 . "$(dirname "$0")/lib.sh"
 

@@ -173,4 +173,20 @@ scratch
 find "$T/r/packs" -name "$(basename "$(largest 1)")" -exec sh -c 'cp "$1" "${1%????}ffff"' - {} \;
 v verify --json; exits 0 "a pack that nobody names"
 equal "it is noted" "$(field leftovers)" 1
+
+# Of many records each is opened, though a table has copies of them (IX-10).
+export VARVE_REPOSITORY=$T/many
+must init
+mkdir "$T/small"
+for i in $(seq 1 68); do
+	echo "$i" >"$T/small/a"
+	must snapshot "$T/small"
+done
+must prune
+v verify --json; exits 0 "many snapshots"
+equal "all of them" "$(field snapshots)" 68
+record=$(ls "$T/many/snapshots/"* | head -1)
+spoil "$record" 200
+v verify; exits 4 "one record of many spoiled"
+names "it is named" "snapshots/$(basename "$record")"
 finish

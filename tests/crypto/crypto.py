@@ -269,7 +269,9 @@ def main():
         answers()
         nothing_in_common(top)
         n = guesses(top, a.files, lambda r, size: r.randbytes(size), "noise")
-        bound = a.files / 2 + 5 * math.sqrt(a.files) / 2        # chance goes beyond once in 3,000,000 runs
+        bound = a.files                 # chance alone goes beyond less than once in a million runs
+        while sum(math.comb(a.files, k) for k in range(bound, a.files + 1)) < 2 ** a.files / 1000000:
+            bound -= 1
         result(n <= bound, "files that do not compress: %g of %d told apart, by chance %d" % (n, a.files, a.files // 2))
         if a.report:
             n = guesses(top, a.files, text, "text")

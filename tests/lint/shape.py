@@ -41,7 +41,7 @@ def main():
     limits = {"function": (LINES, LINES_MAX), "nesting": (NESTING, NESTING_MAX), "parameters": (PARAMS, PARAMS_MAX),
         "file": (FILE, FILE_MAX), "line": (COLUMNS, COLUMNS_MAX)}
     for path in files("format", "src", "tools", "fuzz"):
-        lines = text(path).split("\n")
+        lines = text(path).splitlines()
         if path.endswith(".c"):
             found["file"].append((len(lines), path))
             for name, at, count, nesting, params in functions(path):

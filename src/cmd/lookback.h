@@ -1,0 +1,15 @@
+/* lookback: warn of a repository that is older than this user saw it last (ops/heads.h). */
+#ifndef CMD_LOOKBACK_H
+#define CMD_LOOKBACK_H
+
+struct context;
+struct snapshots;
+struct heads_writer;
+
+/* all: every record of snapshots/.  What cannot be remembered is told with --verbose only. */
+void lookback_warn(struct context *ctx, const struct snapshots *all);
+
+/* A snapshot was made. */
+void lookback_made(struct context *ctx, const struct heads_writer *made);
+
+#endif
