@@ -96,14 +96,16 @@ must prune
 
 # A pack with a hole: other frames are saved.
 again
-printf zzzzzzzz | dd of="$T/repo/$data" bs=1 seek=2500000 conv=notrunc status=none
+# The first frame has nothing but parts of the large file, which comes first and is longer than two frames.
+printf zzzzzzzz | dd of="$T/repo/$data" bs=1 seek=200000 conv=notrunc status=none
 v repair packs
 exits 4 "a damaged frame"
 is "others are saved" grep -q "^$data: damaged; [1-9][0-9]* frames saved" "$T/out"
 is "the damaged pack is kept" test -e "$T/repo/damaged/packs-${data##*/}"
 v restore "latest:$T/src" --target "$T/out8"
 exits 4 "restore"
-is "brings back the others" test "$(find "$T/out8" -type f | wc -l)" -ge 1
+is "brings back the others" cmp "$T/src/small/f9" "$T/out8/small/f9"
+isnt "but not this one" test -e "$T/out8/big"
 for f in $(cd "$T/out8" && find . -type f); do cmp -s "$T/out8/$f" "$T/src/$f" || notok "$f has wrong bytes"; done
 must repair snapshots
 v list
