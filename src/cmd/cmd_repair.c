@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/layout.h"
+#include "cmd/lookback.h"
 #include "cmd/choose.h"
 #include "ops/excise.h"
 #include "ops/lost.h"
@@ -85,7 +86,7 @@ show_rebuilt(struct report *rp, const struct rebuild_stats *s)
 static int
 rebuilt(struct repair *c, struct rebuild_stats *s)
 {
-	struct rebuild_options o = { .bad = show_bad, .progress = show_progress, .arg = c };
+	struct rebuild_options o = { .above = lookback_table(c->ctx), .bad = show_bad, .progress = show_progress, .arg = c };
 	struct io *io = c->ctx->repo->io;
 	int rc, rc2;
 
@@ -217,7 +218,7 @@ static int
 repair_packs(struct repair *c)
 {
 	struct repack_options o = { .pack = show_pack, .progress = show_progress, .arg = c,
-		.rebuild = { .bad = show_bad, .progress = show_progress, .arg = c } };
+		.rebuild = { .above = lookback_table(c->ctx), .bad = show_bad, .progress = show_progress, .arg = c } };
 	struct report *rp = &c->ctx->report;
 	struct repack_stats s;
 	struct lost_stats lost;
