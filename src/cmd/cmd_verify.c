@@ -150,8 +150,9 @@ summary_text(struct report *rp, const struct verify_result *res)
 
 	if (rp->quiet)
 		return;
-	report_out(rp, "%" PRIu64 " snapshot%s, %" PRIu64 " chunks in %" PRIu64 " packs: %" PRIu64 " chunks opened and hashed, "
-	    "%s read in %s\n", res->snapshots, res->snapshots == 1 ? "" : "s", res->chunks, res->packs, res->chunks_read,
+	report_out(rp, "%" PRIu64 " snapshot%s, %" PRIu64 " chunk%s in %" PRIu64 " pack%s: %" PRIu64 " chunk%s opened and hashed, "
+	    "%s read in %s\n", res->snapshots, text_plural(res->snapshots), res->chunks, text_plural(res->chunks), res->packs,
+	    text_plural(res->packs), res->chunks_read, text_plural(res->chunks_read),
 	    text_size(size, res->bytes_read), text_duration(time, res->elapsed_ns));
 	if (res->counted_high)
 		report_out(rp, "note: %" PRIu64 " chunks are counted more often than they are named: space that no prune gives back\n",

@@ -88,11 +88,14 @@ must unpin "$one"
 must forget --host a --path "$T/src"
 isnt "an unpinned one goes" test -e "$T/repo/snapshots/$one"
 equal "without a rule the newest of each group stays" "$(ids)" "10-26T00:00 10-26T01:00 10-26T02:00"
+must forget --host a --path "$T/src"
+is "when all stay it says why" grep -q '^the newest of each group stays' "$T/out"
 must forget latest
 equal "the newest goes when it is named" "$(ids)" "10-26T00:00 10-26T01:00"
 must list
 must forget -v --keep-last 1
-is "the table names the rule" grep -q '^keep .* last, newest' "$T/out"
+is "the table names the rule" grep -q '^keep .*  last, newest' "$T/out"
+isnt "no line ends with blanks" grep -q ' $' "$T/out"
 
 must undelete "$one"
 v forget "$one" "$one" --dry-run --json
