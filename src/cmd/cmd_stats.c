@@ -115,7 +115,7 @@ show_text(struct report *rp, const struct stats_result *s)
 	line(rp, "  new when they were made", s->bytes_new, "");
 	snprintf(remark, sizeof(remark), "  (%.1f times less than all)",
 	    ratio(s->bytes_total, s->repository_bytes));
-	line(rp, "repository", s->repository_bytes, s->bytes_total > s->repository_bytes ? remark : "");
+	line(rp, "repository", s->repository_bytes, ratio(s->bytes_total, s->repository_bytes) >= 1.05 ? remark : "");
 	snprintf(remark, sizeof(remark), "  in %ju pack%s", (uintmax_t)s->packs, s->packs == 1 ?
 	    "" : "s");
 	line(rp, "  packs", s->pack_bytes, remark);

@@ -127,14 +127,18 @@ static void
 summary_text(struct context *ctx, const struct reclaim *c, const struct outcome *o)
 {
 	const struct settle_stats *s = &o->pruned.stats;
+	const char *dry = c->dry_run ? "dry run: " : "", *would = c->dry_run ? "would be " : "";
 	char a[TEXT_SIZE_MAX], b[TEXT_SIZE_MAX], took[TEXT_SIZE_MAX];
 	struct report *rp = &ctx->report;
 
 	if (rp->quiet)
 		return;
-	if (o->chosen)
-		report_out(rp, "%s%zu snapshot%s forgotten, %zu kept\n", c->dry_run ? "dry run: would have " : "", o->forgotten,
-		    text_plural(o->forgotten), o->kept);
+	/* Those that were named were not chosen among others: none is kept. */
+	if (o->chosen && o->forgotten && !o->kept)
+		report_out(rp, "%s%zu snapshot%s %sforgotten\n", dry, o->forgotten, text_plural(o->forgotten), would);
+	else if (o->chosen)
+		report_out(rp, "%s%zu snapshot%s %sforgotten, %zu kept\n", dry, o->forgotten, text_plural(o->forgotten), would,
+		    o->kept);
 	if (c->dry_run) {
 		report_out(rp, "prune would free %s in %ju pack%s; %s more would be unused in others\n",
 		    text_size(a, o->preview.bytes_freed), (uintmax_t)o->preview.packs, text_plural(o->preview.packs),

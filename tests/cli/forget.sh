@@ -75,7 +75,10 @@ equal "all are younger" "$(field snapshots_forgotten)" 0
 at 2099-01-01T00:00 --host a "$T/src"
 must forget --keep-last 1 --host a --path "$T/src" --dry-run --json
 equal "one of the future stays and takes no place" "$(kept)" "10-26T00:00=last+newest 12-31T23:00=future "
+must forget "$id" --dry-run
+is "a dry run says so" grep -q '^dry run: 1 snapshot would be forgotten$' "$T/out"
 must forget "$id"
+equal "of named ones none is said to be kept" "$(head -n 1 "$T/out")" "1 snapshot forgotten"
 
 must pin "$one"
 must pin "$one"
