@@ -175,7 +175,7 @@ list:
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/varve
 	$(INSTALL) -m 755 varve $(DESTDIR)$(PREFIX)/bin/varve
-	$(INSTALL) -m 644 README.md SPEC.md DESIGN.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/varve
+	$(INSTALL) -m 644 README.md SPEC.md DESIGN.md TESTING.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/varve
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/bin/varve $(DESTDIR)$(PREFIX)/share/doc/varve
 
