@@ -93,7 +93,8 @@ scrub(struct context *ctx, struct io *io, uint64_t jobs, bool repair)
 		show_summary(&ctx->report, &s, clock_steady_ns() - begin);
 	if (rc == ERR_CORRUPT)
 		return fail(ERR_CORRUPT, "%ju object%s damaged or missing; %s", (uintmax_t)left, left == 1 ? " is" : "s are",
-		    repair ? "a restore brings back everything else, 'varve verify --read' says what is lost and what can be done" : "'varve scrub --repair' mends what has parity");
+		    repair ? "a restore brings back everything else, 'varve verify --read' says what is lost and what can be done" :
+		    "'varve scrub --repair' mends what has parity");
 	return rc;
 }
 

@@ -17,6 +17,7 @@ done
 must version --json
 must version
 is "version names the program" grep -q '^varve [0-9]' "$T/out"
+is "and every library" grep -q 'SQLite [0-9]' "$T/out"
 must --version
 must --help
 must --json --version
