@@ -19,7 +19,7 @@ enum census_flag {
 	CENSUS_FRESH = 4,               /* a segment places it: not counted yet */
 	CENSUS_WANTED = 8,              /* for the owner: it is to be proved */
 	CENSUS_BAD = 16,                /* for the owner: its content is damaged */
-	CENSUS_SEEN = 32, CENSUS_TAINTED = 64   /* for the owner */
+	CENSUS_SEEN = 32, CENSUS_TAINTED = 64, CENSUS_VISITED = 128     /* for the owner */
 };
 
 struct census_cell {
