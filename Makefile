@@ -17,7 +17,7 @@ STORE = ahead blocksum catalogue census children content counts fold framebox fr
 	reader rebase rebuild repo reserve rewrite salvage session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget heads home inodes \
-	leftover links listing lost owners packorder place placedb prove prune readfile refill repack reparity restore \
+	leftover links listing lost need owners packorder place placedb prove prune readfile refill repack reparity restore \
 	retention scan scanlog scrub select slice snapshot sql stats trace treebuild twin verify view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_head cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin \
 	cmd_prune cmd_repair cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version \
@@ -33,7 +33,7 @@ CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	dbheld restoredb scrub verify heads parity repair repairpacks
+	dbheld restoredb scrub spare verify heads parity repair repairpacks
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)

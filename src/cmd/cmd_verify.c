@@ -130,6 +130,7 @@ summary_json(struct report *rp, const struct verify_result *res)
 		{ "chunks", res->chunks }, { "chunks_read", res->chunks_read }, { "packs", res->packs },
 		{ "packs_read", res->packs_read }, { "index_files", res->index_files }, { "bytes_read", res->bytes_read },
 		{ "bytes_decoded", res->bytes_decoded }, { "counted_high", res->counted_high }, { "leftovers", res->leftovers },
+		{ "damaged_spare", res->spare },
 	};
 	json_t *obj = json_object();
 
@@ -156,6 +157,11 @@ summary_text(struct report *rp, const struct verify_result *res)
 	if (res->counted_high)
 		report_out(rp, "note: %" PRIu64 " chunks are counted more often than they are named: space that no prune gives back\n",
 		    res->counted_high);
+	if (res->spare)
+		report_out(rp, res->spare == 1 ?
+		    "note: %" PRIu64 " pack or frame is damaged or missing, but nothing in it is needed: the next prune drops it\n" :
+		    "note: %" PRIu64 " packs or frames are damaged or missing, but nothing in them is needed: the next prune drops them\n",
+		    res->spare);
 	if (res->leftovers)
 		report_out(rp, "note: %" PRIu64 " packs of an unfinished run; they are harmless\n", res->leftovers);
 	if (res->proved_ns)

@@ -474,13 +474,14 @@ fill(struct run *u)
 	struct verify_result *res = u->res;
 
 	res->packs = u->p.packs;
+	res->spare = u->p.spare;
 	res->bytes_read = u->p.bytes_read;
 	res->bytes_decoded = u->p.bytes_decoded;
 	res->chunks_read = u->p.chunks;
 	for (size_t i = 0; i < u->c.cell_count; i++) {
 		const struct census_cell *c = &u->c.cells[i];
 
-		if (c->frame != CENSUS_NONE && !prove_problem(&u->p, c) && (!u->o->snap_count || c->flags & CENSUS_WANTED))
+		if (c->frame != CENSUS_NONE && !(c->flags & CENSUS_BAD) && !prove_problem(&u->p, c) && (!u->o->snap_count || c->flags & CENSUS_WANTED))
 			res->chunks++;
 	}
 	for (size_t i = 0; u->p.todo && i < u->c.pack_count; i++)

@@ -41,6 +41,7 @@ struct verify_result {
 	uint64_t bytes_read, bytes_decoded;
 	uint64_t index_files;
 	uint64_t counted_high;          /* chunks counted more often than they are named: space that is not given back */
+	uint64_t spare;                 /* packs and frames that are damaged or missing, and nothing in them is needed */
 	uint64_t leftovers;             /* packs that no index file names: of an interrupted session */
 	int64_t proved_ns;              /* since when every pack has been read and found right; 0: some never were */
 	int save_rc;                    /* OK, or why that could not be noted in the repository */

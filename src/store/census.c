@@ -46,6 +46,12 @@ census_wait(uint32_t *counter, int n)
 	return __atomic_add_fetch(counter, (uint32_t)n, __ATOMIC_RELAXED);
 }
 
+void
+census_mark(struct census_cell *cell, enum census_flag flag)
+{
+	__atomic_fetch_or(&cell->flags, (uint8_t)flag, __ATOMIC_RELAXED);
+}
+
 /* ---- packs and frames ---- */
 
 static int

@@ -19,7 +19,8 @@ enum census_flag {
 	CENSUS_FRESH = 4,               /* a segment places it: not counted yet */
 	CENSUS_WANTED = 8,              /* for the owner: it is to be proved */
 	CENSUS_BAD = 16,                /* for the owner: its content is damaged */
-	CENSUS_SEEN = 32, CENSUS_TAINTED = 64   /* for the owner */
+	CENSUS_SEEN = 32, CENSUS_TAINTED = 64,  /* for the owner */
+	CENSUS_NEEDED = 128             /* for the owner: not only a copy or a base that nobody reads */
 };
 
 struct census_cell {
@@ -41,6 +42,8 @@ struct census_frame {
 	uint32_t wanted;                /* for the owner: cells to be proved */
 	uint32_t problem;               /* for the owner, 0: none */
 	bool known;                     /* some index file has a row for it */
+	bool needed;                    /* for the owner: readers find something here that is needed */
+	bool spare;                     /* for the owner: damaged, and not needed */
 };
 
 struct census_pack {
@@ -54,6 +57,7 @@ struct census_pack {
 	bool fresh;                     /* of a segment */
 	bool differences;               /* some chunk that readers find here stands on another one */
 	bool gone;                      /* not on the disk, or of another length */
+	bool spare;                     /* for the owner: damaged, and nothing in it is needed */
 };
 
 struct census {
@@ -85,5 +89,6 @@ uint32_t census_pack_of(const struct census *c, uint32_t frame);
 /* Add to a counter that other threads count in, too. */
 void census_add(int32_t *counter, int32_t n);
 uint32_t census_wait(uint32_t *counter, int n);         /* its value now */
+void census_mark(struct census_cell *cell, enum census_flag flag);
 
 #endif
