@@ -155,7 +155,7 @@ bench: all
 # Each bench/X.py names the packages it needs, and takes those of these settings that are given.
 $(BENCH:%=bench-%): bench-%: all $(BENCH_BIN)
 	@tests/deps.sh $$(sed -n 's/^# needs: //p' bench/$*.py)
-	@VARVE=$(CURDIR)/varve BUILD=$(abspath $(O)) $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
+	@VARVE_STATE_DIR= VARVE=$(CURDIR)/varve BUILD=$(abspath $(O)) $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
 
 matrix:
 	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done

@@ -61,7 +61,7 @@ check-flip: everything
 	@seq 0 $$(($$(nproc) - 1)) | xargs -P $$(nproc) -I P $(O)/tests/prop/prop_flip all P $$(nproc)
 
 check-ledger: all
-	@VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
+	@VARVE_STATE_DIR= VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
 
 .PHONY: crypto hostile crash crash-kill fault-calls fault-memory
 

@@ -263,16 +263,15 @@ add_record(struct rebuild *b, const struct name_sid *sid, bool forgotten)
 static int
 read_records(struct rebuild *b)
 {
-	struct graves list = { 0 };
+	struct graves list;
 	int rc = OK;
 
 	for (int forgotten = 0; rc == OK && forgotten < 2; forgotten++) {
-		list.count = 0;
 		rc = graves_list(b->r, forgotten ? "forgotten" : "snapshots", &list);
 		for (size_t i = 0; rc == OK && i < list.count; i++)
 			rc = add_record(b, &list.p[i], forgotten);
+		free(list.p);
 	}
-	free(list.p);
 	if (rc == OK && b->bad_records)
 		return fail(ERR_CORRUPT, "%ju snapshot record%s cannot be read: 'varve scrub --repair' brings back what has a copy, "
 		    "'varve repair snapshots' sets the others aside", (uintmax_t)b->bad_records, b->bad_records == 1 ? "" : "s");
