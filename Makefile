@@ -21,7 +21,7 @@ OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebu
 	retention scan scanlog scrub select slice snapshot sql stats trace treebuild twin verify view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_head cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin \
 	cmd_prune cmd_repair cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version \
-	keep layout lookback reclaim record report rows secret shell
+	found keep layout lookback reclaim record report rows secret shell
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack

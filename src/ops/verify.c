@@ -262,6 +262,15 @@ show_prove(void *arg, const struct prove *p)
 	return show(arg, "verifying", ((struct run *)arg)->c.pack_count);
 }
 
+static bool
+is_suspect(const struct verify_options *o, const struct name *pack)
+{
+	for (size_t i = 0; i < o->pack_count; i++)
+		if (name_cmp(&o->packs[i], pack) == 0)
+			return true;
+	return false;
+}
+
 static int
 want_everything(struct run *u)
 {
@@ -272,7 +281,7 @@ want_everything(struct run *u)
 		rc = slice_choose(&u->c, &u->proofs, &u->o->slice, chosen);
 	for (size_t i = 0; rc == OK && i < u->c.pack_count; i++) {
 		const struct census_pack *p = &u->c.packs[i];
-		bool content = p->kind == PACKFILE_META || chosen[i];
+		bool content = p->kind == PACKFILE_META || chosen[i] || is_suspect(u->o, &p->name);
 
 		if (p->dead)
 			continue;

@@ -24,6 +24,8 @@ struct verify_options {
 	unsigned jobs;                  /* threads; 0: one for each processor */
 	bool no_state;                  /* do not compare with what this user saw before (ops/heads.h) */
 	bool read;                      /* content as well; what was proved is noted in the repository */
+	const struct name *packs;       /* without read: the content of these as well */
+	size_t pack_count;
 	struct slice_ask slice;         /* of the content; directories are read in any case */
 	int (*progress)(void *arg, const struct verify_progress *p);
 	void *arg;
