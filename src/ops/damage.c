@@ -79,6 +79,7 @@ damage_add(struct damages *d, enum damage_kind kind, const char *object, const c
 	char obj[256], where[256], text[1024];
 	struct damage it = { .kind = kind, .object = obj, .place = place ? where : NULL, .text = text };
 	va_list ap;
+	size_t before;
 	uint32_t no;
 	int rc;
 
@@ -92,9 +93,10 @@ damage_add(struct damages *d, enum damage_kind kind, const char *object, const c
 		snprintf(text, sizeof(text), "%s", err_text());
 	}
 	pthread_mutex_lock(d->lock);
+	before = d->count;
 	if ((rc = add(d, &it, id)))
 		d->rc = rc;
-	no = d->total == d->count ? (uint32_t)d->count : 0;
+	no = d->count > before ? (uint32_t)d->count : 0;
 	pthread_mutex_unlock(d->lock);
 	return no;
 }
@@ -114,6 +116,13 @@ damage_drop(struct damages *d, uint32_t no, uint32_t of)
 	for (size_t i = 0; i < d->id_count; i++)
 		if (d->ids[i].no == no)
 			d->ids[i].no = of;
+	d->v[no - 1].dropped = true;
+	d->total--;
+}
+
+void
+damage_forgive(struct damages *d, uint32_t no)
+{
 	d->v[no - 1].dropped = true;
 	d->total--;
 }

@@ -520,8 +520,11 @@ missing_pack(struct index *ix, uint32_t no, const struct indexfile_pack *p, void
 	packcheck_path(path, &p->name);
 	parity_path(side, OBJECTS_PACK, objects_name(path));
 	rc = io_stat(s->repo.io, path, &size);
-	if (rc == ERR_ABSENT && (rc = io_stat(s->repo.io, side, &size)) == ERR_ABSENT)
+	if (rc == ERR_ABSENT && (rc = io_stat(s->repo.io, side, &size)) == ERR_ABSENT) {
 		tell_missing(s, path, "is missing");
+		if (s->o->repair)
+			tell_repair(s, path, fail(ERR_CORRUPT, "it has no parity"));
+	}
 	return rc == ERR_ABSENT ? OK : rc;
 }
 
