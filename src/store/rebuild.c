@@ -71,7 +71,7 @@ struct rebuild {
 static bool
 is_damage(int rc)
 {
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_IO || rc == ERR_UNSUPPORTED;
+	return (rc != ERR_ABSENT && err_is_lost(rc)) || rc == ERR_UNSUPPORTED;
 }
 
 static void
