@@ -33,7 +33,7 @@ CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	dbheld restoredb scrub verify heads parity repair repairpacks repairkill repairparity
+	dbheld restoredb scrub verify heads parity repair repairpacks repairkill repairparity hostileparity
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
