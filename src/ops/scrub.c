@@ -542,7 +542,7 @@ missing(struct scrub *s)
 	if (rc || !s->header)
 		return rc == ERR_ABSENT ? OK : rc;
 	rc = index_load(&s->repo, &ix);
-	if (is_damage(rc) || rc == ERR_ABSENT || rc == ERR_UNSUPPORTED) {
+	if (is_damage(rc) || rc == ERR_UNSUPPORTED) {
 		tell_missing(s, "index", err_text());
 		return OK;
 	}

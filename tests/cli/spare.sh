@@ -120,7 +120,8 @@ v forget "$(ls -tr "$T/r/snapshots" | head -1)"; exits 0 "giving up the old one"
 must prune
 # What was beneath lost directories nobody can uncount but by counting anew.
 must repair index
-clean "then all is right" 0
+v verify --read --json; exits 0 "then all is right: verify --read"
+equal "nothing is damaged" "$(field damaged)" 0
 
 # A pack that was cut, not deleted; and one that is put back later: both copies count.
 fresh
