@@ -147,6 +147,17 @@ isnt "no code has run" test -e "$T/ran"
 run sqlite3 "$T/odd/evil.db" "pragma integrity_check"
 if [ -e "$T/ran" ]; then ok "it would have, in SQLite's shell"; else skip "it would have, in SQLite's shell" "its shell loads none"; fi
 
+# Nor does a restore that checks databases hold out against a signal.
+snap "$T/odd/slow.db"
+status=0
+"$VARVE" restore latest --target "$T/back" --check-databases >"$T/out" 2>"$T/err" &
+pid=$!
+until [ -n "$(find "$T/back" -name '.varve-*.tmp' -size +40k 2>/dev/null)" ] || ! kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+kill -INT "$pid"
+wait "$pid" || status=$?
+exits 130 "a restore interrupted while SQLite checks"
+equal "it leaves nothing" "$(find "$T/back" -type f | wc -l)" 0
+
 # Damage of the repository is told as such.
 f=$(find "$T/repo/packs" -type f -printf '%s %p\n' | sort -rn | head -1 | cut -d' ' -f2)
 printf '\245\132\245\132' | dd of="$f" bs=1 seek=20000 conv=notrunc status=none
