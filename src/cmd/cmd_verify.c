@@ -9,14 +9,12 @@
 #include "base/text.h"
 #include "cmd/choose.h"
 #include "cmd/cmd.h"
+#include "cmd/found.h"
 #include "ops/sample.h"
 #include "ops/verify.h"
 #include "store/repo.h"
 #include "sys/clock.h"
 #include "sys/confine.h"
-
-#define FILES_SHOWN 20                  /* of one damage, without --verbose */
-#define SNAPS_SHOWN 5
 
 struct ask {
 	struct choose choose;
@@ -39,81 +37,6 @@ progress(void *arg, const struct verify_progress *p)
 }
 
 /* ---- what was found ---- */
-
-static void
-damage_json(struct report *rp, const struct verify_result *res, const struct damage *d)
-{
-	json_t *obj = json_object(), *files = json_array(), *snaps = json_array(), *f;
-	char hex[NAME_SID_HEX];
-
-	report_set_text(rp, obj, "type", "damage");
-	report_set_text(rp, obj, "object", d->object);
-	if (d->place)
-		report_set_text(rp, obj, "place", d->place);
-	report_set_text(rp, obj, "reason", d->text);
-	report_set_text(rp, obj, "advice", damage_advice(d->kind));
-	for (size_t i = 0; i < d->file_count; i++) {
-		const struct damage_file *it = &d->files[i];
-
-		f = json_object();
-		report_set_name(rp, f, "path", it->path, strlen(it->path));
-		report_set_number(rp, f, "snapshots", it->count);
-		report_set_sid(rp, f, "first", &res->items[it->first].sid);
-		report_set_sid(rp, f, "last", &res->items[it->last].sid);
-		if (json_array_append_new(files, f))
-			rp->broken = true;
-	}
-	for (size_t i = 0; i < d->snap_count; i++) {
-		name_sid_hex(&d->snaps[i], hex);
-		if (json_array_append_new(snaps, json_string(hex)))
-			rp->broken = true;
-	}
-	if (json_object_set_new(obj, "files", files) || json_object_set_new(obj, "snapshots", snaps))
-		rp->broken = true;
-	if (d->files_more)
-		report_set_number(rp, obj, "files_more", d->files_more);
-	report_json(rp, obj);
-}
-
-static void
-show_snaps(struct report *rp, const struct damage *d)
-{
-	size_t shown = d->snap_count > SNAPS_SHOWN + 1 ? SNAPS_SHOWN : d->snap_count;
-	char id[CHOOSE_SHORT];
-
-	report_out(rp, "  snapshots:");
-	for (size_t i = 0; i < shown; i++)
-		report_out(rp, " %s", choose_short(id, &d->snaps[i]));
-	if (shown < d->snap_count)
-		report_out(rp, " and %zu more, the last %s", d->snap_count - shown,
-		    choose_short(id, &d->snaps[d->snap_count - 1]));
-	report_out(rp, "\n");
-}
-
-static void
-damage_text(struct report *rp, const struct damage *d, bool verbose)
-{
-	size_t shown = verbose || d->file_count <= FILES_SHOWN ? d->file_count : FILES_SHOWN;
-
-	report_out(rp, "damaged: ");
-	report_out_name(rp, d->object, strlen(d->object));
-	if (d->place)
-		report_out(rp, ", %s", d->place);
-	report_out(rp, ": ");
-	report_out_name(rp, d->text, strlen(d->text));
-	report_out(rp, "\n");
-	for (size_t i = 0; i < shown; i++) {
-		report_out(rp, "  needed by: ");
-		report_out_name(rp, d->files[i].path, strlen(d->files[i].path));
-		report_out(rp, d->files[i].count == 1 ? "\n" : " (in %zu snapshots)\n", d->files[i].count);
-	}
-	if (d->file_count + d->files_more > shown)
-		report_out(rp, "  needed by: %" PRIu64 " more\n", d->file_count + d->files_more - shown);
-	if (d->snap_count)
-		show_snaps(rp, d);
-	if (d->kind == DAMAGE_PACK && !d->snap_count)
-		report_out(rp, "  no file of the snapshots looked at needs it\n");
-}
 
 static const char *
 why_not(enum provedb_why why)
@@ -152,22 +75,6 @@ note_database(struct report *rp, const struct provedb_note *n)
 	report_out(rp, " (snapshot %s): ", choose_short(id, &n->sid));
 	report_out_name(rp, n->text, strlen(n->text));
 	report_out(rp, "\n");
-}
-
-/* What to do about each kind of damage, once. */
-static void
-show_advice(struct report *rp, const struct verify_result *res)
-{
-	unsigned told = 0;
-
-	for (size_t i = 0; i < res->damages.count; i++) {
-		enum damage_kind kind = res->damages.v[i].kind;
-
-		if (told & 1u << kind || res->damages.v[i].dropped)
-			continue;
-		told |= 1u << kind;
-		report_out(rp, "what to do: %s\n", damage_advice(kind));
-	}
 }
 
 static void
@@ -246,6 +153,7 @@ summary_json(struct report *rp, const struct verify_result *res, const struct as
 		{ "chunks", res->chunks }, { "chunks_read", res->chunks_read }, { "packs", res->packs },
 		{ "packs_read", res->packs_read }, { "index_files", res->index_files }, { "bytes_read", res->bytes_read },
 		{ "bytes_decoded", res->bytes_decoded }, { "counted_high", res->counted_high }, { "leftovers", res->leftovers },
+		{ "damaged_spare", res->spare },
 	};
 	const struct count databases[] = {
 		{ "databases_checked", res->databases.checked }, { "databases_damaged", res->databases.damaged },
@@ -285,8 +193,9 @@ summary_text(struct report *rp, const struct verify_result *res, const struct as
 
 	if (rp->quiet)
 		return;
-	report_out(rp, "%" PRIu64 " snapshot%s, %" PRIu64 " chunks in %" PRIu64 " packs: %" PRIu64 " chunks opened and hashed, "
-	    "%s read in %s\n", res->snapshots, res->snapshots == 1 ? "" : "s", res->chunks, res->packs, res->chunks_read,
+	report_out(rp, "%" PRIu64 " snapshot%s, %" PRIu64 " chunk%s in %" PRIu64 " pack%s: %" PRIu64 " chunk%s opened and hashed, "
+	    "%s read in %s\n", res->snapshots, text_plural(res->snapshots), res->chunks, text_plural(res->chunks), res->packs,
+	    text_plural(res->packs), res->chunks_read, text_plural(res->chunks_read),
 	    text_size(size, res->bytes_read), text_duration(time, res->elapsed_ns));
 	if (a->o.databases)
 		databases_text(rp, &res->databases);
@@ -295,6 +204,11 @@ summary_text(struct report *rp, const struct verify_result *res, const struct as
 	if (res->counted_high)
 		report_out(rp, "note: %" PRIu64 " chunks are counted more often than they are named: space that no prune gives back\n",
 		    res->counted_high);
+	if (res->spare)
+		report_out(rp, res->spare == 1 ?
+		    "note: %" PRIu64 " pack or frame is damaged or missing, but nothing in it is needed: the next prune drops it\n" :
+		    "note: %" PRIu64 " packs or frames are damaged or missing, but nothing in them is needed: the next prune drops them\n",
+		    res->spare);
 	if (res->leftovers)
 		report_out(rp, "note: %" PRIu64 " packs of an unfinished run; they are harmless\n", res->leftovers);
 	if (res->proved_ns)
@@ -308,22 +222,14 @@ show(struct context *ctx, const struct ask *a, const struct verify_result *res)
 {
 	struct report *rp = &ctx->report;
 
-	report_clear(rp);
-	for (size_t i = 0; i < res->damages.count; i++) {
-		if (res->damages.v[i].dropped)
-			continue;
-		if (rp->json)
-			damage_json(rp, res, &res->damages.v[i]);
-		else
-			damage_text(rp, &res->damages.v[i], ctx->verbose > 0);
-	}
+	found_show(rp, res, "damage", ctx->verbose > 0);
 	for (size_t i = 0; i < res->databases.note_count; i++)
 		note_database(rp, &res->databases.notes[i]);
 	if (rp->json) {
 		summary_json(rp, res, a);
 		return;
 	}
-	show_advice(rp, res);
+	found_advice(rp, res);
 	summary_text(rp, res, a);
 }
 

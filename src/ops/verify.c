@@ -263,6 +263,15 @@ show_prove(void *arg, const struct prove *p)
 	return show(arg, "verifying", ((struct run *)arg)->c.pack_count);
 }
 
+static bool
+is_suspect(const struct verify_options *o, const struct name *pack)
+{
+	for (size_t i = 0; i < o->pack_count; i++)
+		if (name_cmp(&o->packs[i], pack) == 0)
+			return true;
+	return false;
+}
+
 static int
 want_everything(struct run *u)
 {
@@ -273,7 +282,7 @@ want_everything(struct run *u)
 		rc = slice_choose(&u->c, &u->proofs, &u->o->slice, chosen);
 	for (size_t i = 0; rc == OK && i < u->c.pack_count; i++) {
 		const struct census_pack *p = &u->c.packs[i];
-		bool content = p->kind == PACKFILE_META || chosen[i];
+		bool content = p->kind == PACKFILE_META || chosen[i] || is_suspect(u->o, &p->name);
 
 		if (p->dead)
 			continue;
@@ -493,13 +502,14 @@ fill(struct run *u)
 	struct verify_result *res = u->res;
 
 	res->packs = u->p.packs;
+	res->spare = u->p.spare;
 	res->bytes_read = u->p.bytes_read;
 	res->bytes_decoded = u->p.bytes_decoded;
 	res->chunks_read = u->p.chunks;
 	for (size_t i = 0; i < u->c.cell_count; i++) {
 		const struct census_cell *c = &u->c.cells[i];
 
-		if (c->frame != CENSUS_NONE && !prove_problem(&u->p, c) && (!u->o->snap_count || c->flags & CENSUS_WANTED))
+		if (c->frame != CENSUS_NONE && !(c->flags & CENSUS_BAD) && !prove_problem(&u->p, c) && (!u->o->snap_count || c->flags & CENSUS_WANTED))
 			res->chunks++;
 	}
 	for (size_t i = 0; u->p.todo && i < u->c.pack_count; i++)

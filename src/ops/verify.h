@@ -28,6 +28,8 @@ struct verify_options {
 	bool read;                      /* content as well; what was proved is noted in the repository */
 	bool databases;                 /* SQLite's integrity_check on every database, where it lies */
 	uint64_t seconds;               /* for one of them; 0: PROVEDB_SECONDS and more for large ones */
+	const struct name *packs;       /* without read: the content of these as well */
+	size_t pack_count;
 	struct slice_ask slice;         /* of the content; directories are read in any case */
 	int (*progress)(void *arg, const struct verify_progress *p);
 	void *arg;
@@ -46,6 +48,7 @@ struct verify_result {
 	uint64_t index_files;
 	struct provedb databases;       /* damaged ones are among the damages */
 	uint64_t counted_high;          /* chunks counted more often than they are named: space that is not given back */
+	uint64_t spare;                 /* packs and frames that are damaged or missing, and nothing in them is needed */
 	uint64_t leftovers;             /* packs that no index file names: of an interrupted session */
 	int64_t proved_ns;              /* since when every pack has been read and found right; 0: some never were */
 	int save_rc;                    /* OK, or why that could not be noted in the repository */

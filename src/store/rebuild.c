@@ -5,9 +5,11 @@
  * Order of candidates: by depth.  A difference counts only if its base does, and the base is never deeper than one less; so one
  * pass in this order finds every chunk that can be read, and never a circle.
  *
- *     old files -> damaged/         from here to the last rename the index has too little: nothing is collected with it, because
- *     root segments -> index/       a root whose tree is nowhere stops every settle (PB-6 (4))
+ *     an empty head -> index/       a bar: until it is gone nobody reads or settles what has too few counts (IX-11)
+ *     old files -> damaged/
+ *     root segments -> index/
  *     the segment of all packs -> index/
+ *     the bar is removed
  *     settle: counts, head
  *
  * The segment of all packs is never in tmp/ under the name of an index file: a sweep would take its packs for unpublished (PB-5).
@@ -37,6 +39,9 @@
 #include "sys/signals.h"
 
 #define TMP "tmp/rebuild"
+#define ASIDE_TABLE "index-"            /* before the names of what was index/ in damaged/; ".N" behind them from the second one on */
+#define TABLES_MAX (UINT64_C(1) << 48)
+#define BAR "index/ffffffffffffffff"
 
 struct candidate {
 	struct name id, base;           /* base: zero unless depth > 0 */
@@ -49,6 +54,7 @@ struct rebuild {
 	struct repo *r;
 	const struct rebuild_options *o;
 	struct rebuild_stats *stats;
+	uint64_t above;                 /* the highest number of a table so far */
 	struct indexfile_pack *packs;
 	size_t pack_count, pack_cap;
 	struct indexfile_frame *frames; /* .pack: index into packs */
@@ -68,7 +74,7 @@ struct rebuild {
 static bool
 is_damage(int rc)
 {
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_IO || rc == ERR_UNSUPPORTED;
+	return (rc != ERR_ABSENT && err_is_lost(rc)) || rc == ERR_UNSUPPORTED;
 }
 
 static void
@@ -392,6 +398,34 @@ discard_tmp(struct rebuild *b)
 	return rc == ERR_ABSENT ? OK : rc;
 }
 
+/*
+ * Cut short, a repair leaves a part of the old index: it would count too few references, and a prune would collect what other
+ * snapshots need.  With the bar it cannot be opened.
+ */
+static int
+put_bar(struct rebuild *b)
+{
+	int rc = io_write_file(b->r->io, TMP, "", 0);
+
+	if (rc == OK && (rc = io_rename(b->r->io, TMP, BAR)) == ERR_EXISTS)
+		rc = discard_tmp(b);
+	return rc ? rc : io_sync_dir(b->r->io, "index");
+}
+
+/* A file of that name which is no bar is kept as all others are. */
+static int
+remove_bar(struct rebuild *b)
+{
+	uint64_t size;
+	int rc = io_stat(b->r->io, BAR, &size);
+
+	if (rc == OK && size > 0)
+		return mend_set_aside(b->r, BAR);
+	if (rc || (rc = io_unlink(b->r->io, BAR)))
+		return rc;
+	return io_sync_dir(b->r->io, "index");
+}
+
 /* The old index: its sidecars first, durably, so that none of its files can come back from one. */
 static int
 set_old_aside(struct rebuild *b)
@@ -405,7 +439,8 @@ set_old_aside(struct rebuild *b)
 	if (rc == OK && dropped)
 		rc = io_sync_dir(b->r->io, "parity/index");
 	for (size_t i = 0; rc == OK && i < old.count; i++)
-		rc = mend_set_aside(b->r, old.p[i].path);
+		if (strcmp(old.p[i].path, BAR) != 0)
+			rc = mend_set_aside(b->r, old.p[i].path);
 	objects_clear(&old);
 	return rc;
 }
@@ -429,7 +464,7 @@ write_all(struct rebuild *b)
 	int rc;
 
 	rc = io_mkdir(b->r->io, "index");
-	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = set_old_aside(b)))
+	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = put_bar(b)) || (rc = set_old_aside(b)))
 		return rc;
 	for (size_t i = 0; i < b->record_count; i++)
 		if ((rc = publish(b, &b->sids[i], &b->roots[i])))
@@ -441,14 +476,47 @@ write_all(struct rebuild *b)
 		if ((rc = publish(b, &sid, NULL)))
 			return rc;
 	}
-	return io_sync_dir(b->r->io, "index");
+	rc = io_sync_dir(b->r->io, "index");
+	return rc ? rc : remove_bar(b);
+}
+
+/* A name proves nothing, and one of index/ may be somebody's whim: no repository comes near such a number by itself. */
+static int
+table_name(void *arg, const char *name)
+{
+	struct rebuild *b = arg;
+	char hex[17];
+	uint64_t number;
+
+	if (strncmp(name, ASIDE_TABLE, strlen(ASIDE_TABLE)) == 0)
+		name += strlen(ASIDE_TABLE);
+	snprintf(hex, sizeof(hex), "%s", name);
+	if (strlen(name) > 16 && name[16] != '.')
+		return OK;
+	if (index_file_parse_table(hex, &number) && number < TABLES_MAX && number > b->above)
+		b->above = number;
+	return OK;
+}
+
+/* The highest number that a table had; after an interrupted rebuild the tables are in damaged/ already. */
+static int
+find_newest(struct rebuild *b)
+{
+	int rc, rc2;
+
+	b->above = b->o->above < TABLES_MAX ? b->o->above : 0;
+	rc = io_list(b->r->io, "index", table_name, b);
+	rc2 = io_list(b->r->io, "damaged", table_name, b);
+	if (rc && rc != ERR_ABSENT)
+		return rc;
+	return rc2 == ERR_ABSENT ? OK : rc2;
 }
 
 static int
 count(struct rebuild *b)
 {
 	struct settle_stats s = { 0 };
-	int rc = settle_count(b->r, &s);
+	int rc = settle_count(b->r, b->above, &s);
 
 	b->stats->counted = rc == OK;
 	b->stats->garbage = s.bytes_dead;
@@ -465,7 +533,7 @@ rebuild_index(struct repo *r, const struct rebuild_options *o, struct rebuild_st
 	int rc;
 
 	*stats = (struct rebuild_stats){ 0 };
-	if ((rc = read_records(&b)) || (rc = read_packs(&b)) || (rc = choose(&b)))
+	if ((rc = find_newest(&b)) || (rc = read_records(&b)) || (rc = read_packs(&b)) || (rc = choose(&b)))
 		goto out;
 	stats->snapshots = b.record_count;
 	if (b.row_count)
