@@ -85,6 +85,7 @@ show_json(struct report *rp, const struct stats_result *s)
 	    s->repository_bytes))))
 		rp->broken = true;
 	set_time(rp, obj, "verified", s->verified_ns);
+	set_time(rp, obj, "restore_sample", s->sample_ns);
 	report_json(rp, obj);
 }
 
@@ -127,6 +128,7 @@ show_text(struct report *rp, const struct stats_result *s)
 	line(rp, "  index", s->index_bytes, "");
 	line(rp, "  snapshot records", s->record_bytes, "");
 	show_time(rp, "all of them verified since", s->verified_ns);
+	show_time(rp, "a restored sample was right", s->sample_ns);
 }
 
 static int

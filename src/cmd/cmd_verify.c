@@ -10,9 +10,21 @@
 #include "cmd/choose.h"
 #include "cmd/cmd.h"
 #include "cmd/found.h"
+#include "ops/sample.h"
 #include "ops/verify.h"
 #include "store/repo.h"
 #include "sys/clock.h"
+#include "sys/confine.h"
+
+struct ask {
+	struct choose choose;
+	struct verify_options o;
+	struct name_sid *sids;
+	uint64_t sample;                /* files to be restored; 0: none */
+	struct sample_result sampled;
+	struct report *rp;
+	bool verbose;
+};
 
 static int
 progress(void *arg, const struct verify_progress *p)
@@ -65,13 +77,76 @@ note_database(struct report *rp, const struct provedb_note *n)
 	report_out(rp, "\n");
 }
 
+static void
+sample_item(void *arg, const struct sample_item *it)
+{
+	const struct ask *a = arg;
+	struct report *rp = a->rp;
+	char id[CHOOSE_SHORT];
+	json_t *obj;
+
+	if (!rp->json && (rp->quiet || (!a->verbose && !it->remark)))
+		return;
+	if (rp->json) {
+		obj = json_object();
+		report_set_text(rp, obj, "type", "sample");
+		report_set_name(rp, obj, "path", it->path, strlen(it->path));
+		report_set_sid(rp, obj, "snapshot", &it->snap->sid);
+		report_set_number(rp, obj, "size", it->size);
+		report_set_flag(rp, obj, "database", it->database);
+		report_set_flag(rp, obj, "ok", !it->problem);
+		if (it->problem || it->remark)
+			report_set_text(rp, obj, it->problem ? "reason" : "remark", it->problem ? it->problem : it->remark);
+		report_json(rp, obj);
+		return;
+	}
+	report_out(rp, "restored%s: ", it->problem ? ", damaged" : "");
+	report_out_name(rp, it->path, strlen(it->path));
+	report_out(rp, " (snapshot %s)", choose_short(id, &it->snap->sid));
+	if (it->remark) {
+		report_out(rp, ", content only: ");
+		report_out_name(rp, it->remark, strlen(it->remark));
+	}
+	report_out(rp, "\n");
+}
+
+static int
+sample_progress(void *arg, uint64_t done, uint64_t total)
+{
+	const struct ask *a = arg;
+
+	report_progress(a->rp, &(struct report_progress){ .verb = "restoring a sample", .items = done, .items_total = total });
+	return OK;
+}
+
+static void
+sample_json(struct report *rp, json_t *obj, const struct sample_result *s)
+{
+	report_set_number(rp, obj, "sample_files", s->files);
+	report_set_number(rp, obj, "sample_databases", s->databases);
+	report_set_number(rp, obj, "sample_bytes", s->bytes);
+	report_set_number(rp, obj, "sample_damaged", s->damaged);
+	report_set_number(rp, obj, "sample_foreign", s->foreign);
+}
+
+static void
+sample_text(struct report *rp, const struct sample_result *s)
+{
+	char size[TEXT_SIZE_MAX];
+
+	report_out(rp, "sample: %" PRIu64 " file%s and %" PRIu64 " database%s, %s, restored and compared: %" PRIu64 " damaged\n", s->files,
+	    s->files == 1 ? "" : "s", s->databases, s->databases == 1 ? "" : "s", text_size(size, s->bytes), s->damaged);
+	if (s->foreign)
+		report_out(rp, "note: the database needs its own application to be checked; its bytes were compared\n");
+}
+
 struct count {
 	const char *key;
 	uint64_t n;
 };
 
 static void
-summary_json(struct report *rp, const struct verify_result *res, bool with_databases)
+summary_json(struct report *rp, const struct verify_result *res, const struct ask *a)
 {
 	const struct count rows[] = {
 		{ "damaged", res->damages.total }, { "snapshots", res->snapshots }, { "forgotten", res->forgotten },
@@ -91,8 +166,10 @@ summary_json(struct report *rp, const struct verify_result *res, bool with_datab
 	report_set_flag(rp, obj, "ok", res->damages.total == 0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		report_set_number(rp, obj, rows[i].key, rows[i].n);
-	for (size_t i = 0; with_databases && i < sizeof(databases) / sizeof(databases[0]); i++)
+	for (size_t i = 0; a->o.databases && i < sizeof(databases) / sizeof(databases[0]); i++)
 		report_set_number(rp, obj, databases[i].key, databases[i].n);
+	if (a->sample)
+		sample_json(rp, obj, &a->sampled);
 	if (res->proved_ns)
 		report_set_time(rp, obj, "verified", res->proved_ns);
 	report_set_seconds(rp, obj, "seconds", res->elapsed_ns);
@@ -110,7 +187,7 @@ databases_text(struct report *rp, const struct provedb *d)
 }
 
 static void
-summary_text(struct report *rp, const struct verify_result *res, bool with_databases)
+summary_text(struct report *rp, const struct verify_result *res, const struct ask *a)
 {
 	char size[TEXT_SIZE_MAX], time[TEXT_SIZE_MAX], since[TEXT_TIME_MAX];
 
@@ -120,8 +197,10 @@ summary_text(struct report *rp, const struct verify_result *res, bool with_datab
 	    "%s read in %s\n", res->snapshots, text_plural(res->snapshots), res->chunks, text_plural(res->chunks), res->packs,
 	    text_plural(res->packs), res->chunks_read, text_plural(res->chunks_read),
 	    text_size(size, res->bytes_read), text_duration(time, res->elapsed_ns));
-	if (with_databases)
+	if (a->o.databases)
 		databases_text(rp, &res->databases);
+	if (a->sample)
+		sample_text(rp, &a->sampled);
 	if (res->counted_high)
 		report_out(rp, "note: %" PRIu64 " chunks are counted more often than they are named: space that no prune gives back\n",
 		    res->counted_high);
@@ -139,7 +218,7 @@ summary_text(struct report *rp, const struct verify_result *res, bool with_datab
 }
 
 static void
-show(struct context *ctx, const struct verify_options *o, const struct verify_result *res)
+show(struct context *ctx, const struct ask *a, const struct verify_result *res)
 {
 	struct report *rp = &ctx->report;
 
@@ -147,20 +226,14 @@ show(struct context *ctx, const struct verify_options *o, const struct verify_re
 	for (size_t i = 0; i < res->databases.note_count; i++)
 		note_database(rp, &res->databases.notes[i]);
 	if (rp->json) {
-		summary_json(rp, res, o->databases);
+		summary_json(rp, res, a);
 		return;
 	}
 	found_advice(rp, res);
-	summary_text(rp, res, o->databases);
+	summary_text(rp, res, a);
 }
 
 /* ---- what is asked ---- */
-
-struct ask {
-	struct choose choose;
-	struct verify_options o;
-	struct name_sid *sids;
-};
 
 /* "5%", "1/30". */
 static int
@@ -203,6 +276,16 @@ set_older(void *out, const char *value)
 }
 
 static int
+set_sample(void *out, const char *value)
+{
+	uint64_t *n = out;
+
+	if (text_parse_number(value, n) || *n == 0 || *n > SAMPLE_MOST)
+		return fail(ERR_USAGE, "'%s' is no number of files, 1 to %u", value, SAMPLE_MOST);
+	return OK;
+}
+
+static int
 find_snapshots(struct context *ctx, struct ask *a, int argc, char **argv)
 {
 	const struct snapshots_item *it;
@@ -229,36 +312,79 @@ find_snapshots(struct context *ctx, struct ask *a, int argc, char **argv)
 	return OK;
 }
 
+/* What was restored is right, or among the damages. */
+static int
+sample(struct context *ctx, struct ask *a, struct verify_result *res)
+{
+	const struct sample_options o = { .count = a->sample, .snaps = a->o.snaps, .snap_count = a->o.snap_count,
+		.seconds = a->o.seconds, .items = res->items, .item_count = res->item_count, .damages = &res->damages,
+		.item = sample_item, .progress = sample_progress, .arg = a };
+
+	confine_writes((const char *const[]){ ctx->repo_path }, 1);
+	return sample_run(ctx->repo, &o, &a->sampled);
+}
+
+/* Damage first: it is what somebody has to do something about. */
+static int
+verdict(const struct ask *a, const struct verify_result *res, int sampled, const char *why)
+{
+	const uint64_t damaged = res->damages.total, unproved = res->databases.unproved;
+
+	if (sampled == ERR_INTERRUPTED)
+		return fail(ERR_INTERRUPTED, "%s", why);
+	if (sampled && damaged)
+		report_talk(a->rp, "%s", why);
+	if (damaged)
+		return fail(ERR_CORRUPT, "%" PRIu64 " place%s damaged", damaged, damaged == 1 ? " is" : "s are");
+	if (sampled)
+		return fail(ERR_FAILED, "%s", why);
+	if (unproved)
+		return fail(ERR_FAILED, "%" PRIu64 " database%s could not be checked to the end (--timeout)", unproved,
+		    unproved == 1 ? "" : "s");
+	return OK;
+}
+
+static int
+verify(struct context *ctx, struct ask *a)
+{
+	struct verify_result res = { .items = NULL };
+	char why[512] = "";
+	int sampled = OK, rc;
+
+	if ((rc = verify_run(ctx->repo, &a->o, &res)) == OK) {
+		if (a->sample && (sampled = sample(ctx, a, &res)))
+			snprintf(why, sizeof(why), "%s", err_text());
+		show(ctx, a, &res);
+		if (res.save_rc || a->sampled.save_rc)
+			report_info(&ctx->report, "what was verified could not be noted in the repository: %s",
+			    res.save_rc ? res.save_note : a->sampled.save_note);
+		rc = verdict(a, &res, sampled, why);
+	}
+	verify_clear(&res);
+	return rc;
+}
+
 static int
 run(struct context *ctx, int argc, char **argv)
 {
-	struct ask a = { .sids = NULL };
+	struct ask a = { .rp = &ctx->report };
 	const struct args_option opts[] = {
 		CHOOSE_OPTIONS(&a.choose),
 		{ 0, "read", ARGS_MAYBE, &a.o, set_read },
 		{ 0, "databases", ARGS_FLAG, &a.o.databases, NULL },
 		{ 0, "timeout", ARGS_NUMBER, &a.o.seconds, NULL },
+		{ 0, "restore-sample", ARGS_CALL, &a.sample, set_sample },
 		{ 0, "read-older-than", ARGS_CALL, &a.o, set_older },
 	};
-	struct verify_result res = { .items = NULL };
 	int rc;
 
 	if ((rc = cmd_parse(ctx, opts, ARGS_COUNT(opts), &argc, argv)) || (rc = find_snapshots(ctx, &a, argc, argv)))
 		goto out;
+	a.verbose = ctx->verbose > 0;
 	a.o.no_state = ctx->no_state;
 	a.o.progress = progress;
 	a.o.arg = &ctx->report;
-	if ((rc = verify_run(ctx->repo, &a.o, &res)) == OK) {
-		show(ctx, &a.o, &res);
-		if (res.save_rc)
-			report_info(&ctx->report, "what was verified could not be noted in the repository: %s", res.save_note);
-		if (res.damages.total)
-			rc = fail(ERR_CORRUPT, "%" PRIu64 " place%s damaged", res.damages.total, res.damages.total == 1 ? " is" : "s are");
-		else if (res.databases.unproved)
-			rc = fail(ERR_FAILED, "%" PRIu64 " database%s could not be checked to the end (--timeout)", res.databases.unproved,
-			    res.databases.unproved == 1 ? "" : "s");
-	}
-	verify_clear(&res);
+	rc = verify(ctx, &a);
 out:
 	choose_close(&a.choose);
 	free(a.sids);
@@ -284,6 +410,11 @@ const struct cmd cmd_verify = {
 	    "      --databases       open every different database where it lies: SQLite's\n"
 	    "                        integrity_check; nothing is written to the disk.  Those\n"
 	    "                        stored as found while they were locked are told apart\n"
+	    "      --restore-sample N  restore N files and a database, chosen at random from the\n"
+	    "                        newest snapshot of each host and set of paths (or SNAP),\n"
+	    "                        into a directory under TMPDIR (/var/tmp), read back,\n"
+	    "                        compare, remove; 'stats' says when that last went well.\n"
+	    "                        It wants room for the largest of them\n"
 	    "      --timeout SECONDS for one database (60, and one more for each MiB)\n"
 	    CHOOSE_USAGE
 	    "\n"
@@ -292,7 +423,8 @@ const struct cmd cmd_verify = {
 	    "  varve verify --read\n"
 	    "  varve verify --read=1/30\n"
 	    "  varve verify --read latest\n"
-	    "  varve verify --databases\n",
+	    "  varve verify --databases\n"
+	    "  varve verify --restore-sample 20 --read=1/12\n",
 	.needs = CMD_REPO | CMD_KEY,
 	.run = run,
 };

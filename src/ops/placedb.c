@@ -80,6 +80,6 @@ placedb_ready(int dirfd, const char *name, const char *temp, int fd, bool check)
 	int rc = target_sync(fd);
 
 	if (rc == OK && check)
-		rc = dbcheck_file(dirfd, temp);
+		rc = dbcheck_file(dirfd, temp, 0, NULL);
 	return rc ? rc : clear_side(dirfd, name);
 }

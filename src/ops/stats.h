@@ -16,6 +16,7 @@ struct stats_result {
 	    record_bytes;
 	uint64_t repository_bytes;      /* packs, index, records */
 	int64_t verified_ns;            /* every snapshot that matches was proved since; 0: not all were */
+	int64_t sample_ns;              /* files restored as a sample came out right; 0: never */
 };
 
 /* v: opened with VIEW_CONTENT. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -49,6 +50,17 @@ copy_remove_dir(const char *path)
 	}
 	close(fd);
 	rmdir(path);
+}
+
+int
+copy_room(int fd, uint64_t *bytes)
+{
+	struct statvfs st;
+
+	if (fstatvfs(fd, &st))
+		return fail_io("cannot ask for free space");
+	*bytes = (uint64_t)st.f_bavail * st.f_frsize;
+	return OK;
 }
 
 static int

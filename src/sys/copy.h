@@ -11,6 +11,9 @@ int copy_private_dir(char **path, int *fd) __attribute__((warn_unused_result));
 /* Remove it with the files in it (it has no directories); NULL is none. */
 void copy_remove_dir(const char *path);
 
+/* Bytes that can still be written in the file system of this directory. */
+int copy_room(int fd, uint64_t *bytes) __attribute__((warn_unused_result));
+
 /* Copy the regular file dirfd/name to to/as, replacing it; sharing its blocks where the file system can. */
 int copy_file(int dirfd, const char *name, int to, const char *as) __attribute__((warn_unused_result));
 

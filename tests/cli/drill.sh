@@ -147,8 +147,165 @@ isnt "no code has run" test -e "$T/ran"
 run sqlite3 "$T/odd/evil.db" "pragma integrity_check"
 if [ -e "$T/ran" ]; then ok "it would have, in SQLite's shell"; else skip "it would have, in SQLite's shell" "its shell loads none"; fi
 
+# Nor does a restore that checks databases hold out against a signal.
+snap "$T/odd/slow.db"
+status=0
+"$VARVE" restore latest --target "$T/back" --check-databases >"$T/out" 2>"$T/err" &
+pid=$!
+until [ -n "$(find "$T/back" -name '.varve-*.tmp' -size +40k 2>/dev/null)" ] || ! kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+kill -INT "$pid"
+wait "$pid" || status=$?
+exits 130 "a restore interrupted while SQLite checks"
+equal "it leaves nothing" "$(find "$T/back" -type f | wc -l)" 0
+
 # Damage of the repository is told as such.
 f=$(find "$T/repo/packs" -type f -printf '%s %p\n' | sort -rn | head -1 | cut -d' ' -f2)
 printf '\245\132\245\132' | dd of="$f" bs=1 seek=20000 conv=notrunc status=none
 v verify --databases --timeout 1 --json; exits 4 "a damaged pack"
+
+# A sample of everything there is: odd names, modes, holes, content of one and of many chunks.
+W=$T/work
+mkdir -p "$W/sub/sub"
+cp "$S/deep/log.db" "$W/sub/s?m#p%20le.db"
+echo x >"$W/sample"
+echo y >"$W/a
+b"
+: >"$W/nothing"
+noise "$W/sub/many" 3000000 many
+truncate -s 30000000 "$W/sub/sub/holes"
+printf end >>"$W/sub/sub/holes"
+echo secret >"$W/sub/mode"
+chmod 4400 "$W/sub/mode"
+export VARVE_REPOSITORY=$T/sampled
+must init
+v verify --restore-sample 5; exits 0 "a sample of nothing"
+must stats --json; equal "is no proof" "$(field restore_sample)" null
+snap "$W"
+v verify --restore-sample 100 --json; exits 0 "a sample"
+equal "all files" "$(field sample_files)" 6
+equal "the database" "$(field sample_databases)" 1
+equal "the bytes of all" "$(field sample_bytes)" "$(find "$W" -type f -printf '%s\n' | awk '{s += $1} END {print s}')"
+equal "nothing is left" "$(find "$T/tmp" | wc -l)" 1
+must stats --json; names "stats knows" '"restore_sample":"20..-'
+must stats; names "as text" "a restored sample was right.* 20..-"
+v verify --restore-sample 2 --json; equal "so many files" "$(field sample_files)" 2
+v verify --restore-sample 2; names "text" "^sample: 2 files and 1 database, .*, restored and compared: 0 damaged"
+v verify --restore-sample 1 -v; names "names what it was" "^restored: $W/"
+v verify --read --json; must stats --json; names "--read keeps it" '"restore_sample":"20..-'
+for n in 0 -1 x 100001; do v verify "--restore-sample=$n"; exits 2 "'$n' files"; done
+
+# The newest of each set of paths; or those that are named.
+echo older >"$T/one"
+snap "$T/one"
+echo newer, and longer >"$T/one"
+snap "$T/one"
+v verify --restore-sample 100 --json; equal "one file more" "$(field sample_files)" 7
+names "of the newest" "\"path\":\"$T/one\".*\"size\":18,"
+v verify --restore-sample 100 latest~1 --json; equal "those of one snapshot" "$(field sample_files)" 1
+names "the one named" "\"path\":\"$T/one\".*\"size\":6,"
+
+# What the disk makes of it: other bytes, too little space, none at all.
+"${CC:-gcc}" -shared -fPIC -O1 -x c -o "$T/disk.so" - -ldl <<'C'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+static int is(const char *what) { const char *d = getenv("DISK"); return d && strcmp(d, what) == 0; }
+static int ours(int fd)
+{
+	char link[64], path[4096];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	path[n < 0 ? 0 : n] = 0;
+	return strstr(path, "/varve-db-") != NULL;
+}
+ssize_t pwrite(int fd, const void *p, size_t n, off_t off)
+{
+	ssize_t (*real)(int, const void *, size_t, off_t) = (ssize_t (*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite");
+	ssize_t did;
+	char *copy;
+
+	if (n == 0 || !ours(fd))
+		return real(fd, p, n, off);
+	if (is("full")) {
+		errno = ENOSPC;
+		return -1;
+	}
+	copy = malloc(n);
+	memcpy(copy, p, n);
+	if (is("flips"))
+		copy[n / 2] ^= 1;
+	did = real(fd, copy, n, off);
+	free(copy);
+	return did;
+}
+int fstatvfs(int fd, struct statvfs *st)
+{
+	int (*real)(int, struct statvfs *) = (int (*)(int, struct statvfs *))dlsym(RTLD_NEXT, "fstatvfs");
+	int rc = real(fd, st);
+
+	if (is("small") && ours(fd))
+		st->f_bavail = 1;
+	return rc;
+}
+C
+on_disk() {
+	run env LD_PRELOAD="$T/disk.so" DISK="$1" ASAN_OPTIONS="verify_asan_link_order=0:${ASAN_OPTIONS:-}" \
+		"$VARVE" verify --restore-sample 100 "${@:2}"
+}
+must stats --json; was=$(field restore_sample)
+sleep 1.1
+on_disk flips --json; exits 4 "a disk that changes bits"
+# Not the empty one.
+equal "files with content, and the database" "$(field sample_damaged)" 7
+names "what was wrong" 'what was read back at 0 is different'
+names "which file" "\"object\":\"$T/one\""
+on_disk flips; names "as text" "^damaged: $T/one, restored as a sample: what was read back"
+names "with advice" "suspect this machine's memory or disk"
+must stats --json; equal "it is no success" "$(field restore_sample)" "$was"
+on_disk small; exits 1 "a disk that is too small"
+is "it says so" grep -q "not enough space for a sample in '$T/tmp/.*was chosen, .* are free" "$T/err"
+on_disk full; exits 1 "a full disk"
+is "it says so, too" grep -q "not enough space for a sample in '$T/tmp/" "$T/err"
+run env TMPDIR="$T/none" "$VARVE" verify --restore-sample 1; exits 1 "no directory for it"
+equal "nothing is left of all that" "$(find "$T/tmp" | wc -l)" 1
+on_disk none; exits 0 "the same with a good disk"
+must stats --json; isnt "is a success, noted anew" [ "$(field restore_sample)" = "$was" ]
+
+# Damage that only reading finds, and a database that was damaged before.
+f=$(find "$T/sampled/packs" -type f -printf '%s %p\n' | sort -rn | head -1 | cut -d' ' -f2)
+cp "$f" "$T/pack"
+printf '\245\132\245\132' | dd of="$f" bs=1 seek=1500000 conv=notrunc status=none
+v verify --restore-sample 100 --json; exits 4 "damage of the repository"
+names "is found in the file" "\"object\":\"$W/sub/many\",\"place\":\"restored as a sample\""
+cp "$T/pack" "$f"
+v verify --restore-sample 100; exits 0 "it is whole again"
+mkdir "$T/bad"
+fill "$T/bad/x.db" 3000
+spoil_page "$T/bad/x.db" 5
+snap "$T/bad"
+v verify --restore-sample 1 latest; exits 4 "a database damaged before"
+names "SQLite says it" "^damaged: $T/bad/x.db, restored as a sample: integrity_check: "
+
+# Interrupted where it would stay for long: the directory, which only we can enter, goes.
+mkdir "$T/long"
+cp "$T/odd/slow.db" "$T/long"
+snap "$T/long"
+v verify --restore-sample 1 --timeout 1 latest; exits 1 "a check without end"
+is "which is said" grep -q "slow.db': integrity_check had no end in 1 s" "$T/err"
+status=0
+"$VARVE" verify --restore-sample 1 latest --timeout 3000 >"$T/out" 2>"$T/err" &
+pid=$!
+until ls -d "$T/tmp/"varve-db-*/sample >"$T/ready" 2>/dev/null || ! kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+equal "its mode" "$(stat -c %a "$(dirname "$(cat "$T/ready")")")" 700
+kill -INT "$pid"
+wait "$pid" || status=$?
+exits 130 "interrupted"
+equal "nothing is left then" "$(find "$T/tmp" | wc -l)" 1
 finish
