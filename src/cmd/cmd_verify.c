@@ -26,18 +26,64 @@ progress(void *arg, const struct verify_progress *p)
 
 /* ---- what was found ---- */
 
-static void
-summary_json(struct report *rp, const struct verify_result *res)
+static const char *
+why_not(enum provedb_why why)
 {
-	const struct {
-		const char *key;
-		uint64_t n;
-	} rows[] = {
+	switch (why) {
+	case PROVEDB_RAW:
+		return "raw";
+	case PROVEDB_FOREIGN:
+		return "foreign";
+	default:
+		return "unproved";
+	}
+}
+
+/* A database that was not checked. */
+static void
+note_database(struct report *rp, const struct provedb_note *n)
+{
+	json_t *obj;
+	char id[CHOOSE_SHORT];
+
+	if (rp->json) {
+		obj = json_object();
+		report_set_text(rp, obj, "type", "unchecked");
+		report_set_name(rp, obj, "path", n->path, strlen(n->path));
+		report_set_sid(rp, obj, "snapshot", &n->sid);
+		report_set_text(rp, obj, "why", why_not(n->why));
+		report_set_text(rp, obj, "reason", n->text);
+		report_json(rp, obj);
+		return;
+	}
+	if (rp->quiet && n->why != PROVEDB_UNPROVED)
+		return;
+	report_out(rp, "not checked: ");
+	report_out_name(rp, n->path, strlen(n->path));
+	report_out(rp, " (snapshot %s): ", choose_short(id, &n->sid));
+	report_out_name(rp, n->text, strlen(n->text));
+	report_out(rp, "\n");
+}
+
+struct count {
+	const char *key;
+	uint64_t n;
+};
+
+static void
+summary_json(struct report *rp, const struct verify_result *res, bool with_databases)
+{
+	const struct count rows[] = {
 		{ "damaged", res->damages.total }, { "snapshots", res->snapshots }, { "forgotten", res->forgotten },
 		{ "chunks", res->chunks }, { "chunks_read", res->chunks_read }, { "packs", res->packs },
 		{ "packs_read", res->packs_read }, { "index_files", res->index_files }, { "bytes_read", res->bytes_read },
 		{ "bytes_decoded", res->bytes_decoded }, { "counted_high", res->counted_high }, { "leftovers", res->leftovers },
 		{ "damaged_spare", res->spare },
+	};
+	const struct count databases[] = {
+		{ "databases_checked", res->databases.checked }, { "databases_damaged", res->databases.damaged },
+		{ "databases_raw", res->databases.raw }, { "databases_foreign", res->databases.foreign },
+		{ "databases_unproved", res->databases.unproved }, { "databases_unreadable", res->databases.unreadable },
 	};
 	json_t *obj = json_object();
 
@@ -45,6 +91,8 @@ summary_json(struct report *rp, const struct verify_result *res)
 	report_set_flag(rp, obj, "ok", res->damages.total == 0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		report_set_number(rp, obj, rows[i].key, rows[i].n);
+	for (size_t i = 0; with_databases && i < sizeof(databases) / sizeof(databases[0]); i++)
+		report_set_number(rp, obj, databases[i].key, databases[i].n);
 	if (res->proved_ns)
 		report_set_time(rp, obj, "verified", res->proved_ns);
 	report_set_seconds(rp, obj, "seconds", res->elapsed_ns);
@@ -52,15 +100,28 @@ summary_json(struct report *rp, const struct verify_result *res)
 }
 
 static void
-summary_text(struct report *rp, const struct verify_result *res)
+databases_text(struct report *rp, const struct provedb *d)
+{
+	report_out(rp, "%" PRIu64 " database%s opened and checked by SQLite: %" PRIu64 " damaged\n", d->checked,
+	    d->checked == 1 ? "" : "s", d->damaged);
+	if (d->raw + d->foreign + d->unproved + d->unreadable)
+		report_out(rp, "not checked: %" PRIu64 " stored as found, %" PRIu64 " that need their own application, %" PRIu64
+		    " without a result, %" PRIu64 " that cannot be read\n", d->raw, d->foreign, d->unproved, d->unreadable);
+}
+
+static void
+summary_text(struct report *rp, const struct verify_result *res, bool with_databases)
 {
 	char size[TEXT_SIZE_MAX], time[TEXT_SIZE_MAX], since[TEXT_TIME_MAX];
 
 	if (rp->quiet)
 		return;
-	report_out(rp, "%" PRIu64 " snapshot%s, %" PRIu64 " chunks in %" PRIu64 " packs: %" PRIu64 " chunks opened and hashed, "
-	    "%s read in %s\n", res->snapshots, res->snapshots == 1 ? "" : "s", res->chunks, res->packs, res->chunks_read,
+	report_out(rp, "%" PRIu64 " snapshot%s, %" PRIu64 " chunk%s in %" PRIu64 " pack%s: %" PRIu64 " chunk%s opened and hashed, "
+	    "%s read in %s\n", res->snapshots, text_plural(res->snapshots), res->chunks, text_plural(res->chunks), res->packs,
+	    text_plural(res->packs), res->chunks_read, text_plural(res->chunks_read),
 	    text_size(size, res->bytes_read), text_duration(time, res->elapsed_ns));
+	if (with_databases)
+		databases_text(rp, &res->databases);
 	if (res->counted_high)
 		report_out(rp, "note: %" PRIu64 " chunks are counted more often than they are named: space that no prune gives back\n",
 		    res->counted_high);
@@ -78,17 +139,19 @@ summary_text(struct report *rp, const struct verify_result *res)
 }
 
 static void
-show(struct context *ctx, const struct verify_result *res)
+show(struct context *ctx, const struct verify_options *o, const struct verify_result *res)
 {
 	struct report *rp = &ctx->report;
 
 	found_show(rp, res, "damage", ctx->verbose > 0);
+	for (size_t i = 0; i < res->databases.note_count; i++)
+		note_database(rp, &res->databases.notes[i]);
 	if (rp->json) {
-		summary_json(rp, res);
+		summary_json(rp, res, o->databases);
 		return;
 	}
 	found_advice(rp, res);
-	summary_text(rp, res);
+	summary_text(rp, res, o->databases);
 }
 
 /* ---- what is asked ---- */
@@ -173,6 +236,8 @@ run(struct context *ctx, int argc, char **argv)
 	const struct args_option opts[] = {
 		CHOOSE_OPTIONS(&a.choose),
 		{ 0, "read", ARGS_MAYBE, &a.o, set_read },
+		{ 0, "databases", ARGS_FLAG, &a.o.databases, NULL },
+		{ 0, "timeout", ARGS_NUMBER, &a.o.seconds, NULL },
 		{ 0, "read-older-than", ARGS_CALL, &a.o, set_older },
 	};
 	struct verify_result res = { .items = NULL };
@@ -184,11 +249,14 @@ run(struct context *ctx, int argc, char **argv)
 	a.o.progress = progress;
 	a.o.arg = &ctx->report;
 	if ((rc = verify_run(ctx->repo, &a.o, &res)) == OK) {
-		show(ctx, &res);
+		show(ctx, &a.o, &res);
 		if (res.save_rc)
 			report_info(&ctx->report, "what was verified could not be noted in the repository: %s", res.save_note);
 		if (res.damages.total)
 			rc = fail(ERR_CORRUPT, "%" PRIu64 " place%s damaged", res.damages.total, res.damages.total == 1 ? " is" : "s are");
+		else if (res.databases.unproved)
+			rc = fail(ERR_FAILED, "%" PRIu64 " database%s could not be checked to the end (--timeout)", res.databases.unproved,
+			    res.databases.unproved == 1 ? "" : "s");
 	}
 	verify_clear(&res);
 out:
@@ -213,13 +281,18 @@ const struct cmd cmd_verify = {
 	    "      --read=5%, =1/30  this part of it, what was read longest ago first: so a slice\n"
 	    "                        each night covers everything in turn\n"
 	    "      --read-older-than TIME  what was not read since (30d, for example)\n"
+	    "      --databases       open every different database where it lies: SQLite's\n"
+	    "                        integrity_check; nothing is written to the disk.  Those\n"
+	    "                        stored as found while they were locked are told apart\n"
+	    "      --timeout SECONDS for one database (60, and one more for each MiB)\n"
 	    CHOOSE_USAGE
 	    "\n"
 	    "Examples:\n"
 	    "  varve verify\n"
 	    "  varve verify --read\n"
 	    "  varve verify --read=1/30\n"
-	    "  varve verify --read latest\n",
+	    "  varve verify --read latest\n"
+	    "  varve verify --databases\n",
 	.needs = CMD_REPO | CMD_KEY,
 	.run = run,
 };

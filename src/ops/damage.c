@@ -217,7 +217,8 @@ damage_advice(enum damage_kind kind)
 		return "'varve scrub --repair' if it has parity; else 'varve repair packs' saves what can be read, a new snapshot stores again "
 		    "what is still there, 'varve repair snapshots' gives up the rest";
 	case DAMAGE_NODE:
-		return "'varve scrub --repair', then 'varve repair index' and 'varve repair snapshots'";
+		return "'varve scrub --repair', then 'varve repair index'; a new snapshot or 'varve repair --from PATH' stores again what is still "
+		    "there, 'varve repair snapshots' gives up the rest";
 	case DAMAGE_COUNT:
 		return "do not prune: what is counted too low would be deleted while snapshots need it; 'varve repair index' counts anew";
 	case DAMAGE_DATABASE:

@@ -546,6 +546,10 @@ missing(struct scrub *s)
 		tell_missing(s, "index", err_text());
 		return OK;
 	}
+	if (rc == ERR_ABSENT) {
+		tell_missing(s, "index", "is missing");
+		return OK;
+	}
 	if (rc)
 		return rc;
 	rc = index_each_pack(ix, missing_pack, s);

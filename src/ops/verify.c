@@ -16,6 +16,7 @@
 #include "format/keyslot.h"
 #include "ops/heads.h"
 #include "ops/prove.h"
+#include "ops/provedb.h"
 #include "ops/trace.h"
 #include "store/children.h"
 #include "store/index_file.h"
@@ -450,21 +451,39 @@ check_counts(struct run *u)
 /* ---- all of it ---- */
 
 static int
+show_images(void *arg)
+{
+	return show(arg, "checking databases", 0);
+}
+
+static int
+check_databases(struct run *u, const struct snapshots_item *const *list)
+{
+	const struct provedb_ask ask = { .p = &u->p, .rd = u->rd, .snaps = list, .count = u->res->item_count,
+		.seconds = u->o->seconds, .progress = show_images, .arg = u };
+
+	return provedb_run(&ask, &u->res->databases);
+}
+
+static int
 trace(struct run *u)
 {
 	const struct snapshots_item **list;
-	size_t n = 0;
+	bool databases = u->o->databases;
 	int rc;
 
 	damage_sort(&u->res->damages);
-	if (!u->res->damages.total)
+	if (!u->res->damages.total && !databases)
 		return OK;
 	if ((rc = mem_new((void **)&list, mem_array(u->res->item_count + 1, sizeof(*list)))))
 		return rc;
 	for (size_t i = 0; i < u->res->item_count; i++)
 		if (is_asked(u->o, &u->res->items[i].sid))
-			list[n++] = &u->res->items[i];
-	rc = trace_run(&u->p, u->rd, list, n);
+			list[i] = &u->res->items[i];
+	if (databases)
+		rc = check_databases(u, list);
+	if (rc == OK && u->res->damages.total)
+		rc = trace_run(&u->p, u->rd, list, u->res->item_count);
 	free(list);
 	return rc;
 }
@@ -514,7 +533,8 @@ static int
 remember(struct run *u)
 {
 	uint8_t *good = NULL, *bad = NULL;
-	bool sound = u->res->damages.total == 0;
+	/* A database that was damaged already when it was captured is stored as it was. */
+	bool sound = u->res->damages.total == u->res->databases.damaged;
 	int rc;
 
 	if (u->o->snap_count) {
@@ -616,6 +636,7 @@ verify_clear(struct verify_result *res)
 	for (size_t i = 0; i < res->item_count; i++)
 		snapshots_item_clear(&res->items[i]);
 	free(res->items);
+	provedb_clear(&res->databases);
 	damage_clear(&res->damages);
 	*res = (struct verify_result){ 0 };
 }

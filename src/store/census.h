@@ -20,7 +20,8 @@ enum census_flag {
 	CENSUS_WANTED = 8,              /* for the owner: it is to be proved */
 	CENSUS_BAD = 16,                /* for the owner: its content is damaged */
 	CENSUS_SEEN = 32, CENSUS_TAINTED = 64,  /* for the owner */
-	CENSUS_NEEDED = 128             /* for the owner: not only a copy or a base that nobody reads */
+	CENSUS_NEEDED = 128,            /* for the owner: not only a copy or a base that nobody reads */
+	CENSUS_VISITED = 256            /* for the owner */
 };
 
 struct census_cell {
@@ -31,7 +32,8 @@ struct census_cell {
 	uint32_t table_refs;            /* what the tables say */
 	uint32_t waiting;               /* for the owner: differences on it that are still to come */
 	uint16_t slot, table_slot;
-	uint8_t type, flags;
+	uint16_t flags;                 /* of enum census_flag */
+	uint8_t type;
 };
 
 struct census_frame {

@@ -37,6 +37,8 @@
 #include "sys/signals.h"
 
 #define TMP "tmp/rebuild"
+#define ASIDE_TABLE "index-"            /* before the names of what was index/ in damaged/; ".N" behind them from the second one on */
+#define TABLES_MAX (UINT64_C(1) << 48)
 
 struct candidate {
 	struct name id, base;           /* base: zero unless depth > 0 */
@@ -49,6 +51,7 @@ struct rebuild {
 	struct repo *r;
 	const struct rebuild_options *o;
 	struct rebuild_stats *stats;
+	uint64_t above;                 /* the highest number of a table so far */
 	struct indexfile_pack *packs;
 	size_t pack_count, pack_cap;
 	struct indexfile_frame *frames; /* .pack: index into packs */
@@ -444,11 +447,43 @@ write_all(struct rebuild *b)
 	return io_sync_dir(b->r->io, "index");
 }
 
+/* A name proves nothing, and one of index/ may be somebody's whim: no repository comes near such a number by itself. */
+static int
+table_name(void *arg, const char *name)
+{
+	struct rebuild *b = arg;
+	char hex[17];
+	uint64_t number;
+
+	if (strncmp(name, ASIDE_TABLE, strlen(ASIDE_TABLE)) == 0)
+		name += strlen(ASIDE_TABLE);
+	snprintf(hex, sizeof(hex), "%s", name);
+	if (strlen(name) > 16 && name[16] != '.')
+		return OK;
+	if (index_file_parse_table(hex, &number) && number < TABLES_MAX && number > b->above)
+		b->above = number;
+	return OK;
+}
+
+/* The highest number that a table had; after an interrupted rebuild the tables are in damaged/ already. */
+static int
+find_newest(struct rebuild *b)
+{
+	int rc, rc2;
+
+	b->above = b->o->above < TABLES_MAX ? b->o->above : 0;
+	rc = io_list(b->r->io, "index", table_name, b);
+	rc2 = io_list(b->r->io, "damaged", table_name, b);
+	if (rc && rc != ERR_ABSENT)
+		return rc;
+	return rc2 == ERR_ABSENT ? OK : rc2;
+}
+
 static int
 count(struct rebuild *b)
 {
 	struct settle_stats s = { 0 };
-	int rc = settle_count(b->r, &s);
+	int rc = settle_count(b->r, b->above, &s);
 
 	b->stats->counted = rc == OK;
 	b->stats->garbage = s.bytes_dead;
@@ -465,7 +500,7 @@ rebuild_index(struct repo *r, const struct rebuild_options *o, struct rebuild_st
 	int rc;
 
 	*stats = (struct rebuild_stats){ 0 };
-	if ((rc = read_records(&b)) || (rc = read_packs(&b)) || (rc = choose(&b)))
+	if ((rc = find_newest(&b)) || (rc = read_records(&b)) || (rc = read_packs(&b)) || (rc = choose(&b)))
 		goto out;
 	stats->snapshots = b.record_count;
 	if (b.row_count)
