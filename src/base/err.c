@@ -128,6 +128,12 @@ err_is_damage(int rc)
 	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT;
 }
 
+bool
+err_is_lost(int rc)
+{
+	return err_is_damage(rc) || (rc == ERR_IO && err_errno() == EIO);
+}
+
 int
 err_exit_status(int rc)
 {

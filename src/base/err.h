@@ -53,6 +53,9 @@ int err_verdict(enum cursor_verdict v, const char *what);
 /* Is this about one object that is damaged or missing, and not about the system? */
 bool err_is_damage(int rc);
 
+/* The same, or the last failure of this thread was a medium that cannot be read (EIO); another errno tells of the system or of rights. */
+bool err_is_lost(int rc);
+
 /* Exit status of design: see `enum err`. */
 int err_exit_status(int rc);
 

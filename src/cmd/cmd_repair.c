@@ -12,6 +12,7 @@
 #include "ops/lost.h"
 #include "ops/repack.h"
 #include "ops/reparity.h"
+#include "ops/scrub.h"
 #include "ops/snapshot.h"
 #include "store/rebuild.h"
 #include "store/repo.h"
@@ -49,6 +50,39 @@ show_progress(void *arg, uint64_t done, uint64_t total)
 	struct report_progress p = { .verb = c->verb, .items = done, .items_total = total };
 
 	report_progress(&c->ctx->report, &p);
+}
+
+/* -------------------------------------------------------------------------------------------------- parity first */
+
+static void
+show_mend(void *arg, const struct scrub_damage *d)
+{
+	struct report *rp = &((struct repair *)arg)->ctx->report;
+	json_t *obj;
+
+	if (d->state != SCRUB_REPAIRED)
+		return;
+	if (!rp->json) {
+		report_clear(rp);
+		report_out(rp, "%s: mended from its parity\n", d->path);
+		return;
+	}
+	obj = json_object();
+	report_set_text(rp, obj, "type", "repair");
+	report_set_text(rp, obj, "path", d->path);
+	report_set_flag(rp, obj, "repaired", true);
+	report_json(rp, obj);
+}
+
+/* Before anything is given up: what is missing, and records, from their sidecars. */
+static int
+parity_first(struct repair *c)
+{
+	struct scrub_options o = { .repair = true, .small = true, .damage = show_mend, .arg = c };
+	struct scrub_stats s;
+	int rc = scrub_run(c->ctx->repo->io, &o, &s);
+
+	return rc == ERR_CORRUPT ? OK : rc;
 }
 
 /* ------------------------------------------------------------------------------------------------------- index */
@@ -103,9 +137,9 @@ static int
 repair_index(struct repair *c)
 {
 	struct rebuild_stats s;
-	int rc = rebuilt(c, &s);
+	int rc;
 
-	if (rc)
+	if ((rc = parity_first(c)) || (rc = rebuilt(c, &s)))
 		return rc;
 	show_rebuilt(&c->ctx->report, &s);
 	if (!s.counted)
@@ -161,7 +195,9 @@ show_pack(void *arg, const char *path, const struct salvage_stats *s)
 
 	if (!rp->json) {
 		report_clear(rp);
-		if (s->frames)
+		if (!s)
+			report_out(rp, "%s: damaged; mended from its parity\n", path);
+		else if (s->frames)
 			report_out(rp, "%s: damaged; %ju frames saved\n", path, (uintmax_t)s->frames);
 		else
 			report_out(rp, "%s: damaged; nothing could be saved\n", path);
@@ -170,8 +206,9 @@ show_pack(void *arg, const char *path, const struct salvage_stats *s)
 	obj = json_object();
 	report_set_text(rp, obj, "type", "pack");
 	report_set_text(rp, obj, "path", path);
-	report_set_number(rp, obj, "frames_saved", s->frames);
-	report_set_number(rp, obj, "bytes_saved", s->bytes);
+	report_set_flag(rp, obj, "mended", !s);
+	report_set_number(rp, obj, "frames_saved", s ? s->frames : 0);
+	report_set_number(rp, obj, "bytes_saved", s ? s->bytes : 0);
 	report_json(rp, obj);
 }
 
@@ -226,6 +263,8 @@ repair_packs(struct repair *c)
 	int rc;
 
 	c->verb = "proving packs";
+	if ((rc = parity_first(c)))
+		return rc;
 	rc = repack_run(c->ctx->repo, &o, &s);
 	report_clear(rp);
 	if (rc || (rc = show_lost(c, &lost)))
@@ -236,14 +275,15 @@ repair_packs(struct repair *c)
 		report_set_flag(rp, obj, "ok", lost.snapshots == 0);
 		report_set_number(rp, obj, "packs", s.packs);
 		report_set_number(rp, obj, "damaged", s.damaged);
+		report_set_number(rp, obj, "mended", s.mended);
 		report_set_number(rp, obj, "frames_saved", s.frames_saved);
 		report_set_number(rp, obj, "snapshots_damaged", lost.snapshots);
 		report_set_number(rp, obj, "files_lost", lost.files);
 		report_set_number(rp, obj, "directories_lost", lost.directories);
 		report_json(rp, obj);
 	} else if (!rp->quiet) {
-		report_out(rp, "%ju pack%s, %ju of them damaged: %ju frame%s saved\n", (uintmax_t)s.packs, text_plural(s.packs),
-		    (uintmax_t)s.damaged, (uintmax_t)s.frames_saved, text_plural(s.frames_saved));
+		report_out(rp, "%ju pack%s, %ju of them damaged: %ju mended from parity, %ju frame%s saved\n", (uintmax_t)s.packs,
+		    text_plural(s.packs), (uintmax_t)s.damaged, (uintmax_t)s.mended, (uintmax_t)s.frames_saved, text_plural(s.frames_saved));
 	}
 	if (lost.snapshots)
 		return fail(ERR_CORRUPT, "%ju snapshot%s lost something: the next snapshot, or 'varve repair --from PATH', stores again what "
@@ -300,7 +340,7 @@ repair_snapshots(struct repair *c)
 	json_t *obj;
 	int rc;
 
-	if ((rc = excise_records(c->ctx->repo, &o, &s)) || (rc = rebuilt(c, &built)) || (rc = excise_run(c->ctx->repo, &o, &s)))
+	if ((rc = parity_first(c)) || (rc = excise_records(c->ctx->repo, &o, &s)) || (rc = rebuilt(c, &built)) || (rc = excise_run(c->ctx->repo, &o, &s)))
 		return rc;
 	/* The new trees count, the old ones do not. */
 	if ((s.snapshots || s.dropped || !built.counted) && (rc = rebuilt(c, &built)))
@@ -442,8 +482,9 @@ const struct cmd cmd_repair = {
 	    "       varve repair --from PATH [--from PATH...]\n"
 	    "       varve repair parity [--data | --none] [--parity-layout LAYOUT]\n"
 	    "\n"
-	    "Run 'varve scrub --repair' first: it mends from parity, to the very bytes.  No\n"
-	    "repair deletes anything: what it replaces moves to damaged/ in the repository.\n"
+	    "Run 'varve scrub --repair' first: it mends from parity, to the very bytes.  So do\n"
+	    "index, packs and snapshots with what they would have to give up.  No repair\n"
+	    "deletes anything: what it replaces moves to damaged/ in the repository.\n"
 	    "\n"
 	    "  index    make the index anew from the packs alone, and count references from\n"
 	    "           the snapshots\n"

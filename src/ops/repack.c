@@ -3,24 +3,46 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "store/mend.h"
 #include "store/objects.h"
+#include "store/parity.h"
 #include "sys/signals.h"
+
+/* FOUND: it is whole again. */
+static int
+from_parity(struct repo *r, const char *path)
+{
+	struct parity p;
+	int rc = parity_open(r, true, OBJECTS_PACK, objects_name(path), &p);
+
+	if (rc)
+		return rc;
+	if (p.state == PARITY_WHOLE && (rc = mend_object(r, &p, OBJECTS_PACK, path)) == OK)
+		rc = FOUND;
+	parity_close(r, &p);
+	return rc == ERR_CORRUPT || rc == ERR_AUTH ? OK : rc;
+}
 
 static int
 one(struct repo *r, const struct repack_options *o, const char *path, struct repack_stats *stats)
 {
 	struct salvage_stats saved = { 0 };
 	int rc = salvage_whole(r, path);
+	bool mended;
 
 	stats->packs++;
 	if (rc)
 		return rc == FOUND ? OK : rc;
-	if ((rc = salvage_pack(r, path, &saved)) < 0)
-		return rc;
 	stats->damaged++;
+	if ((rc = from_parity(r, path)) < 0)
+		return rc;
+	mended = rc == FOUND;
+	if (!mended && (rc = salvage_pack(r, path, &saved)) < 0)
+		return rc;
+	stats->mended += mended;
 	stats->frames_saved += saved.frames;
 	if (o->pack)
-		o->pack(o->arg, path, &saved);
+		o->pack(o->arg, path, mended ? NULL : &saved);
 	return OK;
 }
 

@@ -1,4 +1,7 @@
-/* repack: every pack is proven; what still authenticates of the damaged ones goes into new packs; then the index is made anew. */
+/*
+ * repack: every pack is proven; damaged ones are mended from their parity; what still authenticates of the others goes into new packs;
+ * then the index is made anew.
+ */
 #ifndef OPS_REPACK_H
 #define OPS_REPACK_H
 
@@ -6,7 +9,7 @@
 #include "store/salvage.h"
 
 struct repack_options {
-	/* Told of each damaged pack: what was saved of it. */
+	/* Told of each damaged pack: what was saved of it; NULL: parity brought back all of it. */
 	void (*pack)(void *arg, const char *path, const struct salvage_stats *saved);
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
 	struct rebuild_options rebuild;
@@ -14,7 +17,7 @@ struct repack_options {
 };
 
 struct repack_stats {
-	uint64_t packs, damaged, frames_saved;
+	uint64_t packs, damaged, mended, frames_saved;
 	struct rebuild_stats rebuild;
 };
 

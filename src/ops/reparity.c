@@ -171,9 +171,12 @@ one(struct reparity *p, const struct objects_item *it)
 	return rc;
 }
 
-/* Sidecars of packs that are not there and that the index does not name. */
+/*
+ * Sidecars of packs that are not there and that the index does not name: set aside, because an index that was made when the pack was
+ * lost already does not name it either.
+ */
 static int
-drop_orphans(struct reparity *p)
+set_orphans_aside(struct reparity *p)
 {
 	struct objects sides = { 0 };
 	struct index *ix = NULL;
@@ -195,7 +198,7 @@ drop_orphans(struct reparity *p)
 		if ((!ix && (rc = index_load(p->r, &ix))) || !name_unhex(&pack, name) || (rc = index_names_pack(ix, &pack)) < 0)
 			break;
 		if (rc == OK) {
-			rc = parity_drop(p->r->io, OBJECTS_PACK, name, NULL);
+			rc = mend_set_aside(p->r, sides.p[i].path);
 			p->stats->removed++;
 		} else {
 			rc = OK;
@@ -228,7 +231,7 @@ run_locked(struct reparity *p)
 	}
 	objects_clear(&all);
 	if (rc == OK)
-		rc = drop_orphans(p);
+		rc = set_orphans_aside(p);
 	if (rc == OK && p->stats->damaged)
 		return fail(ERR_CORRUPT, "%ju object%s damaged: 'varve scrub --repair' comes first", (uintmax_t)p->stats->damaged,
 		    p->stats->damaged == 1 ? " is" : "s are");

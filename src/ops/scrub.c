@@ -542,7 +542,7 @@ missing(struct scrub *s)
 	if (rc || !s->header)
 		return rc == ERR_ABSENT ? OK : rc;
 	rc = index_load(&s->repo, &ix);
-	if (is_damage(rc) || rc == ERR_UNSUPPORTED) {
+	if (is_damage(rc) || rc == ERR_ABSENT || rc == ERR_UNSUPPORTED) {
 		tell_missing(s, "index", err_text());
 		return OK;
 	}
@@ -582,6 +582,17 @@ read_header(struct scrub *s)
 	return OK;
 }
 
+static void
+leave_packs_out(struct objects *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->count; i++)
+		if (o->p[i].kind != OBJECTS_PACK)
+			o->p[n++] = o->p[i];
+	o->count = n;
+}
+
 static int
 run_locked(struct scrub *s)
 {
@@ -593,6 +604,8 @@ run_locked(struct scrub *s)
 		return rc;
 	if (s->objects.count == 0)
 		return fail(ERR_NOREPO, "there is nothing of a repository");
+	if (s->o->small)
+		leave_packs_out(&s->objects);
 	if ((rc = run_threads(s)) || (rc = read_header(s)) || (rc = missing(s)))
 		return rc;
 	damaged = s->stats->damaged + s->stats->missing;

@@ -20,6 +20,7 @@ struct scrub_damage {
 struct scrub_options {
 	unsigned jobs;                  /* threads; 0: one per core */
 	bool repair;                    /* from parity; takes the exclusive lock */
+	bool small;                     /* packs are only looked for, not read */
 	/* Both are called by one thread at a time; may be NULL. */
 	void (*damage)(void *arg, const struct scrub_damage *d);
 	void (*progress)(void *arg, uint64_t done, uint64_t total, uint64_t bytes);     /* objects */

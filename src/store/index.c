@@ -116,7 +116,10 @@ add_tables(struct index *ix, uint64_t head)
 	if (head == 0)
 		return OK;
 	index_file_table_path(path, "index", head);
-	if ((rc = add_file(ix, path)))
+	rc = add_file(ix, path);
+	if (rc == ERR_CORRUPT && head == UINT64_MAX)    /* IX-11 */
+		rc = fail(ERR_CORRUPT, "a repair of it was cut short: 'varve repair index' makes it anew");
+	if (rc)
 		return rc;
 	f = ix->file[0].f;
 	for (uint32_t i = 0; i < index_file_header(f)->keep_count; i++) {

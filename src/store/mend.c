@@ -426,7 +426,8 @@ same_end(struct repo *r, const char *a, const char *b, uint64_t off)
 	size_t xlen, ylen;
 	int rc;
 
-	if ((rc = io_read_file(r->io, a, SIZE_MAX / 2, &x, &xlen)) || (rc = io_read_file(r->io, b, SIZE_MAX / 2, &y, &ylen)))
+	/* The first is ours; the second may have any length. */
+	if ((rc = io_read_file(r->io, a, SIZE_MAX / 2, &x, &xlen)) || (rc = io_read_file(r->io, b, xlen, &y, &ylen)))
 		rc = is_damage(rc) ? OK : rc;
 	else
 		rc = xlen == ylen && xlen > off && memcmp(x + off, y + off, xlen - off) == 0 ? FOUND : OK;

@@ -5,9 +5,11 @@
  * Order of candidates: by depth.  A difference counts only if its base does, and the base is never deeper than one less; so one
  * pass in this order finds every chunk that can be read, and never a circle.
  *
- *     old files -> damaged/         from here to the last rename the index has too little: nothing is collected with it, because
- *     root segments -> index/       a root whose tree is nowhere stops every settle (PB-6 (4))
+ *     an empty head -> index/       a bar: until it is gone nobody reads or settles what has too few counts (IX-11)
+ *     old files -> damaged/
+ *     root segments -> index/
  *     the segment of all packs -> index/
+ *     the bar is removed
  *     settle: counts, head
  *
  * The segment of all packs is never in tmp/ under the name of an index file: a sweep would take its packs for unpublished (PB-5).
@@ -39,6 +41,7 @@
 #define TMP "tmp/rebuild"
 #define ASIDE_TABLE "index-"            /* before the names of what was index/ in damaged/; ".N" behind them from the second one on */
 #define TABLES_MAX (UINT64_C(1) << 48)
+#define BAR "index/ffffffffffffffff"
 
 struct candidate {
 	struct name id, base;           /* base: zero unless depth > 0 */
@@ -71,7 +74,7 @@ struct rebuild {
 static bool
 is_damage(int rc)
 {
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_IO || rc == ERR_UNSUPPORTED;
+	return (rc != ERR_ABSENT && err_is_lost(rc)) || rc == ERR_UNSUPPORTED;
 }
 
 static void
@@ -395,6 +398,34 @@ discard_tmp(struct rebuild *b)
 	return rc == ERR_ABSENT ? OK : rc;
 }
 
+/*
+ * Cut short, a repair leaves a part of the old index: it would count too few references, and a prune would collect what other
+ * snapshots need.  With the bar it cannot be opened.
+ */
+static int
+put_bar(struct rebuild *b)
+{
+	int rc = io_write_file(b->r->io, TMP, "", 0);
+
+	if (rc == OK && (rc = io_rename(b->r->io, TMP, BAR)) == ERR_EXISTS)
+		rc = discard_tmp(b);
+	return rc ? rc : io_sync_dir(b->r->io, "index");
+}
+
+/* A file of that name which is no bar is kept as all others are. */
+static int
+remove_bar(struct rebuild *b)
+{
+	uint64_t size;
+	int rc = io_stat(b->r->io, BAR, &size);
+
+	if (rc == OK && size > 0)
+		return mend_set_aside(b->r, BAR);
+	if (rc || (rc = io_unlink(b->r->io, BAR)))
+		return rc;
+	return io_sync_dir(b->r->io, "index");
+}
+
 /* The old index: its sidecars first, durably, so that none of its files can come back from one. */
 static int
 set_old_aside(struct rebuild *b)
@@ -408,7 +439,8 @@ set_old_aside(struct rebuild *b)
 	if (rc == OK && dropped)
 		rc = io_sync_dir(b->r->io, "parity/index");
 	for (size_t i = 0; rc == OK && i < old.count; i++)
-		rc = mend_set_aside(b->r, old.p[i].path);
+		if (strcmp(old.p[i].path, BAR) != 0)
+			rc = mend_set_aside(b->r, old.p[i].path);
 	objects_clear(&old);
 	return rc;
 }
@@ -432,7 +464,7 @@ write_all(struct rebuild *b)
 	int rc;
 
 	rc = io_mkdir(b->r->io, "index");
-	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = set_old_aside(b)))
+	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = put_bar(b)) || (rc = set_old_aside(b)))
 		return rc;
 	for (size_t i = 0; i < b->record_count; i++)
 		if ((rc = publish(b, &b->sids[i], &b->roots[i])))
@@ -444,7 +476,8 @@ write_all(struct rebuild *b)
 		if ((rc = publish(b, &sid, NULL)))
 			return rc;
 	}
-	return io_sync_dir(b->r->io, "index");
+	rc = io_sync_dir(b->r->io, "index");
+	return rc ? rc : remove_bar(b);
 }
 
 /* A name proves nothing, and one of index/ may be somebody's whim: no repository comes near such a number by itself. */

@@ -36,7 +36,7 @@ struct salvage {
 static bool
 is_damage(int rc)
 {
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_IO || rc == ERR_UNSUPPORTED;
+	return (rc != ERR_ABSENT && err_is_lost(rc)) || rc == ERR_UNSUPPORTED;
 }
 
 static int
@@ -247,6 +247,20 @@ open_damaged(struct salvage *s, const char *path)
 	return is_damage(rc) ? OK : rc;
 }
 
+/* With its sidecar, whose good blocks may be of use to somebody. */
+static int
+set_aside(struct repo *r, const char *path)
+{
+	char side[PARITY_PATH];
+	int rc = mend_set_aside(r, path);
+
+	if (rc)
+		return rc;
+	parity_path(side, OBJECTS_PACK, objects_name(path));
+	rc = mend_set_aside(r, side);
+	return rc == ERR_ABSENT ? OK : rc;
+}
+
 int
 salvage_pack(struct repo *r, const char *path, struct salvage_stats *stats)
 {
@@ -269,8 +283,6 @@ salvage_pack(struct repo *r, const char *path, struct salvage_stats *stats)
 	explicit_bzero(s.key, sizeof(s.key));
 	if (rc < 0)
 		return rc;
-	rc2 = mend_set_aside(r, path);
-	if (rc2 == OK)
-		rc2 = parity_drop(r->io, OBJECTS_PACK, objects_name(path), NULL);
+	rc2 = set_aside(r, path);
 	return rc2 ? rc2 : rc;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -70,4 +71,17 @@ beneath_close(int dirfd, int fd)
 	if (fd != dirfd && fd >= 0)
 		close(fd);
 	errno = saved;
+}
+
+bool
+beneath_is_link(int dirfd, const char *path)
+{
+	struct stat st;
+	const char *base;
+	int saved = errno, dir = beneath_parent(dirfd, path, &base);
+	bool yes = dir >= 0 && fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+
+	beneath_close(dirfd, dir);
+	errno = saved;
+	return yes;
 }

@@ -2,6 +2,7 @@
 #ifndef SYS_BENEATH_H
 #define SYS_BENEATH_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /*
@@ -18,5 +19,8 @@ int beneath_parent(int dirfd, const char *path, const char **base);
 
 /* fd: what beneath_parent gave for dirfd.  errno stays. */
 void beneath_close(int dirfd, int fd);
+
+/* Is the last component, and none on the way to it, a link?  errno stays. */
+bool beneath_is_link(int dirfd, const char *path);
 
 #endif

@@ -75,6 +75,8 @@ posix_open(struct io *io, const char *path, struct io_file **out)
 	do
 		fd = beneath_open(posix_of(io)->root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 	while (fd < 0 && errno == EINTR);
+	if (fd < 0 && errno == ELOOP && beneath_is_link(posix_of(io)->root_fd, path))
+		return fail(ERR_CORRUPT, "'%s' is not a regular file", path);
 	if (fd < 0)
 		return fail_io("cannot open '%s'%s", path, errno != EACCES ? "" :
 		    " (made by another user? give it the owner of the repository's directory)");

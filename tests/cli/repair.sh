@@ -60,12 +60,14 @@ checked "counts after that"
 id=$(ls "$T/repo/snapshots" | head -n 1)
 cp "$T/repo/snapshots/$id" "$T/record"
 truncate -s -1 "$T/repo/snapshots/$id"
+mv "$T/repo/parity/snapshots/$id" "$T/side"
 ls -l "$T/repo/index" >"$T/list1"
 v repair index
 exits 4 "a damaged record"
 is "is named" grep -q "snapshots/$id" "$T/err"
 ls -l "$T/repo/index" >"$T/list2"
 is "nothing was changed" cmp "$T/list1" "$T/list2"
+mv "$T/side" "$T/repo/parity/snapshots/$id"
 must scrub --repair
 is "it has a copy" cmp "$T/record" "$T/repo/snapshots/$id"
 must repair index

@@ -1,0 +1,108 @@
+#!/bin/bash
+# What has parity is not given up: every repair that could lose something takes the copies first, and keeps those it cannot use.
+. "$(dirname "$0")/lib.sh"
+
+bit() { "$PYTHON" -c 'import sys
+f = open(sys.argv[1], "r+b"); f.seek(int(sys.argv[2])); b = f.read(1); f.seek(int(sys.argv[2])); f.write(bytes([b[0] ^ 1]))' "$@"; }
+mkdir "$T/src"
+for i in $(seq 8); do noise "$T/src/f$i" 30000 "$i"; done
+must init --key-file "$VARVE_KEY_FILE" --parity
+snap "$T/src"
+echo more >"$T/src/new"
+snap "$T/src"
+cp -a "$T/repo" "$T/good"
+again() { rm -rf "$T/repo" "$T/back"; cp -a "$T/good" "$T/repo"; }
+whole() {
+	must restore "latest:$T/src" --target "$T/back"
+	is "$1: all of it comes back" diff -r "$T/src" "$T/back"
+	must verify --read
+}
+large=$(find "$T/repo/packs" -type f -printf '%s packs/%P\n' | sort -n | tail -n 1 | cut -d' ' -f2)
+name=${large##*/}
+
+# A damaged pack.
+bit "$T/repo/$large" 70000
+must repair packs
+is "the pack is mended, not taken apart" grep -q "^$large: damaged; mended from its parity\$" "$T/out"
+is "to the very bytes" cmp "$T/repo/$large" "$T/good/$large"
+whole "repair packs"
+again
+bit "$T/repo/$large" 70000
+must repair packs --json
+equal "in JSON" "$(field mended) $(field damaged) $(field ok)" "1 1 true"
+
+# Missing packs of all kinds, which have copies.
+again
+find "$T/repo/packs" -type f -size -60k -delete
+must repair packs
+is "missing packs are back" grep -q '^packs/.*: mended from its parity$' "$T/out"
+whole "repair packs, packs missing"
+again
+find "$T/repo/packs" -type f -size -60k -delete
+must repair index
+whole "repair index, packs missing"
+again
+find "$T/repo/packs" -type f -size -60k -delete
+must repair snapshots
+equal "no snapshot was given up" "$(ls "$T/repo/snapshots")" "$(ls "$T/good/snapshots")"
+whole "repair snapshots, packs missing"
+
+# Damaged records.
+again
+for f in "$T/repo/snapshots/"*; do bit "$f" 300; done
+must repair snapshots
+is "no record was given up" diff -r "$T/repo/snapshots" "$T/good/snapshots"
+whole "repair snapshots, records damaged"
+
+# More than parity can bring back: the sidecar is kept with the pack.
+again
+for i in 0 1 2 3 4 5; do [ "$((i * 65536 + 9000))" -ge "$(stat -c %s "$T/repo/$large")" ] || bit "$T/repo/$large" $((i * 65536 + 9000)); done
+bit "$T/repo/parity/${name:0:2}/$name" 4000
+bit "$T/repo/parity/${name:0:2}/$name" 70000
+cp "$T/repo/parity/${name:0:2}/$name" "$T/side"
+v repair packs
+exits 4 "more than can be mended"
+is "the sidecar is kept" cmp "$T/repo/damaged/parity-$name" "$T/side"
+
+# A copy is still there when the index was made without its pack; giving the others parity does not remove it.
+again
+small=$(find "$T/repo/packs" -type f -size -60k -printf '%P\n' | sort | head -n 1)
+mkdir "$T/hidden"
+mv "$T/repo/parity/$small" "$T/hidden/side"
+rm "$T/repo/packs/$small"
+v repair index
+mv "$T/hidden/side" "$T/repo/parity/$small"
+must repair parity
+is "it is kept" test -e "$T/repo/damaged/parity-${small##*/}" -o -e "$T/repo/parity/$small"
+
+# Not even the directory.
+again
+rm -rf "$T/repo/index"
+v scrub
+exits 4 "scrub without an index"
+must repair index
+whole "repair index without a directory"
+
+# A pack that this user may not read is not damaged.
+if is_root && command -v setpriv >/dev/null; then
+	again
+	mkdir "$T/home"
+	cp "$VARVE" "$T/home/varve"
+	cp "$T/key" "$T/home/key"
+	mv "$T/repo" "$T/home/repo"
+	chown -R nobody "$T/home"
+	chmod 711 "$T"
+	chown root "$T/home/repo/$large"
+	as() { setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$T/home" VARVE_REPOSITORY="$T/home/repo" VARVE_KEY_FILE="$T/home/key" "$T/home/varve" "$@"; }
+	for what in index packs snapshots; do
+		run as repair $what
+		exits 1 "repair $what without the right to read"
+		is "it says so" grep -q 'Permission denied' "$T/err"
+	done
+	mv "$T/home/repo" "$T/repo"
+	is "nothing is set aside" test -e "$T/repo/$large" -a ! -e "$T/repo/damaged/packs-$name"
+	whole "who may read"
+else
+	skip "a pack that may not be read" "needs root"
+fi
+finish
