@@ -64,10 +64,14 @@ check-flip: everything
 check-mend: everything
 	@MEND=all TMPDIR=/dev/shm $(RUN) -t 7200 -v tests/cli/mend.sh
 
+# 10,000 packs with up to four bad blocks in a group, or five.
+check-parity: everything
+	@$(O)/tests/prop/prop_parity $(or $(TRIALS),10000) $(or $(SEED),20261120)
+
 check-ledger: all
 	@VARVE_STATE_DIR= VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
 
-.PHONY: crypto hostile crash crash-kill fault-calls fault-memory
+.PHONY: check-parity crypto hostile crash crash-kill fault-calls fault-memory
 
 # The simulation of tests/prop/sim_store.c at length.
 sim: everything
