@@ -8,7 +8,8 @@ CC = gcc
 endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
-FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr sidecar snaplist snaprec tablesums treenode
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr sidecar snaplist snaprec \
+	tablesums treenode
 BASE = args err mem text
 SYS = beneath child clock confine copy crew entropy fsys guard helper host io signals state target watch
 CODEC = chunker digest keys lanes rs seal squeeze
@@ -17,31 +18,31 @@ STORE = ahead blocksum catalogue census children content counts fold framebox fr
 	reader rebase rebuild repo reserve rewrite salvage session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget heads home inodes \
-	leftover links listing lost owners packorder place placedb prove prune readfile refill repack reparity restore \
-	retention scan scanlog scrub select slice snapshot sql stats trace treebuild twin verify view
+	leftover links listing lost need owners packorder place placedb prove provedb prune readfile refill repack \
+	reparity restore retention scan scanlog scrub select slice snapshot sql stats trace treebuild twin verify view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_head cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin \
 	cmd_prune cmd_repair cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version \
-	keep layout lookback reclaim record report rows secret shell
+	found keep layout lookback reclaim record report rows secret shell
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
-UNIT = ahead args catalogue chunker confine filter format_base format_codecs format_nodes fsys imagevfs index keyring keys lanes reader \
-	restore retention rewrite rs secret select session settle signals squeeze text tree vectors
+UNIT = ahead args catalogue chunker confine filter format_base format_codecs format_nodes fsys imagevfs index keyring \
+	keys lanes reader restore retention rewrite rs secret select session settle signals squeeze text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_flip prop_format prop_parity prop_store sim_store
 CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	dbheld restoredb scrub verify heads parity repair repairpacks repairkill repairparity hostileparity
+	dbheld restoredb scrub verify drill heads parity repair repairpacks repairkill repairparity hostileparity spare
 LINT = layers shape sources specids symbols vectors
 
 O = build/$(notdir $(lastword $(CC)))/$(PROFILE)
 ISAL := $(shell pkg-config --exists libisal && echo libisal)
 PKGS = libsodium libzstd libxxhash jansson sqlite3 $(ISAL)
 PKG_MIN = libsodium >= 1.0.18 libzstd >= 1.5.0 libxxhash >= 0.8.0 jansson >= 2.13 sqlite3 >= 3.38
-DEB = build-essential gcc libc6-dev pkg-config libzstd-dev libsodium-dev libxxhash-dev libsqlite3-dev libjansson-dev libisal-dev \
-	libcmocka-dev python3 python3-nacl python3-zstandard rsync acl attr strace sqlite3
+DEB = build-essential gcc libc6-dev pkg-config libzstd-dev libsodium-dev libxxhash-dev libsqlite3-dev libjansson-dev \
+	libisal-dev libcmocka-dev python3 python3-nacl python3-zstandard rsync acl attr strace sqlite3
 
 WARN = -Wall -Wextra -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wundef
 ifneq ($(filter true 1,$(CI) $(WERROR)),)
@@ -155,7 +156,7 @@ bench: all
 # Each bench/X.py names the packages it needs, and takes those of these settings that are given.
 $(BENCH:%=bench-%): bench-%: all $(BENCH_BIN)
 	@tests/deps.sh $$(sed -n 's/^# needs: //p' bench/$*.py)
-	@VARVE=$(CURDIR)/varve BUILD=$(abspath $(O)) $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
+	@VARVE_STATE_DIR= VARVE=$(CURDIR)/varve BUILD=$(abspath $(O)) $(PYTHON) bench/$*.py $(foreach o,tree runs work snapshots hours,$(call given,$(o)))
 
 matrix:
 	for cc in gcc clang; do $(MAKE) check CC=$$cc WERROR=1 && $(MAKE) check CC=$$cc PROFILE=asan WERROR=1 || exit 1; done
@@ -175,7 +176,7 @@ list:
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/varve
 	$(INSTALL) -m 755 varve $(DESTDIR)$(PREFIX)/bin/varve
-	$(INSTALL) -m 644 README.md SPEC.md DESIGN.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/varve
+	$(INSTALL) -m 644 README.md SPEC.md DESIGN.md TESTING.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/varve
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/bin/varve $(DESTDIR)$(PREFIX)/share/doc/varve
 

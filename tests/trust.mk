@@ -1,9 +1,9 @@
 # Tests with rules of their own, and the long runs of TESTING.md, each of which has a slice in `make check`.
 FAULT_BIN = $(O)/tests/fault/meddle $(O)/tests/fault/starve.so
-CLI += faults canary confine crypto
+CLI += faults canary confine crypto mend
 TRUST_SRC = $(DEEP:%=fuzz/fuzz_%.c) tests/fault/meddle.c tests/fault/starve.c $(TRUST_BIN:$(O)/%=%.c)
 
-TRUST_BIN = $(O)/tests/crypto/crypto_proof
+TRUST_BIN = $(O)/tests/crypto/crypto_proof $(O)/tests/prop/prop_mend
 
 # Fuzz targets that need more than decoders: linked with the whole program.
 DEEP = filter text image restore
@@ -60,8 +60,12 @@ soak: everything
 check-flip: everything
 	@seq 0 $$(($$(nproc) - 1)) | xargs -P $$(nproc) -I P $(O)/tests/prop/prop_flip all P $$(nproc)
 
+# Every bit, length and object of a small repository, brought back from parity.
+check-mend: everything
+	@MEND=all TMPDIR=/dev/shm $(RUN) -t 7200 -v tests/cli/mend.sh
+
 check-ledger: all
-	@VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
+	@VARVE_STATE_DIR= VARVE=$(CURDIR)/varve $(PYTHON) tests/cli/ledger.py --captures 2000 --lockstep 500
 
 .PHONY: crypto hostile crash crash-kill fault-calls fault-memory
 

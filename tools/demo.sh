@@ -26,7 +26,7 @@ mkdir "$T/bin"
 ln -s "$VARVE" "$T/bin/varve"
 PATH=$T/bin:$PATH
 cd "$T"
-export VARVE_REPOSITORY=$T/repo VARVE_KEY_FILE=$T/key
+export VARVE_REPOSITORY=$T/repo VARVE_KEY_FILE=$T/key VARVE_STATE_DIR=$T/state
 
 say() { # A paragraph of talk.
 	echo

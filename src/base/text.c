@@ -147,6 +147,12 @@ text_parse_duration(const char *text, int64_t *ns)
 	return OK;
 }
 
+const char *
+text_plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 int
 text_parse_number(const char *text, uint64_t *n)
 {

@@ -29,6 +29,9 @@ const char *text_duration(char buf[static TEXT_SIZE_MAX], int64_t ns);
  */
 int text_parse_duration(const char *text, int64_t *ns) __attribute__((warn_unused_result));
 
+/* What a noun ends in after the number n: "" or "s". */
+const char *text_plural(uint64_t n);
+
 /* Decimal digits only.  ERR_USAGE otherwise. */
 int text_parse_number(const char *text, uint64_t *n) __attribute__((warn_unused_result));
 

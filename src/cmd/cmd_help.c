@@ -14,8 +14,10 @@ run(struct context *ctx, int argc, char **argv)
 		cmd_print_commands(ctx, false);
 		return OK;
 	}
-	if (!(c = cmd_find_name(ctx->table, argv[1])))
+	if (!(c = cmd_find_name(ctx->table, argv[1]))) {
+		ctx->cmd = NULL;        /* its own help would not tell more */
 		return cmd_unknown(ctx->table, argv[1]);
+	}
 	cmd_print_usage(ctx, c);
 	return OK;
 }

@@ -40,7 +40,7 @@ set(struct context *ctx, int argc, char **argv, bool on)
 	int rc;
 
 	if ((rc = cmd_parse(ctx, opts, ARGS_COUNT(opts), &argc, argv)) ||
-	    (rc = cmd_operands(argc, argv, 1, -1, "SNAPSHOT")) ||
+	    (rc = cmd_operands(argc, argv, 1, -1, "SNAP")) ||
 	    (rc = choose_open(ctx, &c, 0)))
 		goto out;
 	for (int i = 1; rc == OK && i < argc; i++)

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/layout.h"
+#include "cmd/lookback.h"
 #include "cmd/choose.h"
 #include "ops/excise.h"
 #include "ops/lost.h"
@@ -110,8 +111,8 @@ show_rebuilt(struct report *rp, const struct rebuild_stats *s)
 	}
 	if (rp->quiet)
 		return;
-	report_out(rp, "the index is made anew: %ju packs, %ju chunks, %ju snapshots\n", (uintmax_t)s->packs, (uintmax_t)s->chunks,
-	    (uintmax_t)s->snapshots);
+	report_out(rp, "the index is made anew: %ju pack%s, %ju chunk%s, %ju snapshot%s\n", (uintmax_t)s->packs, text_plural(s->packs),
+	    (uintmax_t)s->chunks, text_plural(s->chunks), (uintmax_t)s->snapshots, text_plural(s->snapshots));
 	if (s->garbage)
 		report_out(rp, "%s belong to no snapshot; 'varve prune' frees them\n", text_size(garbage, s->garbage));
 }
@@ -119,7 +120,7 @@ show_rebuilt(struct report *rp, const struct rebuild_stats *s)
 static int
 rebuilt(struct repair *c, struct rebuild_stats *s)
 {
-	struct rebuild_options o = { .bad = show_bad, .progress = show_progress, .arg = c };
+	struct rebuild_options o = { .above = lookback_table(c->ctx), .bad = show_bad, .progress = show_progress, .arg = c };
 	struct io *io = c->ctx->repo->io;
 	int rc, rc2;
 
@@ -254,7 +255,7 @@ static int
 repair_packs(struct repair *c)
 {
 	struct repack_options o = { .pack = show_pack, .progress = show_progress, .arg = c,
-		.rebuild = { .bad = show_bad, .progress = show_progress, .arg = c } };
+		.rebuild = { .above = lookback_table(c->ctx), .bad = show_bad, .progress = show_progress, .arg = c } };
 	struct report *rp = &c->ctx->report;
 	struct repack_stats s;
 	struct lost_stats lost;
@@ -281,12 +282,13 @@ repair_packs(struct repair *c)
 		report_set_number(rp, obj, "directories_lost", lost.directories);
 		report_json(rp, obj);
 	} else if (!rp->quiet) {
-		report_out(rp, "%ju packs, %ju of them damaged: %ju mended from parity, %ju frames saved\n", (uintmax_t)s.packs,
-		    (uintmax_t)s.damaged, (uintmax_t)s.mended, (uintmax_t)s.frames_saved);
+		report_out(rp, "%ju pack%s, %ju of them damaged: %ju mended from parity, %ju frame%s saved\n", (uintmax_t)s.packs,
+		    text_plural(s.packs), (uintmax_t)s.damaged, (uintmax_t)s.mended, (uintmax_t)s.frames_saved,
+		    text_plural(s.frames_saved));
 	}
 	if (lost.snapshots)
-		return fail(ERR_CORRUPT, "%ju snapshots have lost something: the next snapshot, or 'varve repair --from PATH', stores again what "
-		    "is still there; 'varve repair snapshots' gives up the rest", (uintmax_t)lost.snapshots);
+		return fail(ERR_CORRUPT, "%ju snapshot%s lost something: the next snapshot, or 'varve repair --from PATH', stores again what "
+		    "is still there; 'varve repair snapshots' gives up the rest", (uintmax_t)lost.snapshots, text_plural(lost.snapshots));
 	return s.rebuild.counted ? OK : fail(ERR_CORRUPT, "references are not counted: %s", s.rebuild.note);
 }
 
@@ -354,7 +356,8 @@ repair_snapshots(struct repair *c)
 		report_set_number(rp, obj, "directories_lost", s.directories);
 		report_json(rp, obj);
 	} else if (!rp->quiet) {
-		report_out(rp, "%ju snapshots mended, %ju given up\n", (uintmax_t)s.snapshots, (uintmax_t)s.dropped);
+		report_out(rp, "%ju snapshot%s mended, %ju given up\n", (uintmax_t)s.snapshots, text_plural(s.snapshots),
+		    (uintmax_t)s.dropped);
 	}
 	return built.counted ? OK : fail(ERR_CORRUPT, "references are not counted: %s", built.note);
 }
@@ -398,7 +401,8 @@ repair_from(struct repair *c)
 		report_out(rp, "stored %s that were not there\n", text_size(size, res.stats[SNAPREC_BYTES_NEW]));
 	}
 	if (lost.snapshots)
-		return fail(ERR_CORRUPT, "%ju snapshots have still lost something", (uintmax_t)lost.snapshots);
+		return fail(ERR_CORRUPT, "%ju snapshot%s still lost something", (uintmax_t)lost.snapshots,
+		    text_plural(lost.snapshots));
 	return rc;
 }
 

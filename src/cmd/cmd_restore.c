@@ -156,7 +156,7 @@ summary_text(struct report *rp, const struct restore_cmd *c, const struct snapsh
 	    (uintmax_t)r->files_skipped, (uintmax_t)r->dirs, (uintmax_t)r->others,
 	    (uintmax_t)r->deleted);
 	if (r->verified)
-		report_out(rp, "verified: %ju files\n", (uintmax_t)r->verified);
+		report_out(rp, "verified: %ju file%s\n", (uintmax_t)r->verified, text_plural(r->verified));
 	if (!c->dry_run)
 		report_out(rp, "wrote %s of %s in %s\n", text_size(written, r->bytes_written),
 		    text_size(total, r->bytes_total), text_duration(took, r->elapsed_ns));

@@ -1,19 +1,50 @@
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/found.h"
+#include "cmd/secret.h"
 #include "ops/scrub.h"
+#include "ops/verify.h"
 #include "sys/clock.h"
 #include "sys/io.h"
+
+struct ask {
+	struct context *ctx;
+	struct name *packs;             /* that are or were damaged; owned */
+	size_t pack_count, pack_cap;
+	int rc;                         /* ERR_NOMEM once one could not be kept */
+};
+
+static void
+keep_pack(struct ask *a, const char *path)
+{
+	const char *base = strrchr(path, '/');
+	struct name n;
+
+	if (strncmp(path, "packs/", 6) != 0 || !name_unhex(&n, base + 1) ||
+	    (a->pack_count && name_cmp(&a->packs[a->pack_count - 1], &n) == 0))
+		return;
+	if (mem_grow((void **)&a->packs, &a->pack_cap, a->pack_count + 1, sizeof(n)))
+		a->rc = ERR_NOMEM;
+	else
+		a->packs[a->pack_count++] = n;
+}
 
 static void
 show_damage(void *arg, const struct scrub_damage *d)
 {
-	struct report *rp = &((struct context *)arg)->report;
+	struct ask *a = arg;
+	struct report *rp = &a->ctx->report;
 	json_t *obj;
 
+	if (d->state != SCRUB_REPAIRED)
+		keep_pack(a, d->path);
 	if (!rp->json) {
 		report_clear(rp);
 		if (d->state == SCRUB_REPAIRED)
@@ -46,7 +77,7 @@ show_progress(void *arg, uint64_t done, uint64_t total, uint64_t bytes)
 {
 	struct report_progress p = { .verb = "scrubbing", .items = done, .items_total = total, .bytes = bytes };
 
-	report_progress(&((struct context *)arg)->report, &p);
+	report_progress(&((struct ask *)arg)->ctx->report, &p);
 }
 
 static void
@@ -78,28 +109,84 @@ show_summary(struct report *rp, const struct scrub_stats *s, int64_t ns)
 	}
 }
 
-static int
-scrub(struct context *ctx, struct io *io, uint64_t jobs, bool repair)
-{
-	struct scrub_options o = { .jobs = (unsigned)jobs, .repair = repair, .damage = show_damage, .progress = show_progress, .arg = ctx };
-	int64_t begin = clock_steady_ns();
-	struct scrub_stats s;
-	uint64_t left;
-	int rc = scrub_run(io, &o, &s);
+/* ---- what could not be repaired ---- */
 
-	left = s.damaged + s.missing - s.repaired;
-	report_clear(&ctx->report);
+static bool
+has_key(const struct context *ctx)
+{
+	struct secret_source src;
+
+	secret_source_of(ctx, &src);
+	return src.insecure || src.key_file || src.password_file || src.password_command ||
+	    (src.environment && getenv("VARVE_PASSWORD"));
+}
+
+/* Which files that takes: with the key, by the same search as verify's.  FOUND, or OK when it could not be told. */
+static int
+name_files(struct ask *a)
+{
+	struct context *ctx = a->ctx;
+	struct verify_options o = { .no_state = true, .packs = a->packs, .pack_count = a->pack_count };
+	struct verify_result res = { .items = NULL };
+	int rc = a->rc;
+
+	if (!has_key(ctx))
+		return OK;
+	if (rc || (rc = cmd_open(ctx, CMD_REPO | CMD_KEY)) || (rc = verify_run(ctx->repo, &o, &res))) {
+		if (rc != ERR_INTERRUPTED)
+			report_talk(&ctx->report, "the files cannot be named: %s", err_text());
+		verify_clear(&res);
+		return rc == ERR_INTERRUPTED ? rc : OK;
+	}
+	found_show(&ctx->report, &res, "lost", ctx->verbose > 0);
+	if (!ctx->json && !ctx->quiet) {
+		if (!res.damages.total)
+			report_out(&ctx->report, "nothing that a snapshot needs is lost\n");
+		else if (a->pack_count)
+			report_out(&ctx->report, "what to do: 'varve repair packs' saves what can be read, the next snapshot stores again "
+			    "what is still there, 'varve repair snapshots' gives up the rest\n");
+		else
+			found_advice(&ctx->report, &res);
+	}
+	verify_clear(&res);
+	return FOUND;
+}
+
+static int
+verdict(struct ask *a, bool repair, uint64_t left, int named)
+{
+	const char *are = left == 1 ? " is" : "s are";
+
+	if (!repair)
+		return fail(ERR_CORRUPT, "%ju object%s damaged or missing; 'varve scrub --repair' mends what has parity", (uintmax_t)left, are);
+	if (named == FOUND)
+		return fail(ERR_CORRUPT, "%ju object%s damaged or missing and cannot be repaired; a restore brings back everything else",
+		    (uintmax_t)left, are);
+	return fail(ERR_CORRUPT, "%ju object%s damaged or missing and cannot be repaired; with a key, 'varve verify --read --repo %s' names the "
+	    "files that are lost; a restore brings back everything else", (uintmax_t)left, are, a->ctx->repo_path);
+}
+
+static int
+scrub(struct ask *a, struct io *io, uint64_t jobs, bool repair)
+{
+	struct scrub_options o = { .jobs = (unsigned)jobs, .repair = repair, .damage = show_damage, .progress = show_progress, .arg = a };
+	int64_t begin = clock_steady_ns(), took;
+	struct scrub_stats s;
+	int rc = scrub_run(io, &o, &s), named = OK;
+
+	took = clock_steady_ns() - begin;
+	report_clear(&a->ctx->report);
+	if (rc == ERR_CORRUPT && repair && (named = name_files(a)) < 0)
+		return named;
 	if (rc == OK || rc == ERR_CORRUPT)
-		show_summary(&ctx->report, &s, clock_steady_ns() - begin);
-	if (rc == ERR_CORRUPT)
-		return fail(ERR_CORRUPT, "%ju object%s damaged or missing; %s", (uintmax_t)left, left == 1 ? " is" : "s are",
-		    repair ? "a restore brings back everything else" : "'varve scrub --repair' mends what has parity");
-	return rc;
+		show_summary(&a->ctx->report, &s, took);
+	return rc == ERR_CORRUPT ? verdict(a, repair, s.damaged + s.missing - s.repaired, named) : rc;
 }
 
 static int
 run(struct context *ctx, int argc, char **argv)
 {
+	struct ask a = { .ctx = ctx };
 	uint64_t jobs = 0;
 	bool repair = false;
 	const struct args_option opts[] = {
@@ -117,8 +204,9 @@ run(struct context *ctx, int argc, char **argv)
 		return fail(ERR_USAGE, "--jobs is at most 1024");
 	rc = io_posix_new(ctx->repo_path, false, &io);
 	if (rc == OK) {
-		rc = scrub(ctx, io, jobs, repair);
+		rc = scrub(&a, io, jobs, repair);
 		io_free(io);
+		free(a.packs);
 	}
 	if (rc == ERR_ABSENT || rc == ERR_NOREPO || (rc == ERR_IO && err_errno() == ENOTDIR))
 		return fail(ERR_NOREPO, "no repository at '%s'", ctx->repo_path);
@@ -135,7 +223,9 @@ const struct cmd cmd_scrub = {
 	    "and what is missing.  Needs no key: any machine that holds the files can do it.\n"
 	    "\n"
 	    "      --repair          rebuild what is damaged or missing from parity; what it\n"
-	    "                        replaces is kept in damaged/ of the repository\n"
+	    "                        replaces is kept in damaged/ of the repository; if that\n"
+	    "                        cannot be and a key is given, the files that are lost are\n"
+	    "                        named\n"
 	    "  -j, --jobs N          read with so many threads (default: one per core)\n"
 	    "\n"
 	    "Examples:\n"

@@ -85,7 +85,6 @@ show_json(struct report *rp, const struct stats_result *s)
 	    s->repository_bytes))))
 		rp->broken = true;
 	set_time(rp, obj, "verified", s->verified_ns);
-	set_time(rp, obj, "restore_sample", s->sample_ns);
 	report_json(rp, obj);
 }
 
@@ -113,12 +112,10 @@ show_text(struct report *rp, const struct stats_result *s)
 	report_out(rp, "%-34s %10ju\n", "snapshots", (uintmax_t)s->snapshots);
 	report_out(rp, "%-34s %10ju\n", "files in them", (uintmax_t)s->files);
 	line(rp, "content of all snapshots", s->bytes_total, "");
-	snprintf(remark, sizeof(remark), "  (%.1f times less)", ratio(s->bytes_total,
-	    s->bytes_new));
-	line(rp, "different content", s->bytes_new, s->bytes_total > s->bytes_new ? remark : "");
+	line(rp, "  new when they were made", s->bytes_new, "");
 	snprintf(remark, sizeof(remark), "  (%.1f times less than all)",
 	    ratio(s->bytes_total, s->repository_bytes));
-	line(rp, "repository", s->repository_bytes, s->bytes_total > s->repository_bytes ? remark : "");
+	line(rp, "repository", s->repository_bytes, ratio(s->bytes_total, s->repository_bytes) >= 1.05 ? remark : "");
 	snprintf(remark, sizeof(remark), "  in %ju pack%s", (uintmax_t)s->packs, s->packs == 1 ?
 	    "" : "s");
 	line(rp, "  packs", s->pack_bytes, remark);
@@ -130,7 +127,6 @@ show_text(struct report *rp, const struct stats_result *s)
 	line(rp, "  index", s->index_bytes, "");
 	line(rp, "  snapshot records", s->record_bytes, "");
 	show_time(rp, "all of them verified since", s->verified_ns);
-	show_time(rp, "a restored sample was right", s->sample_ns);
 }
 
 static int
@@ -166,8 +162,8 @@ const struct cmd cmd_stats = {
 	.usage =
 	    "Usage: varve stats [OPTIONS]\n"
 	    "\n"
-	    "Sizes of the snapshots (those that match), of what is different in them, and of\n"
-	    "the repository.\n"
+	    "Sizes of the snapshots (those that match), of what was new in them when they\n"
+	    "were made, and of the repository (without parity and the reserve).\n"
 	    "\n"
 	    "      --snapshots       also each snapshot: its size, what was new in it, what\n"
 	    "                        storing that took\n"

@@ -38,11 +38,11 @@ run(struct context *ctx, int argc, char **argv)
 	int rc;
 
 	if ((rc = cmd_parse(ctx, opts, ARGS_COUNT(opts), &argc, argv)) ||
-	    (rc = cmd_operands(argc, argv, 1, -1, "SNAPSHOT")) ||
+	    (rc = cmd_operands(argc, argv, 1, -1, "SNAP")) ||
 	    (rc = choose_open(ctx, &c, VIEW_FORGOTTEN)))
 		goto out;
 	for (int i = 1; rc == OK && i < argc; i++)
-		rc = raise_one(ctx, &c, argv[i]);
+		rc = err_context(raise_one(ctx, &c, argv[i]), "among the forgotten ones ('varve list --forgotten')");
 	if (rc == OK && ctx->json) {
 		obj = json_object();
 		report_set_text(&ctx->report, obj, "type", "summary");

@@ -9,12 +9,10 @@
 #include "base/text.h"
 #include "cmd/choose.h"
 #include "cmd/cmd.h"
+#include "cmd/found.h"
 #include "ops/verify.h"
 #include "store/repo.h"
 #include "sys/clock.h"
-
-#define FILES_SHOWN 20                  /* of one damage, without --verbose */
-#define SNAPS_SHOWN 5
 
 static int
 progress(void *arg, const struct verify_progress *p)
@@ -28,108 +26,64 @@ progress(void *arg, const struct verify_progress *p)
 
 /* ---- what was found ---- */
 
-static void
-damage_json(struct report *rp, const struct verify_result *res, const struct damage *d)
+static const char *
+why_not(enum provedb_why why)
 {
-	json_t *obj = json_object(), *files = json_array(), *snaps = json_array(), *f;
-	char hex[NAME_SID_HEX];
-
-	report_set_text(rp, obj, "type", "damage");
-	report_set_text(rp, obj, "object", d->object);
-	if (d->place)
-		report_set_text(rp, obj, "place", d->place);
-	report_set_text(rp, obj, "reason", d->text);
-	report_set_text(rp, obj, "advice", damage_advice(d->kind));
-	for (size_t i = 0; i < d->file_count; i++) {
-		const struct damage_file *it = &d->files[i];
-
-		f = json_object();
-		report_set_name(rp, f, "path", it->path, strlen(it->path));
-		report_set_number(rp, f, "snapshots", it->count);
-		report_set_sid(rp, f, "first", &res->items[it->first].sid);
-		report_set_sid(rp, f, "last", &res->items[it->last].sid);
-		if (json_array_append_new(files, f))
-			rp->broken = true;
+	switch (why) {
+	case PROVEDB_RAW:
+		return "raw";
+	case PROVEDB_FOREIGN:
+		return "foreign";
+	default:
+		return "unproved";
 	}
-	for (size_t i = 0; i < d->snap_count; i++) {
-		name_sid_hex(&d->snaps[i], hex);
-		if (json_array_append_new(snaps, json_string(hex)))
-			rp->broken = true;
-	}
-	if (json_object_set_new(obj, "files", files) || json_object_set_new(obj, "snapshots", snaps))
-		rp->broken = true;
-	if (d->files_more)
-		report_set_number(rp, obj, "files_more", d->files_more);
-	report_json(rp, obj);
 }
 
+/* A database that was not checked. */
 static void
-show_snaps(struct report *rp, const struct damage *d)
+note_database(struct report *rp, const struct provedb_note *n)
 {
-	size_t shown = d->snap_count > SNAPS_SHOWN + 1 ? SNAPS_SHOWN : d->snap_count;
+	json_t *obj;
 	char id[CHOOSE_SHORT];
 
-	report_out(rp, "  snapshots:");
-	for (size_t i = 0; i < shown; i++)
-		report_out(rp, " %s", choose_short(id, &d->snaps[i]));
-	if (shown < d->snap_count)
-		report_out(rp, " and %zu more, the last %s", d->snap_count - shown,
-		    choose_short(id, &d->snaps[d->snap_count - 1]));
+	if (rp->json) {
+		obj = json_object();
+		report_set_text(rp, obj, "type", "unchecked");
+		report_set_name(rp, obj, "path", n->path, strlen(n->path));
+		report_set_sid(rp, obj, "snapshot", &n->sid);
+		report_set_text(rp, obj, "why", why_not(n->why));
+		report_set_text(rp, obj, "reason", n->text);
+		report_json(rp, obj);
+		return;
+	}
+	if (rp->quiet && n->why != PROVEDB_UNPROVED)
+		return;
+	report_out(rp, "not checked: ");
+	report_out_name(rp, n->path, strlen(n->path));
+	report_out(rp, " (snapshot %s): ", choose_short(id, &n->sid));
+	report_out_name(rp, n->text, strlen(n->text));
 	report_out(rp, "\n");
 }
 
-static void
-damage_text(struct report *rp, const struct damage *d, bool verbose)
-{
-	size_t shown = verbose || d->file_count <= FILES_SHOWN ? d->file_count : FILES_SHOWN;
-
-	report_out(rp, "damaged: ");
-	report_out_name(rp, d->object, strlen(d->object));
-	if (d->place)
-		report_out(rp, ", %s", d->place);
-	report_out(rp, ": ");
-	report_out_name(rp, d->text, strlen(d->text));
-	report_out(rp, "\n");
-	for (size_t i = 0; i < shown; i++) {
-		report_out(rp, "  needed by: ");
-		report_out_name(rp, d->files[i].path, strlen(d->files[i].path));
-		report_out(rp, d->files[i].count == 1 ? "\n" : " (in %zu snapshots)\n", d->files[i].count);
-	}
-	if (d->file_count + d->files_more > shown)
-		report_out(rp, "  needed by: %" PRIu64 " more\n", d->file_count + d->files_more - shown);
-	if (d->snap_count)
-		show_snaps(rp, d);
-	if (d->kind == DAMAGE_PACK && !d->snap_count)
-		report_out(rp, "  no file of the snapshots looked at needs it\n");
-}
-
-/* What to do about each kind of damage, once. */
-static void
-show_advice(struct report *rp, const struct verify_result *res)
-{
-	unsigned told = 0;
-
-	for (size_t i = 0; i < res->damages.count; i++) {
-		enum damage_kind kind = res->damages.v[i].kind;
-
-		if (told & 1u << kind || res->damages.v[i].dropped)
-			continue;
-		told |= 1u << kind;
-		report_out(rp, "what to do: %s\n", damage_advice(kind));
-	}
-}
+struct count {
+	const char *key;
+	uint64_t n;
+};
 
 static void
-summary_json(struct report *rp, const struct verify_result *res)
+summary_json(struct report *rp, const struct verify_result *res, bool with_databases)
 {
-	const struct {
-		const char *key;
-		uint64_t n;
-	} rows[] = {
+	const struct count rows[] = {
 		{ "damaged", res->damages.total }, { "snapshots", res->snapshots }, { "forgotten", res->forgotten },
 		{ "chunks", res->chunks }, { "chunks_read", res->chunks_read }, { "packs", res->packs },
 		{ "packs_read", res->packs_read }, { "index_files", res->index_files }, { "bytes_read", res->bytes_read },
 		{ "bytes_decoded", res->bytes_decoded }, { "counted_high", res->counted_high }, { "leftovers", res->leftovers },
+		{ "damaged_spare", res->spare },
+	};
+	const struct count databases[] = {
+		{ "databases_checked", res->databases.checked }, { "databases_damaged", res->databases.damaged },
+		{ "databases_raw", res->databases.raw }, { "databases_foreign", res->databases.foreign },
+		{ "databases_unproved", res->databases.unproved }, { "databases_unreadable", res->databases.unreadable },
 	};
 	json_t *obj = json_object();
 
@@ -137,6 +91,8 @@ summary_json(struct report *rp, const struct verify_result *res)
 	report_set_flag(rp, obj, "ok", res->damages.total == 0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		report_set_number(rp, obj, rows[i].key, rows[i].n);
+	for (size_t i = 0; with_databases && i < sizeof(databases) / sizeof(databases[0]); i++)
+		report_set_number(rp, obj, databases[i].key, databases[i].n);
 	if (res->proved_ns)
 		report_set_time(rp, obj, "verified", res->proved_ns);
 	report_set_seconds(rp, obj, "seconds", res->elapsed_ns);
@@ -144,18 +100,36 @@ summary_json(struct report *rp, const struct verify_result *res)
 }
 
 static void
-summary_text(struct report *rp, const struct verify_result *res)
+databases_text(struct report *rp, const struct provedb *d)
+{
+	report_out(rp, "%" PRIu64 " database%s opened and checked by SQLite: %" PRIu64 " damaged\n", d->checked,
+	    d->checked == 1 ? "" : "s", d->damaged);
+	if (d->raw + d->foreign + d->unproved + d->unreadable)
+		report_out(rp, "not checked: %" PRIu64 " stored as found, %" PRIu64 " that need their own application, %" PRIu64
+		    " without a result, %" PRIu64 " that cannot be read\n", d->raw, d->foreign, d->unproved, d->unreadable);
+}
+
+static void
+summary_text(struct report *rp, const struct verify_result *res, bool with_databases)
 {
 	char size[TEXT_SIZE_MAX], time[TEXT_SIZE_MAX], since[TEXT_TIME_MAX];
 
 	if (rp->quiet)
 		return;
-	report_out(rp, "%" PRIu64 " snapshot%s, %" PRIu64 " chunks in %" PRIu64 " packs: %" PRIu64 " chunks opened and hashed, "
-	    "%s read in %s\n", res->snapshots, res->snapshots == 1 ? "" : "s", res->chunks, res->packs, res->chunks_read,
+	report_out(rp, "%" PRIu64 " snapshot%s, %" PRIu64 " chunk%s in %" PRIu64 " pack%s: %" PRIu64 " chunk%s opened and hashed, "
+	    "%s read in %s\n", res->snapshots, text_plural(res->snapshots), res->chunks, text_plural(res->chunks), res->packs,
+	    text_plural(res->packs), res->chunks_read, text_plural(res->chunks_read),
 	    text_size(size, res->bytes_read), text_duration(time, res->elapsed_ns));
+	if (with_databases)
+		databases_text(rp, &res->databases);
 	if (res->counted_high)
 		report_out(rp, "note: %" PRIu64 " chunks are counted more often than they are named: space that no prune gives back\n",
 		    res->counted_high);
+	if (res->spare)
+		report_out(rp, res->spare == 1 ?
+		    "note: %" PRIu64 " pack or frame is damaged or missing, but nothing in it is needed: the next prune drops it\n" :
+		    "note: %" PRIu64 " packs or frames are damaged or missing, but nothing in them is needed: the next prune drops them\n",
+		    res->spare);
 	if (res->leftovers)
 		report_out(rp, "note: %" PRIu64 " packs of an unfinished run; they are harmless\n", res->leftovers);
 	if (res->proved_ns)
@@ -165,25 +139,19 @@ summary_text(struct report *rp, const struct verify_result *res)
 }
 
 static void
-show(struct context *ctx, const struct verify_result *res)
+show(struct context *ctx, const struct verify_options *o, const struct verify_result *res)
 {
 	struct report *rp = &ctx->report;
 
-	report_clear(rp);
-	for (size_t i = 0; i < res->damages.count; i++) {
-		if (res->damages.v[i].dropped)
-			continue;
-		if (rp->json)
-			damage_json(rp, res, &res->damages.v[i]);
-		else
-			damage_text(rp, &res->damages.v[i], ctx->verbose > 0);
-	}
+	found_show(rp, res, "damage", ctx->verbose > 0);
+	for (size_t i = 0; i < res->databases.note_count; i++)
+		note_database(rp, &res->databases.notes[i]);
 	if (rp->json) {
-		summary_json(rp, res);
+		summary_json(rp, res, o->databases);
 		return;
 	}
-	show_advice(rp, res);
-	summary_text(rp, res);
+	found_advice(rp, res);
+	summary_text(rp, res, o->databases);
 }
 
 /* ---- what is asked ---- */
@@ -268,6 +236,8 @@ run(struct context *ctx, int argc, char **argv)
 	const struct args_option opts[] = {
 		CHOOSE_OPTIONS(&a.choose),
 		{ 0, "read", ARGS_MAYBE, &a.o, set_read },
+		{ 0, "databases", ARGS_FLAG, &a.o.databases, NULL },
+		{ 0, "timeout", ARGS_NUMBER, &a.o.seconds, NULL },
 		{ 0, "read-older-than", ARGS_CALL, &a.o, set_older },
 	};
 	struct verify_result res = { .items = NULL };
@@ -279,11 +249,14 @@ run(struct context *ctx, int argc, char **argv)
 	a.o.progress = progress;
 	a.o.arg = &ctx->report;
 	if ((rc = verify_run(ctx->repo, &a.o, &res)) == OK) {
-		show(ctx, &res);
+		show(ctx, &a.o, &res);
 		if (res.save_rc)
 			report_info(&ctx->report, "what was verified could not be noted in the repository: %s", res.save_note);
 		if (res.damages.total)
 			rc = fail(ERR_CORRUPT, "%" PRIu64 " place%s damaged", res.damages.total, res.damages.total == 1 ? " is" : "s are");
+		else if (res.databases.unproved)
+			rc = fail(ERR_FAILED, "%" PRIu64 " database%s could not be checked to the end (--timeout)", res.databases.unproved,
+			    res.databases.unproved == 1 ? "" : "s");
 	}
 	verify_clear(&res);
 out:
@@ -308,13 +281,18 @@ const struct cmd cmd_verify = {
 	    "      --read=5%, =1/30  this part of it, what was read longest ago first: so a slice\n"
 	    "                        each night covers everything in turn\n"
 	    "      --read-older-than TIME  what was not read since (30d, for example)\n"
+	    "      --databases       open every different database where it lies: SQLite's\n"
+	    "                        integrity_check; nothing is written to the disk.  Those\n"
+	    "                        stored as found while they were locked are told apart\n"
+	    "      --timeout SECONDS for one database (60, and one more for each MiB)\n"
 	    CHOOSE_USAGE
 	    "\n"
 	    "Examples:\n"
 	    "  varve verify\n"
 	    "  varve verify --read\n"
 	    "  varve verify --read=1/30\n"
-	    "  varve verify --read latest\n",
+	    "  varve verify --read latest\n"
+	    "  varve verify --databases\n",
 	.needs = CMD_REPO | CMD_KEY,
 	.run = run,
 };

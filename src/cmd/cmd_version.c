@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "cmd/cmd.h"
 #include "format/repohdr.h"
+#include "ops/sql.h"
 
 static int
 run(struct context *ctx, int argc, char **argv)
@@ -23,10 +24,10 @@ run(struct context *ctx, int argc, char **argv)
 	snprintf(xxh, sizeof(xxh), "%u.%u.%u", v / 10000, v / 100 % 100, v % 100);
 	if (!ctx->json) {
 		report_out(rp,
-		    "varve %s\ndisk version %d\nlibsodium %s, zstd %s, xxHash %s, jansson %s\n",
+		    "varve %s\ndisk version %d\nlibsodium %s, zstd %s, xxHash %s, jansson %s, SQLite %s\n",
 		    VERSION_TEXT,
 		    REPOHDR_VERSION, sodium_version_string(), ZSTD_versionString(), xxh,
-		    jansson_version_str());
+		    jansson_version_str(), sql_library());
 		return OK;
 	}
 	obj = json_object();
@@ -38,6 +39,7 @@ run(struct context *ctx, int argc, char **argv)
 	report_set_text(rp, libs, "zstd", ZSTD_versionString());
 	report_set_text(rp, libs, "xxhash", xxh);
 	report_set_text(rp, libs, "jansson", jansson_version_str());
+	report_set_text(rp, libs, "sqlite", sql_library());
 	json_object_set_new(obj, "libraries", libs);
 	report_json(rp, obj);
 	return OK;

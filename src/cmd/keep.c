@@ -111,15 +111,15 @@ show_text(struct report *rp, const struct forget_choice *c)
 	bool first = true;
 	int rc = record_join(&tags, &c->snap->rec.tags_raw, ",");
 
-	report_out(rp, "%-6s  %s  %s  %9s  ", c->why ? "keep" : "forget", choose_short(id, &c->snap->sid),
+	report_out(rp, "%-6s  %s  %s  %9s", c->why ? "keep" : "forget", choose_short(id, &c->snap->sid),
 	    text_time(when, c->snap->rec.begin_ns), text_size(size, record_stored(c->snap)));
 	for (unsigned i = 0; i < RETENTION_REASONS; i++)
 		if (c->why & 1u << i) {
-			report_out(rp, "%s%s", first ? "" : ", ", retention_reason(i));
+			report_out(rp, "%s%s", first ? "  " : ", ", retention_reason(i));
 			first = false;
 		}
 	if (rc == OK && tags.len)
-		report_out(rp, "%s[%.*s]", first ? "" : "  ", (int)tags.len, (const char *)tags.p);
+		report_out(rp, "  [%.*s]", (int)tags.len, (const char *)tags.p);
 	report_out(rp, "\n");
 	mem_buf_clear(&tags);
 	return rc;

@@ -26,6 +26,16 @@ lookback_warn(struct context *ctx, const struct snapshots *all)
 		tell_failure(ctx, heads_look(ctx->repo, all, warn, &ctx->report, &older));
 }
 
+uint64_t
+lookback_table(struct context *ctx)
+{
+	uint64_t number = 0;
+
+	if (!ctx->no_state)
+		tell_failure(ctx, heads_table_seen(ctx->repo, &number));
+	return number;
+}
+
 void
 lookback_made(struct context *ctx, const struct heads_writer *made)
 {

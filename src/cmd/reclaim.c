@@ -123,35 +123,35 @@ summary_json(struct context *ctx, const struct reclaim *c, const struct outcome 
 	report_json(rp, obj);
 }
 
-static const char *
-plural(uint64_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
 static void
 summary_text(struct context *ctx, const struct reclaim *c, const struct outcome *o)
 {
 	const struct settle_stats *s = &o->pruned.stats;
+	const char *dry = c->dry_run ? "dry run: " : "", *would = c->dry_run ? "would be " : "";
 	char a[TEXT_SIZE_MAX], b[TEXT_SIZE_MAX], took[TEXT_SIZE_MAX];
 	struct report *rp = &ctx->report;
 
 	if (rp->quiet)
 		return;
-	if (o->chosen)
-		report_out(rp, "%s%zu snapshot%s forgotten, %zu kept\n", c->dry_run ? "dry run: would have " : "", o->forgotten,
-		    plural(o->forgotten), o->kept);
+	/* Those that were named were not chosen among others: none is kept. */
+	if (o->chosen && o->forgotten && !o->kept)
+		report_out(rp, "%s%zu snapshot%s %sforgotten\n", dry, o->forgotten, text_plural(o->forgotten), would);
+	else if (o->chosen)
+		report_out(rp, "%s%zu snapshot%s %sforgotten, %zu kept\n", dry, o->forgotten, text_plural(o->forgotten), would,
+		    o->kept);
 	if (c->dry_run) {
 		report_out(rp, "prune would free %s in %ju pack%s; %s more would be unused in others\n",
-		    text_size(a, o->preview.bytes_freed), (uintmax_t)o->preview.packs, plural(o->preview.packs),
+		    text_size(a, o->preview.bytes_freed), (uintmax_t)o->preview.packs, text_plural(o->preview.packs),
 		    text_size(b, o->preview.bytes_unused));
 	} else if (c->prune) {
 		report_out(rp, "pruned: %ju snapshot%s, %ju chunk%s, %ju pack%s in %s\n", (uintmax_t)s->snapshots_removed,
-		    plural(s->snapshots_removed), (uintmax_t)s->chunks_removed, plural(s->chunks_removed),
-		    (uintmax_t)s->packs_removed, plural(s->packs_removed), text_duration(took, o->pruned.elapsed_ns));
+		    text_plural(s->snapshots_removed), (uintmax_t)s->chunks_removed, text_plural(s->chunks_removed),
+		    (uintmax_t)s->packs_removed, text_plural(s->packs_removed), text_duration(took, o->pruned.elapsed_ns));
 		report_out(rp, "freed: %s, rewritten: %s\n", text_size(a, o->pruned.bytes_freed), text_size(b, s->rewrite.bytes_written));
 	} else if (o->forgotten) {
-		report_out(rp, "'varve prune' gives their space back; until then 'varve undelete ID' takes it back\n");
+		report_out(rp, "'varve prune' gives the space back; until then 'varve undelete ID' takes back what was forgotten\n");
+	} else if (o->kept && !c->keep.given) {
+		report_out(rp, "the newest of each group stays, and so do pinned ones; 'varve forget ID' forgets the newest, too\n");
 	}
 }
 
@@ -234,7 +234,7 @@ reclaim_run(struct context *ctx, struct reclaim *c, char **operands, int count)
 	else
 		summary_text(ctx, c, &o);
 	if (rc == OK && o.bad)
-		rc = fail(ERR_CORRUPT, "%zu forgotten snapshot%s cannot be read", o.bad, plural(o.bad));
+		rc = fail(ERR_CORRUPT, "%zu forgotten snapshot%s cannot be read", o.bad, text_plural(o.bad));
 	return rc;
 }
 

@@ -79,6 +79,7 @@ damage_add(struct damages *d, enum damage_kind kind, const char *object, const c
 	char obj[256], where[256], text[1024];
 	struct damage it = { .kind = kind, .object = obj, .place = place ? where : NULL, .text = text };
 	va_list ap;
+	size_t before;
 	uint32_t no;
 	int rc;
 
@@ -92,9 +93,10 @@ damage_add(struct damages *d, enum damage_kind kind, const char *object, const c
 		snprintf(text, sizeof(text), "%s", err_text());
 	}
 	pthread_mutex_lock(d->lock);
+	before = d->count;
 	if ((rc = add(d, &it, id)))
 		d->rc = rc;
-	no = d->total == d->count ? (uint32_t)d->count : 0;
+	no = d->count > before ? (uint32_t)d->count : 0;
 	pthread_mutex_unlock(d->lock);
 	return no;
 }
@@ -114,6 +116,13 @@ damage_drop(struct damages *d, uint32_t no, uint32_t of)
 	for (size_t i = 0; i < d->id_count; i++)
 		if (d->ids[i].no == no)
 			d->ids[i].no = of;
+	d->v[no - 1].dropped = true;
+	d->total--;
+}
+
+void
+damage_forgive(struct damages *d, uint32_t no)
+{
 	d->v[no - 1].dropped = true;
 	d->total--;
 }
@@ -208,7 +217,8 @@ damage_advice(enum damage_kind kind)
 		return "'varve scrub --repair' if it has parity; else 'varve repair packs' saves what can be read, a new snapshot stores again "
 		    "what is still there, 'varve repair snapshots' gives up the rest";
 	case DAMAGE_NODE:
-		return "'varve scrub --repair', then 'varve repair index' and 'varve repair snapshots'";
+		return "'varve scrub --repair', then 'varve repair index'; a new snapshot or 'varve repair --from PATH' stores again what is still "
+		    "there, 'varve repair snapshots' gives up the rest";
 	case DAMAGE_COUNT:
 		return "do not prune: what is counted too low would be deleted while snapshots need it; 'varve repair index' counts anew";
 	case DAMAGE_DATABASE:

@@ -77,6 +77,9 @@ void damage_because(struct damages *d, uint32_t no, const struct name *base);
 /* It was that of its base after all: `of` stands for it from now on.  Not while others add. */
 void damage_drop(struct damages *d, uint32_t no, uint32_t of);
 
+/* Damage `no` is none.  Not while others add. */
+void damage_forgive(struct damages *d, uint32_t no);
+
 /* After the last damage_add with an id: make ids[] ready for damage_of. */
 void damage_sort(struct damages *d);
 

@@ -222,12 +222,12 @@ compare_dirs(struct diff *d, const struct treenode_entry *a, const struct treeno
 }
 
 static int
-find_top(struct diff *d, const struct name *root, const char *path, struct tree_entry *out)
+find_top(struct diff *d, const struct name *root, const char *which, const char *path, struct tree_entry *out)
 {
 	int rc = view_damage(tree_lookup(d->rd, root, path, strlen(path), out));
 
 	if (rc == OK)
-		return fail(ERR_ABSENT, "no '%s' in one of the snapshots", path);
+		return fail(ERR_ABSENT, "the %s snapshot has no '%s'", which, path);
 	return rc < 0 ? rc : OK;
 }
 
@@ -244,8 +244,8 @@ diff_run(struct reader *rd, const struct name *old_root, const char *old_path,
 	*res = (struct diff_result){ 0 };
 	if ((rc = listing_clean_path(NULL, old_path, &clean[0])) ||
 	    (rc = listing_clean_path(NULL, new_path, &clean[1])) ||
-	    (rc = find_top(&d, old_root, clean[0], &a)) || (rc = find_top(&d, new_root, clean[1],
-	    &b)) ||
+	    (rc = find_top(&d, old_root, "first", clean[0], &a)) ||
+	    (rc = find_top(&d, new_root, "second", clean[1], &b)) ||
 	    (rc = mem_buf_add(&d.path, clean[1], strlen(clean[1]) + 1)))
 		goto out;
 	d.path.len = clean[1][1] ? d.path.len - 1 : 0;

@@ -347,6 +347,17 @@ out:
 }
 
 int
+heads_table_seen(struct repo *r, uint64_t *number)
+{
+	struct heads seen;
+	int rc = load(r, &seen);
+
+	*number = rc ? 0 : seen.table;
+	heads_clear(&seen);
+	return rc;
+}
+
+int
 heads_accept(struct repo *r, const struct heads *now)
 {
 	return save(r, now);

@@ -40,6 +40,9 @@ int heads_check(struct repo *r, const struct heads *now, const char *text, heads
 /* Compare with what is remembered, and if nothing is older, remember what is there now. */
 int heads_look(struct repo *r, const struct snapshots *all, heads_fn fn, void *arg, uint64_t *older) __attribute__((warn_unused_result));
 
+/* The newest table that this user saw; 0: none. */
+int heads_table_seen(struct repo *r, uint64_t *number) __attribute__((warn_unused_result));
+
 /* Remember it, whatever was seen before. */
 int heads_accept(struct repo *r, const struct heads *now) __attribute__((warn_unused_result));
 

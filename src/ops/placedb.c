@@ -11,18 +11,24 @@
 
 static const char *const suffixes[] = { "-journal", "-wal", "-shm" };
 
-bool
-placedb_is(const struct treenode_entry *e)
+unsigned
+placedb_capture(const struct treenode_entry *e)
 {
 	const uint8_t *val;
 	struct cursor c;
 	size_t len;
 
 	if (!e->ext_len || !treenode_ext_find(e->ext, e->ext_len, TREENODE_EXT_DATABASE, &val, &len))
-		return false;
+		return 0;
 	cursor_init(&c, val, len);
 	(void)cursor_u32(&c);
-	return cursor_u32(&c) == 1;
+	return cursor_u32(&c);
+}
+
+bool
+placedb_is(const struct treenode_entry *e)
+{
+	return placedb_capture(e) == PLACEDB_BACKUP;
 }
 
 static const char *

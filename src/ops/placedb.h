@@ -6,6 +6,11 @@
 
 struct treenode_entry;
 
+/* How the entry came to be, if it is a database (SPEC §8, extension 3); 0: it is none. */
+#define PLACEDB_BACKUP 1u               /* complete, as one of its readers would see it */
+#define PLACEDB_RAW 2u                  /* copied as found while it was locked, or unreadable for SQLite; never verified */
+unsigned placedb_capture(const struct treenode_entry *e);
+
 /* Is the entry a database that was captured?  Then what lies beside its name (-wal, -shm, -journal) is not its own. */
 bool placedb_is(const struct treenode_entry *e);
 

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "codec/lanes.h"
 #include "codec/squeeze.h"
+#include "ops/need.h"
 #include "ops/packorder.h"
 #include "store/children.h"
 #include "store/packproof.h"
@@ -108,8 +109,13 @@ frame_problem(struct prove *p, struct prove_worker *w)
 	char path[PACKPROOF_PATH], where[80];
 
 	w->pack_bad = true;
-	if (f->problem)
+	if (f->problem || f->spare)
 		return;
+	if (p->needs_known && !f->needed) {
+		f->spare = true;
+		tally(&p->spare, 1);
+		return;
+	}
 	packproof_path(path, &p->c->packs[w->pack].name);
 	frame_place(where, w);
 	f->problem = damage_add(p->d, DAMAGE_PACK, path, where, NULL, NULL);
@@ -126,8 +132,10 @@ chunk_problem(struct prove *p, struct prove_worker *w, uint32_t cell)
 	packproof_path(path, &p->c->packs[w->pack].name);
 	frame_place(place, w);
 	snprintf(where, sizeof(where), "%s, slot %u", place, c->slot);
-	c->flags |= CENSUS_BAD;
+	census_mark(c, CENSUS_BAD);
 	w->pack_bad = true;
+	if (p->needs_known && !(c->flags & CENSUS_NEEDED))
+		return 0;               /* a base of what has another copy */
 	if (c->type != FRAME_DATA)
 		tally(&p->nodes_lost, 1);
 	return damage_add(p->d, DAMAGE_PACK, path, where, &c->id, "%s", why);
@@ -155,6 +163,7 @@ see_difference(struct prove *p, struct prove_worker *w, uint32_t cell, uint32_t 
 	struct census_cell *c = &p->c->cells[cell], *b;
 	uint32_t n = census_find(p->c, base);
 	bool found = n != CENSUS_NONE && p->c->cells[n].frame != CENSUS_NONE;
+	int rc;
 
 	b = found ? &p->c->cells[n] : NULL;
 	if (n != CENSUS_NONE && c->table_frame == frame && c->table_slot == slot && c->flags & (CENSUS_LIVE | CENSUS_USED))
@@ -170,6 +179,8 @@ see_difference(struct prove *p, struct prove_worker *w, uint32_t cell, uint32_t 
 		return OK;
 	}
 	(void)census_wait(&b->waiting, 1);
+	if ((rc = need_note(&p->need[w - p->w], p->c, cell, n)))
+		return rc;
 	return add_dep(w, census_pack_of(p->c, b->frame));
 }
 
@@ -554,7 +565,7 @@ one_frame(struct prove *p, struct prove_worker *w, uint32_t ordinal)
 		return rc;
 	if (rc)
 		frame_problem(p, w);
-	if (p->c->packs[w->pack].kind == PACKFILE_META)
+	if (p->c->packs[w->pack].kind == PACKFILE_META && !cf->spare)
 		tally(&p->nodes_lost, 1);
 	return OK;
 }
@@ -609,7 +620,8 @@ prove_init(struct prove *p)
 		p->workers = host_cpus() < WORKERS_MAX ? host_cpus() : WORKERS_MAX;
 	if ((rc = mem_new((void **)&p->todo, p->c->pack_count + 1)) ||
 	    (rc = mem_new((void **)&p->deps, mem_array(p->c->pack_count + 1, sizeof(*p->deps)))) ||
-	    (rc = mem_new((void **)&p->w, mem_array(p->workers, sizeof(*p->w)))) || (rc = shelf_new(SHELF_BYTES, &p->shelf)))
+	    (rc = mem_new((void **)&p->w, mem_array(p->workers, sizeof(*p->w)))) ||
+	    (rc = mem_new((void **)&p->need, mem_array(p->workers, sizeof(*p->need)))) || (rc = shelf_new(SHELF_BYTES, &p->shelf)))
 		return rc;
 	for (unsigned i = 0; i < p->workers; i++)
 		if ((rc = squeeze_new(0, &p->w[i].sq)) || (rc = mem_new((void **)&p->w[i].arena, ARENA)))
@@ -637,6 +649,7 @@ prove_clear(struct prove *p)
 	}
 	for (size_t i = 0; p->deps && i < p->c->pack_count; i++)
 		free(p->deps[i]);
+	need_clear(p);
 	free(p->deps);
 	free(p->order);
 	free(p->todo);
@@ -653,8 +666,11 @@ int
 prove_heads(struct prove *p)
 {
 	const struct crew_work w = { .run = run_heads, .look = look, .arg = p };
+	int rc = crew_run(&w, p->workers, p->c->pack_count);
 
-	return crew_run(&w, p->workers, p->c->pack_count);
+	if (rc == OK)
+		need_forgive(p);
+	return rc;
 }
 
 int

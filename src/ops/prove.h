@@ -20,6 +20,7 @@ enum prove_todo {
 };
 
 struct prove_worker;
+struct need;
 
 struct prove {
 	struct repo *r;                 /* borrowed */
@@ -30,10 +31,13 @@ struct prove {
 	/* counted by all threads */
 	uint64_t nodes_lost;            /* could not be read: references beneath them are not counted */
 	uint64_t bytes_read, bytes_decoded, chunks, packs, frames;
+	uint64_t spare;                 /* damaged packs and frames in which nothing is needed: no damages */
 	uint64_t bytes_todo;            /* about what reading content will take */
+	bool needs_known;               /* private: CENSUS_NEEDED is set */
 	int (*progress)(void *arg, const struct prove *p);      /* in the caller's thread; a failure ends it */
 	void *arg;
 	struct prove_worker *w;         /* private */
+	struct need *need;              /* by worker; owned */
 	struct shelf *shelf;
 	uint32_t *order;                /* packs to be read, bases first */
 	uint32_t **deps;                /* by pack: packs that it stands on; [0] is their number */

@@ -520,8 +520,11 @@ missing_pack(struct index *ix, uint32_t no, const struct indexfile_pack *p, void
 	packcheck_path(path, &p->name);
 	parity_path(side, OBJECTS_PACK, objects_name(path));
 	rc = io_stat(s->repo.io, path, &size);
-	if (rc == ERR_ABSENT && (rc = io_stat(s->repo.io, side, &size)) == ERR_ABSENT)
+	if (rc == ERR_ABSENT && (rc = io_stat(s->repo.io, side, &size)) == ERR_ABSENT) {
 		tell_missing(s, path, "is missing");
+		if (s->o->repair)
+			tell_repair(s, path, fail(ERR_CORRUPT, "it has no parity"));
+	}
 	return rc == ERR_ABSENT ? OK : rc;
 }
 
@@ -539,8 +542,12 @@ missing(struct scrub *s)
 	if (rc || !s->header)
 		return rc == ERR_ABSENT ? OK : rc;
 	rc = index_load(&s->repo, &ix);
-	if (is_damage(rc) || rc == ERR_ABSENT || rc == ERR_UNSUPPORTED) {
+	if (is_damage(rc) || rc == ERR_UNSUPPORTED) {
 		tell_missing(s, "index", err_text());
+		return OK;
+	}
+	if (rc == ERR_ABSENT) {
+		tell_missing(s, "index", "is missing");
 		return OK;
 	}
 	if (rc)

@@ -335,7 +335,7 @@ static int
 none_fits(const struct snapshots *all, const struct select_filter *f, const char *text)
 {
 	if (!all->count)
-		return fail(ERR_ABSENT, "no snapshot '%s': the repository has none yet", text);
+		return fail(ERR_ABSENT, "no snapshot '%s': there is none at all", text);
 	if (f && (f->host_count || f->path_count || f->tag_count))
 		return fail(ERR_ABSENT,
 		    "no snapshot '%s' with this host, path or tag; 'varve list' shows all", text);

@@ -30,7 +30,7 @@ slice_choose(const struct census *c, const struct proofs *p, const struct slice_
 	int rc = mem_new((void **)&t, mem_array(c->pack_count + 1, sizeof(*t)));
 
 	for (uint32_t i = 0; rc == OK && i < c->pack_count; i++) {
-		if (c->packs[i].dead)
+		if (c->packs[i].dead || c->packs[i].gone)
 			continue;
 		t[n++] = (struct turn){ proofs_of_pack(p, &c->packs[i].name), i };
 		total += c->packs[i].bytes;
@@ -60,7 +60,7 @@ slice_note(const struct census *c, const uint8_t *good, const uint8_t *bad, int6
 	for (size_t i = 0; rc == OK && i < c->pack_count; i++) {
 		int64_t t = bad[i] ? 0 : good[i] ? now_ns : proofs_of_pack(p, &c->packs[i].name);
 
-		if (c->packs[i].dead)
+		if (c->packs[i].dead || c->packs[i].spare)
 			continue;
 		if (t < *all_ns)
 			*all_ns = t;

@@ -577,3 +577,9 @@ sql_stats(const struct sql *s)
 {
 	return imagevfs_stats(s->vfs);
 }
+
+const char *
+sql_library(void)
+{
+	return sqlite3_libversion();
+}

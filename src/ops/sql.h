@@ -118,4 +118,7 @@ int sql_failure(struct sql *s, int code) __attribute__((warn_unused_result));
 
 const struct imagevfs_stats *sql_stats(const struct sql *s);
 
+/* The version of SQLite that is linked. */
+const char *sql_library(void);
+
 #endif

@@ -13,7 +13,6 @@ stats_run(struct view *v, const struct select_filter *f, struct stats_result *re
 	*res = (struct stats_result){ .verified_ns = INT64_MAX };
 	if ((rc = proofs_load(v->r, &proofs)))
 		return rc;
-	res->sample_ns = proofs.drill_ns;
 	for (size_t i = 0; i < v->snaps.count; i++) {
 		const struct snapshots_item *it = &v->snaps.items[i];
 

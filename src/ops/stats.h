@@ -9,14 +9,13 @@ struct stats_result {
 	uint64_t snapshots;             /* that match the filter */
 	uint64_t files, databases;      /* in them, each time it occurs */
 	uint64_t bytes_total;           /* what restoring all of them would write */
-	uint64_t bytes_new;             /* plaintext that they stored first */
+	uint64_t bytes_new;             /* plaintext that they stored first; what only others did that are gone is not in it */
 	uint64_t bytes_stored;          /* what that took when it was stored */
 	/* The whole repository, whatever the filter: */
 	uint64_t chunks, packs, pack_bytes, live_bytes, data_bytes, meta_bytes, index_bytes,
 	    record_bytes;
 	uint64_t repository_bytes;      /* packs, index, records */
 	int64_t verified_ns;            /* every snapshot that matches was proved since; 0: not all were */
-	int64_t sample_ns;              /* files restored as a sample came out right; 0: never */
 };
 
 /* v: opened with VIEW_CONTENT. */

@@ -209,6 +209,8 @@ trace_run(const struct prove *p, struct reader *rd, const struct snapshots_item 
 	join_problems(p);
 	rc = mem_buf_reserve(&t.path, 1);
 	for (size_t i = 0; rc == OK && i < count; i++) {
+		if (!snaps[i])
+			continue;
 		t.snap = i;
 		t.sid = &snaps[i]->sid;
 		t.path.len = 0;

@@ -7,7 +7,8 @@
 #include "store/snapshots.h"
 
 /*
- * Adds to the files of p->d.  snaps: sorted by time.  rd: of the same lock.
+ * Adds to the files of p->d.  snaps: sorted by time; NULL ones are passed over; their places are the numbers of damage_file.
+ * rd: of the same lock.
  * Cost: reads every distinct node beneath the snapshots once, and again what leads to damage.
  */
 int trace_run(const struct prove *p, struct reader *rd, const struct snapshots_item *const *snaps, size_t count)

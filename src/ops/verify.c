@@ -16,6 +16,7 @@
 #include "format/keyslot.h"
 #include "ops/heads.h"
 #include "ops/prove.h"
+#include "ops/provedb.h"
 #include "ops/trace.h"
 #include "store/children.h"
 #include "store/index_file.h"
@@ -262,6 +263,15 @@ show_prove(void *arg, const struct prove *p)
 	return show(arg, "verifying", ((struct run *)arg)->c.pack_count);
 }
 
+static bool
+is_suspect(const struct verify_options *o, const struct name *pack)
+{
+	for (size_t i = 0; i < o->pack_count; i++)
+		if (name_cmp(&o->packs[i], pack) == 0)
+			return true;
+	return false;
+}
+
 static int
 want_everything(struct run *u)
 {
@@ -272,7 +282,7 @@ want_everything(struct run *u)
 		rc = slice_choose(&u->c, &u->proofs, &u->o->slice, chosen);
 	for (size_t i = 0; rc == OK && i < u->c.pack_count; i++) {
 		const struct census_pack *p = &u->c.packs[i];
-		bool content = p->kind == PACKFILE_META || chosen[i];
+		bool content = p->kind == PACKFILE_META || chosen[i] || is_suspect(u->o, &p->name);
 
 		if (p->dead)
 			continue;
@@ -441,21 +451,39 @@ check_counts(struct run *u)
 /* ---- all of it ---- */
 
 static int
+show_images(void *arg)
+{
+	return show(arg, "checking databases", 0);
+}
+
+static int
+check_databases(struct run *u, const struct snapshots_item *const *list)
+{
+	const struct provedb_ask ask = { .p = &u->p, .rd = u->rd, .snaps = list, .count = u->res->item_count,
+		.seconds = u->o->seconds, .progress = show_images, .arg = u };
+
+	return provedb_run(&ask, &u->res->databases);
+}
+
+static int
 trace(struct run *u)
 {
 	const struct snapshots_item **list;
-	size_t n = 0;
+	bool databases = u->o->databases;
 	int rc;
 
 	damage_sort(&u->res->damages);
-	if (!u->res->damages.total)
+	if (!u->res->damages.total && !databases)
 		return OK;
 	if ((rc = mem_new((void **)&list, mem_array(u->res->item_count + 1, sizeof(*list)))))
 		return rc;
 	for (size_t i = 0; i < u->res->item_count; i++)
 		if (is_asked(u->o, &u->res->items[i].sid))
-			list[n++] = &u->res->items[i];
-	rc = trace_run(&u->p, u->rd, list, n);
+			list[i] = &u->res->items[i];
+	if (databases)
+		rc = check_databases(u, list);
+	if (rc == OK && u->res->damages.total)
+		rc = trace_run(&u->p, u->rd, list, u->res->item_count);
 	free(list);
 	return rc;
 }
@@ -474,13 +502,14 @@ fill(struct run *u)
 	struct verify_result *res = u->res;
 
 	res->packs = u->p.packs;
+	res->spare = u->p.spare;
 	res->bytes_read = u->p.bytes_read;
 	res->bytes_decoded = u->p.bytes_decoded;
 	res->chunks_read = u->p.chunks;
 	for (size_t i = 0; i < u->c.cell_count; i++) {
 		const struct census_cell *c = &u->c.cells[i];
 
-		if (c->frame != CENSUS_NONE && !prove_problem(&u->p, c) && (!u->o->snap_count || c->flags & CENSUS_WANTED))
+		if (c->frame != CENSUS_NONE && !(c->flags & CENSUS_BAD) && !prove_problem(&u->p, c) && (!u->o->snap_count || c->flags & CENSUS_WANTED))
 			res->chunks++;
 	}
 	for (size_t i = 0; u->p.todo && i < u->c.pack_count; i++)
@@ -504,7 +533,8 @@ static int
 remember(struct run *u)
 {
 	uint8_t *good = NULL, *bad = NULL;
-	bool sound = u->res->damages.total == 0;
+	/* A database that was damaged already when it was captured is stored as it was. */
+	bool sound = u->res->damages.total == u->res->databases.damaged;
 	int rc;
 
 	if (u->o->snap_count) {
@@ -606,6 +636,7 @@ verify_clear(struct verify_result *res)
 	for (size_t i = 0; i < res->item_count; i++)
 		snapshots_item_clear(&res->items[i]);
 	free(res->items);
+	provedb_clear(&res->databases);
 	damage_clear(&res->damages);
 	*res = (struct verify_result){ 0 };
 }

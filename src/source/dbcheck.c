@@ -6,6 +6,12 @@
 
 #include "base/err.h"
 
+bool
+dbcheck_is_damage(int sqlite_code)
+{
+	return (sqlite_code & 0xff) == SQLITE_CORRUPT || (sqlite_code & 0xff) == SQLITE_NOTADB;
+}
+
 static int
 complain(const char *text)
 {

@@ -2,6 +2,11 @@
 #ifndef SOURCE_DBCHECK_H
 #define SOURCE_DBCHECK_H
 
+#include <stdbool.h>
+
+/* Does this code, plain or extended, say that the content of a database is damaged? */
+bool dbcheck_is_damage(int sqlite_code);
+
 /*
  * PRAGMA integrity_check on dirfd/name, opened as immutable: nothing is written, not even beside it.
  * Errors: ERR_FAILED  with the first thing that is wrong

@@ -46,6 +46,12 @@ census_wait(uint32_t *counter, int n)
 	return __atomic_add_fetch(counter, (uint32_t)n, __ATOMIC_RELAXED);
 }
 
+void
+census_mark(struct census_cell *cell, enum census_flag flag)
+{
+	__atomic_fetch_or(&cell->flags, (uint16_t)flag, __ATOMIC_RELAXED);
+}
+
 /* ---- packs and frames ---- */
 
 static int
@@ -219,7 +225,7 @@ count_table_row(const struct source *s, struct census_cell *cell)
 	cell->table_refs = s->row.refs;
 	cell->refs = -(int32_t)s->row.refs;
 	cell->uses = -(int32_t)s->row.uses;
-	cell->flags |= (uint8_t)((s->row.refs ? CENSUS_LIVE : 0) | (s->row.uses ? CENSUS_USED : 0));
+	cell->flags |= (uint16_t)((s->row.refs ? CENSUS_LIVE : 0) | (s->row.uses ? CENSUS_USED : 0));
 	return OK;
 }
 

@@ -19,7 +19,9 @@ enum census_flag {
 	CENSUS_FRESH = 4,               /* a segment places it: not counted yet */
 	CENSUS_WANTED = 8,              /* for the owner: it is to be proved */
 	CENSUS_BAD = 16,                /* for the owner: its content is damaged */
-	CENSUS_SEEN = 32, CENSUS_TAINTED = 64   /* for the owner */
+	CENSUS_SEEN = 32, CENSUS_TAINTED = 64,  /* for the owner */
+	CENSUS_NEEDED = 128,            /* for the owner: not only a copy or a base that nobody reads */
+	CENSUS_VISITED = 256            /* for the owner */
 };
 
 struct census_cell {
@@ -30,7 +32,8 @@ struct census_cell {
 	uint32_t table_refs;            /* what the tables say */
 	uint32_t waiting;               /* for the owner: differences on it that are still to come */
 	uint16_t slot, table_slot;
-	uint8_t type, flags;
+	uint16_t flags;                 /* of enum census_flag */
+	uint8_t type;
 };
 
 struct census_frame {
@@ -41,6 +44,8 @@ struct census_frame {
 	uint32_t wanted;                /* for the owner: cells to be proved */
 	uint32_t problem;               /* for the owner, 0: none */
 	bool known;                     /* some index file has a row for it */
+	bool needed;                    /* for the owner: readers find something here that is needed */
+	bool spare;                     /* for the owner: damaged, and not needed */
 };
 
 struct census_pack {
@@ -54,6 +59,7 @@ struct census_pack {
 	bool fresh;                     /* of a segment */
 	bool differences;               /* some chunk that readers find here stands on another one */
 	bool gone;                      /* not on the disk, or of another length */
+	bool spare;                     /* for the owner: damaged, and nothing in it is needed */
 };
 
 struct census {
@@ -85,5 +91,6 @@ uint32_t census_pack_of(const struct census *c, uint32_t frame);
 /* Add to a counter that other threads count in, too. */
 void census_add(int32_t *counter, int32_t n);
 uint32_t census_wait(uint32_t *counter, int n);         /* its value now */
+void census_mark(struct census_cell *cell, enum census_flag flag);
 
 #endif

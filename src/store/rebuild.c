@@ -40,6 +40,8 @@
 
 #define TMP "tmp/rebuild"
 #define BAR "index/ffffffffffffffff"
+#define ASIDE_TABLE "index-"            /* before the names of what was index/ in damaged/; ".N" behind them from the second one on */
+#define TABLES_MAX (UINT64_C(1) << 48)
 
 struct candidate {
 	struct name id, base;           /* base: zero unless depth > 0 */
@@ -52,6 +54,7 @@ struct rebuild {
 	struct repo *r;
 	const struct rebuild_options *o;
 	struct rebuild_stats *stats;
+	uint64_t above;                 /* the highest number of a table so far */
 	struct indexfile_pack *packs;
 	size_t pack_count, pack_cap;
 	struct indexfile_frame *frames; /* .pack: index into packs */
@@ -266,16 +269,15 @@ add_record(struct rebuild *b, const struct name_sid *sid, bool forgotten)
 static int
 read_records(struct rebuild *b)
 {
-	struct graves list = { 0 };
+	struct graves list;
 	int rc = OK;
 
 	for (int forgotten = 0; rc == OK && forgotten < 2; forgotten++) {
-		list.count = 0;
 		rc = graves_list(b->r, forgotten ? "forgotten" : "snapshots", &list);
 		for (size_t i = 0; rc == OK && i < list.count; i++)
 			rc = add_record(b, &list.p[i], forgotten);
+		free(list.p);
 	}
-	free(list.p);
 	if (rc == OK && b->bad_records)
 		return fail(ERR_CORRUPT, "%ju snapshot record%s cannot be read: 'varve scrub --repair' brings back what has a copy, "
 		    "'varve repair snapshots' sets the others aside", (uintmax_t)b->bad_records, b->bad_records == 1 ? "" : "s");
@@ -478,11 +480,43 @@ write_all(struct rebuild *b)
 	return rc ? rc : remove_bar(b);
 }
 
+/* A name proves nothing, and one of index/ may be somebody's whim: no repository comes near such a number by itself. */
+static int
+table_name(void *arg, const char *name)
+{
+	struct rebuild *b = arg;
+	char hex[17];
+	uint64_t number;
+
+	if (strncmp(name, ASIDE_TABLE, strlen(ASIDE_TABLE)) == 0)
+		name += strlen(ASIDE_TABLE);
+	snprintf(hex, sizeof(hex), "%s", name);
+	if (strlen(name) > 16 && name[16] != '.')
+		return OK;
+	if (index_file_parse_table(hex, &number) && number < TABLES_MAX && number > b->above)
+		b->above = number;
+	return OK;
+}
+
+/* The highest number that a table had; after an interrupted rebuild the tables are in damaged/ already. */
+static int
+find_newest(struct rebuild *b)
+{
+	int rc, rc2;
+
+	b->above = b->o->above < TABLES_MAX ? b->o->above : 0;
+	rc = io_list(b->r->io, "index", table_name, b);
+	rc2 = io_list(b->r->io, "damaged", table_name, b);
+	if (rc && rc != ERR_ABSENT)
+		return rc;
+	return rc2 == ERR_ABSENT ? OK : rc2;
+}
+
 static int
 count(struct rebuild *b)
 {
 	struct settle_stats s = { 0 };
-	int rc = settle_count(b->r, &s);
+	int rc = settle_count(b->r, b->above, &s);
 
 	b->stats->counted = rc == OK;
 	b->stats->garbage = s.bytes_dead;
@@ -499,7 +533,7 @@ rebuild_index(struct repo *r, const struct rebuild_options *o, struct rebuild_st
 	int rc;
 
 	*stats = (struct rebuild_stats){ 0 };
-	if ((rc = read_records(&b)) || (rc = read_packs(&b)) || (rc = choose(&b)))
+	if ((rc = find_newest(&b)) || (rc = read_records(&b)) || (rc = read_packs(&b)) || (rc = choose(&b)))
 		goto out;
 	stats->snapshots = b.record_count;
 	if (b.row_count)

@@ -8,6 +8,7 @@
 #include "store/repo.h"
 
 struct rebuild_options {
+	uint64_t above;                 /* a number of a table that somebody has seen; 0: none */
 	/* Told of a pack, or a part of one, that cannot be used; err_text() says why.  May be NULL. */
 	void (*bad)(void *arg, const char *path);
 	void (*progress)(void *arg, uint64_t done, uint64_t total);     /* packs; may be NULL */
@@ -25,7 +26,8 @@ struct rebuild_stats {
 };
 
 /*
- * Replace the index; the old files move to damaged/.  The caller holds the exclusive lock and the keys.
+ * Replace the index; the old files move to damaged/.  The new head has a number above those of all tables in index/ and damaged/, so
+ * that who saw one of these does not take the repository for an older copy.  The caller holds the exclusive lock and the keys.
  *
  * An interrupted one leaves an index that is empty or lacks counts; nothing is collected by such an index, and the next rebuild
  * makes a whole one.

@@ -38,6 +38,7 @@ struct settle_step {
 	struct graves *collect;         /* forgotten records */
 	const struct rewrite_policy *policy;    /* packs to rewrite; NULL: none */
 	bool keep;                      /* what dies is left to the next one */
+	uint64_t above;                 /* the head's number is greater */
 };
 
 struct removes {
@@ -221,7 +222,7 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	struct catalogue cat = { .count = 0 };
 	struct rewrite *rw = NULL;
 	struct counts c;
-	uint64_t number = index_head_number(ix) + 1;
+	uint64_t had = index_head_number(ix), number = (had > step->above ? had : step->above) + 1;
 	int rc;
 
 	counts_init(&c, r, ix, NULL);
@@ -368,10 +369,10 @@ settle_run(struct repo *r, const struct name_sid *collect, size_t collect_count,
 }
 
 int
-settle_count(struct repo *r, struct settle_stats *stats)
+settle_count(struct repo *r, uint64_t above, struct settle_stats *stats)
 {
 	struct graves none = { 0 };
-	struct settle_step step = { .collect = &none, .keep = true };
+	struct settle_step step = { .collect = &none, .keep = true, .above = above };
 
 	return settle(r, NULL, &step, true, stats);
 }

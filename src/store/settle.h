@@ -39,8 +39,11 @@ int settle_collect(struct repo *r, const struct settle_prune *o, struct settle_s
 int settle_rewrite(struct repo *r, const struct rewrite_policy *policy, bool wait, struct settle_stats *stats)
     __attribute__((warn_unused_result));
 
-/* Fold and count, but unlink nothing that was live before: the next settle does.  The caller holds the exclusive lock. */
-int settle_count(struct repo *r, struct settle_stats *stats) __attribute__((warn_unused_result));
+/*
+ * Fold and count, but unlink nothing that was live before: the next settle does.  The head's number is above `above`.  The caller
+ * holds the exclusive lock.
+ */
+int settle_count(struct repo *r, uint64_t above, struct settle_stats *stats) __attribute__((warn_unused_result));
 
 /*
  * What collecting these snapshots (of snapshots/ or forgotten/) would free, from the counts alone.  The caller holds the shared

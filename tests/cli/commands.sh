@@ -4,19 +4,20 @@
 
 must help
 cp "$T/out" "$T/help"
-for c in init snapshot list ls restore cat diff find sql forget undelete pin unpin prune scrub repair stats key version help; do
+for c in init snapshot list ls restore cat diff find sql forget undelete pin unpin prune verify scrub repair head stats key version help; do
 	is "help lists $c" grep -Eq "^ *$c( |\$|,)" "$T/help"
 	v help "$c"
 	exits 0 "help $c"
 	is "usage of $c" grep -qi "usage: varve $c\|varve $c" "$T/out"
 done
-for c in init snapshot list ls restore cat diff find sql forget undelete pin unpin prune scrub repair stats key; do
+for c in init snapshot list ls restore cat diff find sql forget undelete pin unpin prune verify scrub repair head stats key; do
 	run "$VARVE" "$c" --help
 	exits 0 "$c --help"
 done
 must version --json
 must version
 is "version names the program" grep -q '^varve [0-9]' "$T/out"
+is "and every library" grep -q 'SQLite [0-9]' "$T/out"
 must --version
 must --help
 must --json --version
@@ -46,6 +47,9 @@ snap "$T/zeros"
 v ls --json "$(field snapshot)~1"; exits 0 "the one before an id"
 run env DIR="$T/no-such" "$TOP/tools/demo.sh"; exits 2 "the demo of a directory that is not there"
 v help frobnicate; exits 2 "help for nothing"
+is "and it does not send to the help of help" grep -q "^varve: see 'varve help'\$" "$T/err"
+v help lst
+is "help knows what was meant" grep -q "did you mean 'list'" "$T/err"
 for alias in create backup snapshots dump gc; do
 	v help "$alias"
 	exits 0 "help of the alias $alias"

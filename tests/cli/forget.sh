@@ -75,7 +75,10 @@ equal "all are younger" "$(field snapshots_forgotten)" 0
 at 2099-01-01T00:00 --host a "$T/src"
 must forget --keep-last 1 --host a --path "$T/src" --dry-run --json
 equal "one of the future stays and takes no place" "$(kept)" "10-26T00:00=last+newest 12-31T23:00=future "
+must forget "$id" --dry-run
+is "a dry run says so" grep -q '^dry run: 1 snapshot would be forgotten$' "$T/out"
 must forget "$id"
+equal "of named ones none is said to be kept" "$(head -n 1 "$T/out")" "1 snapshot forgotten"
 
 must pin "$one"
 must pin "$one"
@@ -88,11 +91,14 @@ must unpin "$one"
 must forget --host a --path "$T/src"
 isnt "an unpinned one goes" test -e "$T/repo/snapshots/$one"
 equal "without a rule the newest of each group stays" "$(ids)" "10-26T00:00 10-26T01:00 10-26T02:00"
+must forget --host a --path "$T/src"
+is "when all stay it says why" grep -q '^the newest of each group stays' "$T/out"
 must forget latest
 equal "the newest goes when it is named" "$(ids)" "10-26T00:00 10-26T01:00"
 must list
 must forget -v --keep-last 1
-is "the table names the rule" grep -q '^keep .* last, newest' "$T/out"
+is "the table names the rule" grep -q '^keep .*  last, newest' "$T/out"
+isnt "no line ends with blanks" grep -q ' $' "$T/out"
 
 must undelete "$one"
 v forget "$one" "$one" --dry-run --json

@@ -75,7 +75,33 @@ v list; is "a snapshot taken away" older
 snap "$T/src"
 v verify --no-state; exits 0 "verify --no-state"
 
+# An index made anew is no older one: neither for this user, nor for another one who has seen the old one.
+rm -rf "$T/state"
+must prune
+for i in 1 2 3; do
+	must forget latest
+	must prune
+	echo "again $i" >"$T/src/a"
+	snap "$T/src"
+done
+must prune
+must list
+cp -a "$T/state" "$T/other"
+must repair index
+v list; isnt "repair index warns nobody" older
+v verify; exits 0 "verify is clean after it"
+run env VARVE_STATE_DIR="$T/other" "$VARVE" list; isnt "nor somebody else" older
+must repair packs
+run env VARVE_STATE_DIR="$T/other" "$VARVE" list; isnt "nor does repair packs" older
+rm -rf "$T/repo/index" "$T/repo/parity/index"
+must repair index
+run env VARVE_STATE_DIR="$T/other" "$VARVE" list; isnt "nor when only damaged/ has the old tables" older
+rm -rf "$T/repo/index" "$T/repo/parity/index" "$T/repo/damaged"
+must repair index
+v list; isnt "nor when only this user knows how far it was" older
+
 # What cannot be remembered is no failure.
+rm -rf "$T/state"
 rm -rf "$T/state"
 echo x >"$T/state"
 v list; exits 0 "a file in place of the directory"

@@ -53,7 +53,19 @@ is "diff --json names paths" grep -q three.md "$T/paths"
 must diff "$second" "$second"
 isnt "a snapshot does not differ from itself" grep -E '^ *[-+M] ' "$T/out"
 
+v diff "latest~1:$T/src" latest:/none; exits 1 "diff of what is not there"
+is "it names the snapshot that has it not" grep -q "the second snapshot has no '/none'" "$T/err"
+v diff latest~1:/none "latest:$T/src"
+is "and the other one" grep -q "the first snapshot has no '/none'" "$T/err"
+v undelete latest; exits 1 "undelete of nothing"
+is "undelete says where it looked" grep -q "among the forgotten ones .*: no snapshot 'latest': there is none" "$T/err"
+must verify "$second"
+isnt "one of a kind has no plural" grep -Eq '(^|[^0-9.])1 (chunk|pack|snapshot)s' "$T/out"
+must restore latest "$("$VARVE" find three.md -0 | tr -d "\\0")" --target "$T/one" --verify
+is "one file was verified" grep -q '^verified: 1 file$' "$T/out"
+
 must stats; is "stats says something" test -s "$T/out"
+isnt "and nothing of what was never measured" grep -q 'different\|sample' "$T/out"
 must stats --json
 must snapshots --json; equal "the alias snapshots" "$("$PYTHON" -c 'import json,sys; print(len(json.load(open(sys.argv[1]))))' "$T/out")" 2
 must backup --json "$T/src"; equal "the alias backup" "$(field files)" 3

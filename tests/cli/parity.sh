@@ -75,12 +75,57 @@ is "the pack is as it was" cmp "$T/pack" "$T/repo/$pack"
 equal "the damaged one is kept" "$(ls "$T/repo/damaged")" "packs-${pack##*/}"
 spoil 0 3 8 9 31
 cp "$T/repo/$pack" "$T/spoilt"
+whole() { (cd "$T/repo" && find . -type f ! -path "./verified/*" -exec sha256sum {} + | LC_ALL=C sort -k 2); }
+whole >"$T/before"
 v scrub --repair
 exits 4 "five bad blocks"
+is "the file is named that loses content" grep -qx "  needed by: $T/src/large" "$T/out"
+isnt "no other file is" grep -q "needed by: $T/src/f2" "$T/out"
+is "and the snapshot" grep -q "^  snapshots: [0-9a-f]\{8\}" "$T/out"
+is "what to do" grep -q "^what to do: 'varve repair packs'" "$T/out"
+is "the failure is one" grep -q "1 object is damaged or missing and cannot be repaired; a restore" "$T/err"
+v verify --read
+needed=$(grep '^  needed by: ' "$T/out")
+v scrub --repair
+equal "verify names the same files" "$(grep '^  needed by: ' "$T/out")" "$needed"
+v scrub --repair --json
+exits 4 "the same as JSON"
+equal "the summary is the last" "$(field type)" summary
+is "with the files before it" grep -q '"type":"lost".*"path":"'"$T/src/large" "$T/out"
+(unset VARVE_KEY_FILE; v scrub --repair </dev/null; exit "$status") || status=$?
+exits 4 "without a key"
+isnt "no file can be named" grep -q "needed by" "$T/out"
+is "but what names them" grep -qF "'varve verify --read --repo $T/repo' names the files that are lost" "$T/err"
+run "$VARVE" scrub --repair --key-file "$T/secret"
+exits 4 "with another repository's key"
+is "it says why" grep -q "the files cannot be named: " "$T/err"
+is "and what names them" grep -qF "'varve verify --read --repo $T/repo' names the files" "$T/err"
+whole >"$T/after"
+is "nothing is made worse" cmp "$T/before" "$T/after"
 is "it says so" grep -q "^$pack: cannot be repaired: more blocks are lost than parity can bring back" "$T/out"
 is "nothing is touched" cmp "$T/spoilt" "$T/repo/$pack"
 equal "nothing is set aside" "$(ls "$T/repo/damaged" | wc -l)" 1
-cp "$T/pack" "$T/repo/$pack"
+# The pack is gone: its sidecar alone is not enough; nor is no sidecar.
+rm -r "$T/repo/damaged/"*
+for side in with without; do
+	rm -f "$T/repo/$pack"
+	[ $side = with ] || rm "$T/repo/parity/${pack#packs/}"
+	v scrub --repair
+	exits 4 "the pack is gone, $side its sidecar"
+	is "it is a failure to repair" grep -q "^$pack: cannot be repaired: " "$T/out"
+	is "the file is named" grep -qx "  needed by: $T/src/large" "$T/out"
+	isnt "nothing is in its place" test -e "$T/repo/$pack"
+done
+v restore latest:"$T/src" --target "$T/back"
+exits 4 "a restore of the rest"
+is "brings it" cmp "$T/src/f2" "$T/back/f2"
+snap "$T/src"
+v scrub --repair
+exits 4 "healed by a snapshot the pack is missed until a prune"
+is "but nothing is lost" grep -qx "nothing that a snapshot needs is lost" "$T/out"
+must prune
+must scrub
+must verify --read
 
 must init -r "$T/plain" --key-file "$VARVE_KEY_FILE"
 snap -r "$T/plain" "$T/src"

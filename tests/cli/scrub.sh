@@ -80,6 +80,9 @@ segment=$(ls "$T/repo/index" | head -n 1)
 truncate -s -3 "$T/repo/index/$segment"
 found "a segment cut" "^index/$segment: has another length"
 again
+rm -r "$T/repo/index"
+found "no index at all" "^index: is missing"
+again
 rm "$T/repo/$pack"
 mkdir "$T/repo/$pack"
 found "a directory in a pack's place" "^$pack: is not a regular file"

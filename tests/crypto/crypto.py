@@ -159,7 +159,7 @@ class Store:
     def __init__(self, top, name):
         self.repo, self.key = os.path.join(top, name), os.path.join(top, name + ".key")
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("VARVE_")}
-        self.env.update(VARVE_REPOSITORY=self.repo, VARVE_KEY_FILE=self.key)
+        self.env.update(VARVE_REPOSITORY=self.repo, VARVE_KEY_FILE=self.key, VARVE_STATE_DIR="")
 
     def run(self, *args):
         return subprocess.run([VARVE, *args], env=self.env, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout

@@ -92,7 +92,8 @@ class Bench:
         self.top = top
         self.key, self.src, self.two = self.at("key"), self.at("src"), self.at("two")
         self.repo, self.dst, self.note = self.at("repo"), self.at("dst"), self.at("note")
-        self.env = dict(os.environ, VARVE_REPOSITORY=self.repo, VARVE_KEY_FILE=self.key, TMPDIR=top)
+        self.env = dict(os.environ, VARVE_REPOSITORY=self.repo, VARVE_KEY_FILE=self.key, VARVE_STATE_DIR="", TMPDIR=top,
+            ASAN_OPTIONS="detect_leaks=0")   # the leak checker cannot work where a process is traced
         self.number = 0
 
     def at(self, name):

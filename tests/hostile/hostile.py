@@ -843,7 +843,7 @@ class Room:
             with open(os.path.join(self.outside, n), "w", encoding="ascii") as f:
                 f.write("precious\n")
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("VARVE_")}
-        self.env.update(VARVE_REPOSITORY=self.repo, VARVE_KEY_FILE=self.key, TMPDIR=top)
+        self.env.update(VARVE_REPOSITORY=self.repo, VARVE_KEY_FILE=self.key, VARVE_STATE_DIR="", TMPDIR=top)
         self.seconds = self.memory = self.commands = 0
 
     def fresh(self):
