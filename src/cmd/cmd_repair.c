@@ -283,8 +283,7 @@ repair_packs(struct repair *c)
 		report_json(rp, obj);
 	} else if (!rp->quiet) {
 		report_out(rp, "%ju pack%s, %ju of them damaged: %ju mended from parity, %ju frame%s saved\n", (uintmax_t)s.packs,
-		    text_plural(s.packs), (uintmax_t)s.damaged, (uintmax_t)s.mended, (uintmax_t)s.frames_saved,
-		    text_plural(s.frames_saved));
+		    text_plural(s.packs), (uintmax_t)s.damaged, (uintmax_t)s.mended, (uintmax_t)s.frames_saved, text_plural(s.frames_saved));
 	}
 	if (lost.snapshots)
 		return fail(ERR_CORRUPT, "%ju snapshot%s lost something: the next snapshot, or 'varve repair --from PATH', stores again what "

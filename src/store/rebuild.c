@@ -39,9 +39,9 @@
 #include "sys/signals.h"
 
 #define TMP "tmp/rebuild"
-#define BAR "index/ffffffffffffffff"
 #define ASIDE_TABLE "index-"            /* before the names of what was index/ in damaged/; ".N" behind them from the second one on */
 #define TABLES_MAX (UINT64_C(1) << 48)
+#define BAR "index/ffffffffffffffff"
 
 struct candidate {
 	struct name id, base;           /* base: zero unless depth > 0 */
