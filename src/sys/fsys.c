@@ -124,6 +124,9 @@ fsys_open_parent(const char *path, int *dirfd, char **name, char **store)
 		dir = *store;
 	}
 	*dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* What may only be passed through will do. */
+	if (*dirfd < 0 && errno == EACCES)
+		*dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (*dirfd >= 0)
 		return OK;
 	rc = fail_io("cannot open directory '%s'", dir);

@@ -82,6 +82,16 @@ if is_root; then
 	is "the unreadable file is named" grep -q unreadable "$T/err"
 	run as restore "latest:$T/user" --target "$T/home/back"
 	is "the rest was stored" cmp "$T/user/readable" "$T/home/back/readable"
+	mkdir -p "$T/passage/mine" && echo mine >"$T/passage/mine/file"
+	"$PYTHON" -c 'import sqlite3, sys
+db = sqlite3.connect(sys.argv[1]); db.execute("create table t (a)"); db.execute("insert into t values (1)"); db.commit()' "$T/passage/mine/a.db"
+	cp "$T/passage/mine/a.db" "$T/passage/b.db"
+	chmod 711 "$T/passage"
+	run as snapshot "$T/passage/mine" "$T/passage/mine/a.db"; exits 0 "beneath a directory that may only be passed through"
+	run as restore "latest:$T/passage/mine" --target "$T/home/mine"; exits 0 "restore of it"
+	is "the same" diff -r "$T/passage/mine" "$T/home/mine"
+	run as snapshot "$T/passage/b.db" --json; exits 0 "a database in it by itself"
+	equal "it is captured as one" "$(field databases)" 1
 	chmod 755 "$T/user/locked"
 	VARVE_REPOSITORY=$T/home/repo VARVE_KEY_FILE=$T/home/key must snapshot "$T/user"
 	equal "what root makes in another's repository is that one's" "$(find "$T/home/repo" -uid 0 | wc -l)" 0

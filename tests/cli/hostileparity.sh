@@ -14,7 +14,7 @@ cp -a "$T/repo" "$T/good"
 again() { rm -rf "$T/repo" "$T/back"; cp -a "$T/good" "$T/repo"; }
 objects() { (cd "$1" && find varve-repo keys index snapshots forgotten packs -type f -exec sha256sum {} + | sort); }
 same() { is "$1: the objects are as they were" diff <(objects "$T/repo") <(objects "$T/good"); }
-side() { find "$T/repo/parity/$1" -type f | sort | head -n "${2:-1}" | tail -n 1; }
+side() { find "$T/repo/parity/$1" -type f | sort | sed -n "${2:-1}p"; }
 
 # Longer than any memory; with a header that speaks of more.
 for f in $(side keys) $(side index) $(side snapshots); do truncate -s 1T "$f"; done
@@ -50,7 +50,7 @@ same "sidecars of other objects"
 again
 name=$(basename "$(side snapshots)")
 ln -sf "$T/outside/precious" "$T/repo/parity/snapshots/$name"
-pack=$(find "$T/repo/packs" -type f -printf 'packs/%P\n' | sort | head -n 1)
+pack=$(find "$T/repo/packs" -type f -printf 'packs/%P\n' | sort | sed -n 1p)
 ln -sf "$T/outside/precious" "$T/repo/$pack"
 cat "$(side index)" >"$T/keep"
 truncate -s -1 "$(side index)"

@@ -66,7 +66,7 @@ is "the sidecar is kept" cmp "$T/repo/damaged/parity-$name" "$T/side"
 
 # A copy is still there when the index was made without its pack; giving the others parity does not remove it.
 again
-small=$(find "$T/repo/packs" -type f -size -60k -printf '%P\n' | sort | head -n 1)
+small=$(find "$T/repo/packs" -type f -size -60k -printf '%P\n' | sort | sed -n 1p)
 mkdir "$T/hidden"
 mv "$T/repo/parity/$small" "$T/hidden/side"
 rm "$T/repo/packs/$small"
