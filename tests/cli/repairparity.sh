@@ -92,6 +92,7 @@ if is_root && command -v setpriv >/dev/null; then
 	mv "$T/repo" "$T/home/repo"
 	chown -R nobody "$T/home"
 	chmod 711 "$T"
+	chmod o+x "$(dirname "$T")" 2>/dev/null || true
 	chown root "$T/home/repo/$large"
 	as() { setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$T/home" VARVE_REPOSITORY="$T/home/repo" VARVE_KEY_FILE="$T/home/key" "$T/home/varve" "$@"; }
 	for what in index packs snapshots; do
