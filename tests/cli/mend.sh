@@ -21,6 +21,7 @@ is "64 KiB in all: $bytes" test "$bytes" -ge 65536
 
 parts=1
 [ "${MEND:-200}" != all ] || parts=$(nproc)
+pids=()
 for part in $(seq 0 $((parts - 1))); do
 	cp -a "$T/repo" "$T/repo$part"
 	if [ "$parts" = 1 ]; then
@@ -28,10 +29,10 @@ for part in $(seq 0 $((parts - 1))); do
 	else
 		"$BUILD/tests/prop/prop_mend" "$T/repo$part" all "$part" "$parts" >"$T/mended.$part" 2>&1 &
 	fi
+	pids+=($!)
 done
-wait
 for part in $(seq 0 $((parts - 1))); do
-	if grep -q '^ok' "$T/mended.$part"; then
+	if wait "${pids[$part]}"; then
 		ok "$(sed -n 's/^ok - //p' "$T/mended.$part")"
 	else
 		notok "everything mends"

@@ -576,6 +576,7 @@ main(int argc, char **argv)
 	ok = make_repository(u);
 	u->bent.io.ops = &bent_ops;
 	u->bent.below = support_disk_io(u->d);
+	support_disk_blind(u->d);
 	ok = ok && list_objects(u) && u->lens >= 65536 && learn(u);
 	if (!ok)
 		printf("# cannot make the repository (%ju bytes): %s\n", (uintmax_t)u->lens, err_text());

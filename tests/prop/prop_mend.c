@@ -226,6 +226,7 @@ main(int argc, char **argv)
 	bool all = argc > 2 && strcmp(argv[2], "all") == 0;
 	uint64_t part = all && argc > 4 ? strtoull(argv[3], NULL, 0) : 0, of = all && argc > 4 ? strtoull(argv[4], NULL, 0) : 1;
 	struct run *u = calloc(1, sizeof(*u));
+	bool failed;
 
 	if (!u || argc < 3 || chdir(argv[1]) || io_posix_new(".", false, &u->io)) {
 		fprintf(stderr, "usage: prop_mend REPO COUNT [SEED] | REPO all [PART OF]\n");
@@ -246,6 +247,7 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < u->count; i++)
 		free(u->o[i].bytes);
 	io_free(u->io);
+	failed = u->failed > 0;
 	free(u);
-	return 0;
+	return failed;
 }

@@ -53,7 +53,7 @@ struct support_disk {
 	uint32_t fail_kinds;
 	uint64_t fail_at, asked, failures;
 	int fail_errno;
-	bool fail_forever;
+	bool fail_forever, blind;       /* blind: reads are not in the log */
 };
 
 struct io_file {
@@ -270,6 +270,13 @@ log_add(struct support_disk *d, enum support_kind kind, const char *path, const 
 }
 
 static void
+log_read(struct support_disk *d, enum support_kind kind, const char *path, const struct inode *ino)
+{
+	if (!d->blind)
+		log_add(d, kind, path, ino);
+}
+
+static void
 log_name(struct support_disk *d, enum support_kind kind, const char *path, const char *to, const struct inode *ino)
 {
 	struct support_op *op = log_add(d, kind, path, ino);
@@ -358,7 +365,7 @@ sim_open(struct io *io, const char *path, struct io_file **out)
 		err = EISDIR;
 	if (!err) {
 		file_new(d, path, e->ino, out);
-		log_add(d, SUPPORT_OPEN, path, e->ino);
+		log_read(d, SUPPORT_OPEN, path, e->ino);
 	}
 	return done(d, err, "open", path);
 }
@@ -577,7 +584,7 @@ sim_list(struct io *io, const char *path, io_list_fn fn, void *arg)
 			set_path(names[count++], p + len);
 	}
 	if (!err)
-		log_add(d, SUPPORT_LIST, path, NULL);
+		log_read(d, SUPPORT_LIST, path, NULL);
 	rc = done(d, err, "read directory", path);
 	for (size_t i = 0; rc >= 0 && i < count; i++)
 		rc = fn(arg, names[i]);
@@ -600,7 +607,7 @@ sim_stat(struct io *io, const char *path, uint64_t *size)
 		err = ENOENT;
 	if (!err) {
 		*size = e->ino ? e->ino->len : 0;
-		log_add(d, SUPPORT_STAT, path, e->ino);
+		log_read(d, SUPPORT_STAT, path, e->ino);
 	}
 	return done(d, err, "stat", path);
 }
@@ -731,6 +738,12 @@ support_disk_fail(struct support_disk *d, uint32_t kinds, uint64_t nth, int err,
 	d->fail_forever = forever;
 	d->asked = d->failures = 0;
 	pthread_mutex_unlock(&d->lock);
+}
+
+void
+support_disk_blind(struct support_disk *d)
+{
+	d->blind = true;
 }
 
 uint64_t

@@ -24,7 +24,7 @@ struct support_bytes;
 enum support_kind {
 	SUPPORT_CREATE, SUPPORT_APPEND, SUPPORT_WRITE_AT, SUPPORT_SYNC, SUPPORT_RENAME, SUPPORT_UNLINK, SUPPORT_MKDIR,
 	SUPPORT_SYNC_DIR,
-	SUPPORT_OPEN, SUPPORT_LIST, SUPPORT_STAT, SUPPORT_READ  /* change nothing; reads are not in the log */
+	SUPPORT_OPEN, SUPPORT_LIST, SUPPORT_STAT, SUPPORT_READ  /* change nothing; SUPPORT_READ is not in the log */
 };
 
 #define SUPPORT_BIT(kind) (1u << (kind))
@@ -52,6 +52,9 @@ size_t support_disk_ops(const struct support_disk *d);
 const struct support_op *support_disk_op(const struct support_disk *d, size_t i);
 size_t support_op_len(const struct support_op *op);
 const uint8_t *support_op_data(const struct support_op *op);
+
+/* From now on only what changes the disk is in the log: for runs that read for hours. */
+void support_disk_blind(struct support_disk *d);
 
 /* Operations whose bit is in `kinds`, counted from now: the nth (from 1) fails with this errno, and with `forever` all later ones. */
 void support_disk_fail(struct support_disk *d, uint32_t kinds, uint64_t nth, int err, bool forever);
