@@ -13,9 +13,9 @@ FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proof
 BASE = args err mem text
 SYS = beneath child clock confine copy crew entropy fsys guard helper host io signals state target watch
 CODEC = chunker digest keys lanes rs seal squeeze
-STORE = ahead blocksum catalogue census children content counts fold framebox framejob graves index index_file \
-	indexbuild keyring kin kindred mend objects packcheck packer packin packout packproof paper parity pins proofs \
-	reader rebase rebuild repo reserve rewrite salvage session settle shelf snapshots sums sweep tree
+STORE = ahead anchors blocksum catalogue census children content counts family fold framebox framejob graves index \
+	index_file indexbuild keyring kin mend objects packcheck packer packin packout packproof paper parity pedigree \
+	pins proofs reader rebuild repo reserve rewrite salvage session settle shelf snapshots sums sweep tree
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget heads home inodes \
 	leftover links listing lost need owners packorder place placedb prove provedb prune readfile refill repack \

@@ -321,6 +321,9 @@ class Check:
             base = frame and frame.blocks[frame.block_of(row.slot)].base
             if base:
                 wants[base, "uses"] += 1
+                below = self.repo.places(base)
+                if below and below[0][0] >= row.depth:  # PB-6
+                    self.bad(where, "it is not deeper than its base")
         pending = {index.sid for index in self.repo.indexes if index.flags & 1}
         for sid, (_, record) in records.items():
             if record and sid not in pending:

@@ -67,6 +67,7 @@ struct reader {
 	struct pack packs[PACKS_OPEN];
 	struct head heads[HEADS];
 	uint64_t tick;
+	bool copying;                   /* stored blocks will be asked for */
 	struct cached *buckets[BUCKETS];
 	struct cached *newest, *oldest;
 	size_t used, cache_bytes;
@@ -224,6 +225,7 @@ frame_open(struct reader *rd, const struct index_place *at,
 	    (rc = framebox_open(box, rd->r, pk, at->ordinal, &rd->sealed)))
 		return fault(rc, at, true);
 out:
+	box->needs_body += rd->copying;
 	rd->stats.frames_read++;
 	rd->stats.bytes_read += at->len;
 	return OK;
@@ -501,12 +503,18 @@ reader_frame(struct reader *rd, const struct index_place *at,
 	while (rc == OK && frame_next_block(&it, &b))
 		for (uint32_t i = 0; rc == OK && i < b.chunk_count &&
 		    frame_next_chunk(&it, &c); i++, ch.slot++) {
-			ch = (struct reader_chunk){ c.id, b.base, ch.slot,
-			    c.type, b.depth };
+			ch = (struct reader_chunk){ c.id, b.base, c.len,
+			    ch.slot, c.type, b.depth };
 			rc = fn(arg, &ch);
 		}
 	f->pins--;
 	return rc;
+}
+
+void
+reader_copying(struct reader *rd)
+{
+	rd->copying = true;
 }
 
 int

@@ -1,13 +1,13 @@
 /*
- * rewrite: every living chunk of the chosen packs is moved, the deepest first.
+ * rewrite: every living chunk of the chosen packs is moved, family by family (family.h).
  *
- *     depth 0                                   stored anew (small chunks share blocks again)
- *     a delta whose base lives on its own       its block is copied as it is
- *     a delta whose base only serves it         stored on the nearest ancestor that lives on its own, or on another version of
- *                                               it (rebase.h), or whole: the ancestors in between die with this
+ *     depth 0                                       stored anew (small chunks share blocks again)
+ *     a delta of a family whose bases all live      its block is copied as it is
+ *       on their own
+ *     any other family                              as planned (pedigree.h): bases that nothing needs any more die with this
  *
- * No chunk gets deeper: an ancestor is less deep than what stands on it.  Since the deepest come first, no chunk that was moved
- * loses its last use by a later move.  What cannot be read stays where it is, and so does its pack.
+ * A chunk is always deeper than its base, so that none stand on each other.  In a plan those that stand on others come first: no
+ * chunk that was moved loses its last use by a later move.  What cannot be read stays where it is, and so does its pack.
  */
 #include "store/rewrite.h"
 
@@ -17,9 +17,10 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "store/family.h"
 #include "store/index_file.h"
 #include "store/packer.h"
-#include "store/rebase.h"
+#include "store/pedigree.h"
 #include "store/sums.h"
 #include "sys/host.h"
 #include "sys/signals.h"
@@ -34,12 +35,6 @@ struct candidate {
 	bool chosen;
 };
 
-struct item {                           /* a living chunk of a chosen pack */
-	uint32_t cell, frame, base;
-	uint16_t slot;
-	uint8_t depth;
-};
-
 struct spot {                           /* where the packer has put it */
 	uint32_t cell, frame;
 	uint16_t slot;
@@ -51,7 +46,7 @@ struct rewrite {
 	struct rewrite_stats *stats;
 	struct candidate *cand;
 	size_t cand_count, cand_cap;
-	struct item *items;
+	struct family_item *items;      /* living chunks of the chosen packs */
 	size_t item_count, item_cap;
 	struct spot *spots;
 	size_t spot_count, spot_cap;
@@ -59,7 +54,7 @@ struct rewrite {
 	struct packer *packer;
 	struct name *names;
 	size_t name_count;
-	struct rebase rebase;
+	struct pedigree *pedigree;
 	uint32_t frame;                 /* being gathered */
 	uint64_t total;                 /* bytes to move */
 };
@@ -232,8 +227,8 @@ gather_chunk(void *arg, const struct reader_chunk *ch)
 		return rc;
 	if ((rc = mem_grow((void **)&rw->items, &rw->item_cap, rw->item_count + 1, sizeof(*rw->items))))
 		return rc;
-	rw->items[rw->item_count++] = (struct item){ .cell = cell, .frame = rw->frame, .slot = ch->slot, .depth = ch->depth,
-		.base = base };
+	rw->items[rw->item_count++] = (struct family_item){ .cell = cell, .frame = rw->frame, .slot = ch->slot, .depth = ch->depth,
+		.base = base, .len = ch->len };
 	return OK;
 }
 
@@ -270,19 +265,6 @@ gather_pack(struct rewrite *rw, const struct indexfile_pack *row)
 	return OK;
 }
 
-/* The deepest first, then as they lie in the packs. */
-static int
-item_cmp(const void *a, const void *b)
-{
-	const struct item *x = a, *y = b;
-
-	if (x->depth != y->depth)
-		return x->depth > y->depth ? -1 : 1;
-	if (x->frame != y->frame)
-		return x->frame < y->frame ? -1 : 1;
-	return x->slot < y->slot ? -1 : x->slot > y->slot;
-}
-
 /* --------------------------------------------------------------------------------------------------------- moving */
 
 /* Told by the packer when a frame is closed. */
@@ -298,8 +280,9 @@ placed(void *arg, uint32_t cell, uint32_t frame, uint16_t slot)
 		rw->spots[rw->spot_count++] = (struct spot){ cell, frame, slot };
 }
 
+/* A difference, on the base it has. */
 static int
-copy_delta(struct rewrite *rw, const struct item *it)
+copy_delta(struct rewrite *rw, const struct family_item *it, uint8_t depth)
 {
 	struct counts_cell *cell = &rw->c->cells[it->cell];
 	struct index_place place;
@@ -307,63 +290,123 @@ copy_delta(struct rewrite *rw, const struct item *it)
 	const uint8_t *stored;
 	int rc;
 
-	if ((rc = counts_place(rw->c, it->cell, &place)) || (rc = reader_delta(rw->c->reader, &place, &b, &stored)) ||
-	    (rc = packer_copy(rw->packer, cell->type, &cell->id, &b, stored, it->cell)))
+	if ((rc = counts_place(rw->c, it->cell, &place)) || (rc = reader_delta(rw->c->reader, &place, &b, &stored)))
 		return rc;
-	return counts_move(rw->c, it->cell, it->base, it->depth, it->base);
-}
-
-/* Store it anew, on the best base there is and if that pays. */
-static int
-store(struct rewrite *rw, const struct rebase_chunk *ch)
-{
-	struct counts *c = rw->c;
-	struct rebase *rb = &rw->rebase;
-	struct packer_base b;
-	uint32_t chosen;
-	uint8_t depth;
-	int rc = rebase_choose(rb, ch, &chosen, &b);
-
-	if (rc || (rc = packer_add(rw->packer, c->cells[ch->cell].type, &c->cells[ch->cell].id, rb->item.p, rb->item.len,
-	    chosen == COUNTS_NONE ? NULL : &b, ch->cell, &depth)))
+	b.depth = depth;
+	if ((rc = packer_copy(rw->packer, cell->type, &cell->id, &b, stored, it->cell)))
 		return rc;
-	assert(depth <= ch->depth);
-	if (ch->depth)
-		rw->stats->rebased++;
-	return counts_move(c, ch->cell, ch->base, depth, depth ? chosen : COUNTS_NONE);
+	return counts_move(rw->c, it->cell, it->base, depth, it->base);
 }
 
 static int
-move_item(struct rewrite *rw, const struct item *it)
+store_whole(struct rewrite *rw, const struct family_item *it)
 {
 	const struct counts_cell *cell = &rw->c->cells[it->cell];
-	struct rebase_chunk ch = { .cell = it->cell, .base = it->base, .depth = it->depth };
+	const uint8_t *p;
+	uint8_t depth;
+	size_t len;
 	int rc;
 
-	if (cell->copies == COUNTS_NONE || rw->c->copies[cell->copies].frame != it->frame)
-		return OK;                      /* it died with what stood on it */
-	if ((rc = rebase_ancestor(&rw->rebase, &ch)))
+	if ((rc = reader_get(rw->c->reader, &cell->id, cell->type, &p, &len)) ||
+	    (rc = packer_add(rw->packer, cell->type, &cell->id, p, len, NULL, it->cell, &depth)))
 		return rc;
-	rc = rebase_keeps(&rw->rebase, &ch) ? copy_delta(rw, it) : store(rw, &ch);
-	if (err_is_damage(rc))
-		return OK;
-	rw->stats->chunks += rc == OK;
-	if (rc || (rc = rebase_moved(&rw->rebase, &ch)))
+	return counts_move(rw->c, it->cell, COUNTS_NONE, 0, COUNTS_NONE);
+}
+
+/* As it is; but what it stands on may have come up meanwhile. */
+static int
+move_as_is(struct rewrite *rw, const struct family_item *it)
+{
+	struct counts *c = rw->c;
+	uint8_t depth = it->depth, base;
+
+	if (it->base == COUNTS_NONE)
+		return store_whole(rw, it);
+	if (c->cells[it->base].copies != COUNTS_NONE) {
+		base = c->copies[c->cells[it->base].copies].depth;
+		depth = base + 1 < depth ? (uint8_t)(base + 1) : depth;
+	}
+	return copy_delta(rw, it, depth);
+}
+
+static int
+move_planned(struct rewrite *rw, const struct family_item *it, const struct pedigree_choice *ch)
+{
+	struct counts *c = rw->c;
+	const struct counts_cell *cell = &c->cells[it->cell];
+	struct packer_base b = { .p = ch->base_p, .len = ch->base_len, .depth = ch->base_depth };
+	bool whole = ch->base == COUNTS_NONE;
+	uint8_t depth;
+	int rc;
+
+	if (!whole && ch->base == it->base)
+		return copy_delta(rw, it, ch->depth);
+	if (!whole)
+		b.id = c->cells[ch->base].id;
+	if ((rc = packer_add(rw->packer, cell->type, &cell->id, ch->p, ch->len, whole ? NULL : &b, it->cell, &depth)))
 		return rc;
+	assert(depth <= ch->depth);
+	rw->stats->rebased += it->depth > 0;
+	return counts_move(c, it->cell, it->base, depth, depth ? ch->base : COUNTS_NONE);
+}
+
+/* What does not live in its old place any more died with what stood on it. */
+static size_t
+still_there(const struct rewrite *rw, struct family_item *items, size_t count)
+{
+	const struct counts *c = rw->c;
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (c->cells[items[i].cell].copies != COUNTS_NONE && c->copies[c->cells[items[i].cell].copies].frame == items[i].frame)
+			items[n++] = items[i];
+	return n;
+}
+
+static int
+move_family(struct rewrite *rw, struct family_item *items, size_t count)
+{
+	struct pedigree_choice ch;
+	int rc;
+
+	count = still_there(rw, items, count);
+	if ((rc = pedigree_plan(rw->pedigree, items, count)) < 0)
+		return rc;
+	if (rc == FOUND) {
+		/* All or nothing: with a part of it chunks could be less deep than what they stand on. */
+		for (size_t i = 0; pedigree_choice(rw->pedigree, i, &ch); i++) {
+			if ((rc = move_planned(rw, &items[ch.item], &ch)))
+				return rc;
+			rw->stats->chunks++;
+		}
+		return counts_cascade(rw->c);
+	}
+	for (size_t i = 0; i < count; i++) {
+		rc = move_as_is(rw, &items[i]);
+		if (rc && !err_is_damage(rc))
+			return rc;
+		rw->stats->chunks += rc == OK;
+	}
 	return counts_cascade(rw->c);
 }
 
 static int
 move_all(struct rewrite *rw)
 {
-	int rc = packer_new(rw->c->repo, host_cpus(), 3, placed, rw, &rw->packer);
+	size_t end;
+	int rc;
 
-	if (rw->item_count)
-		qsort(rw->items, rw->item_count, sizeof(*rw->items), item_cmp);
-	for (size_t i = 0; rc == OK && i < rw->item_count; i++) {
+	reader_copying(rw->c->reader);
+	if ((rc = family_sort(rw->items, rw->item_count, rw->c->cell_count)) ||
+	    (rc = pedigree_new(rw->c, &rw->pedigree)) ||
+	    (rc = packer_new(rw->c->repo, host_cpus(), 3, placed, rw, &rw->packer)))
+		return rc;
+	for (size_t i = 0; rc == OK && i < rw->item_count; i = end) {
+		for (end = i + 1; end < rw->item_count && rw->items[end].family == rw->items[i].family; end++)
+			continue;
 		if ((rc = signals_check()) == OK)
-			rc = move_item(rw, &rw->items[i]);
-		if (rw->policy->progress && i % 64 == 0)
+			rc = move_family(rw, rw->items + i, end - i);
+		if (rw->policy->progress && (i % 64 == 0 || end - i > 1))
 			rw->policy->progress(rw->policy->arg, packer_bytes(rw->packer), rw->total);
 	}
 	if (rc == OK)
@@ -521,7 +564,7 @@ rewrite_run(struct counts *c, const struct rewrite_policy *policy, struct rewrit
 	rw->c = c;
 	rw->policy = policy;
 	rw->stats = stats;
-	if ((rc = rebase_begin(&rw->rebase, c)) || (rc = run(rw)) || rw->item_count == 0)
+	if ((rc = run(rw)) || rw->item_count == 0)
 		goto out;
 	packs = emptied(rw);
 	stats->packs += packs;
@@ -553,7 +596,7 @@ rewrite_free(struct rewrite *rw)
 	if (!rw)
 		return NULL;
 	packer_free(rw->packer);
-	rebase_clear(&rw->rebase);
+	pedigree_free(rw->pedigree);
 	free(rw->cand);
 	free(rw->items);
 	free(rw->spots);

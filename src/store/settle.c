@@ -30,6 +30,7 @@
 #include "store/sweep.h"
 
 #define READER_CACHE (16u << 20)
+#define MOVING_CACHE (32u << 20)        /* versions of one chunk lie in frames all over the packs that are emptied */
 
 /* --------------------------------------------------------------------------------------------------------- count */
 
@@ -226,7 +227,7 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	int rc;
 
 	counts_init(&c, r, ix, NULL);
-	if ((rc = reader_new(r, ix, READER_CACHE, &c.reader)) ||
+	if ((rc = reader_new(r, ix, step->policy ? MOVING_CACHE : READER_CACHE, &c.reader)) ||
 	    (rc = count_segments(&c, &dead, &cat, stats)) ||
 	    (rc = count_collected(&c, step->collect, &dead, stats)) ||
 	    (rc = counts_acquire(&c)) ||

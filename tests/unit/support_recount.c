@@ -216,6 +216,18 @@ tree_children(struct recount *c, const uint8_t *p, size_t len, struct children *
 	return t.verdict == CURSOR_OK || wrong(c, "a tree does not decode");
 }
 
+/* So there are no circles, and a chain is never longer than its top says. */
+static bool
+below_it(struct recount *c, const struct name *base, uint8_t depth)
+{
+	struct index_place place;
+	int rc = index_find(c->ix, base, &place, NULL);
+
+	if (rc == FOUND && place.depth >= depth)
+		return wrong(c, "I6: a chunk of depth %u stands on one of depth %u", depth, place.depth);
+	return rc >= 0 || well(c, rc, "index");
+}
+
 /* Its copy, which must be there and be read, and the base of that. */
 static bool
 place_one(struct recount *c, uint32_t i)
@@ -236,7 +248,7 @@ place_one(struct recount *c, uint32_t i)
 		return false;
 	if (place->depth == 0)
 		return true;
-	if (!well(c, reader_base(c->rd, place, &base), "I1: base"))
+	if (!well(c, reader_base(c->rd, place, &base), "I1: base") || !below_it(c, &base, place->depth))
 		return false;
 	c->res->deltas++;
 	meet(c, &base, c->truth.p[i].type, true);
