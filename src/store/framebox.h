@@ -55,6 +55,9 @@ int framebox_base(const struct repo *r, const struct packin *pk, const struct in
 int framebox_decode(struct framebox *f, struct framebox_block *b, struct squeeze *sq, const uint8_t *base, size_t base_len,
     unsigned chain) __attribute__((warn_unused_result));
 
+/* Give up what was decoded of b, if it can be decoded again. */
+void framebox_release(struct framebox *f, struct framebox_block *b);
+
 /* The bytes of a block that is raw or was decoded. */
 const uint8_t *framebox_raw(const struct framebox *f, const struct framebox_block *b);
 

@@ -524,6 +524,35 @@ test_small_caches_only_cost_time(void **state)
 	fake_free(f);
 }
 
+/* What was decoded on a base is not kept: a frame full of it would drive out the base, which would be read again for each. */
+static void
+test_deltas_do_not_fill_the_cache(void **state)
+{
+	struct fake *f = fake_new(6 * CHUNK);
+	uint8_t p[CHUNK], base[CHUNK];
+	struct name id[40];
+
+	(void)state;
+	fake_begin(f, PACKFILE_DATA);
+	text(base, 0);
+	fake_put(f, FRAME_DATA, base, CHUNK, &id[0]);
+	fake_block(f, FRAME_ZSTD, NULL, NULL, 0, 0);
+	fake_frame(f);
+	for (unsigned i = 1; i < 40; i++) {
+		text(p, i);
+		fake_put(f, FRAME_DATA, p, CHUNK, &id[i]);
+		fake_block(f, FRAME_DELTA, &id[0], base, CHUNK, 1);
+	}
+	fake_frame(f);
+	fake_end(f);
+	for (unsigned i = 1; i < 40; i++) {
+		text(p, i);
+		expect(f, &id[i], FRAME_DATA, p, CHUNK);
+	}
+	assert_int_equal(reader_stats(f->rd)->frames_read, 2);
+	fake_free(f);
+}
+
 int
 main(void)
 {
@@ -542,6 +571,7 @@ main(void)
 		cmocka_unit_test(test_types_are_kept_apart),
 		cmocka_unit_test(test_head_that_does_not_fit_is_malformed),
 		cmocka_unit_test(test_small_caches_only_cost_time),
+		cmocka_unit_test(test_deltas_do_not_fill_the_cache),
 	};
 	int failed = cmocka_run_group_tests_name("reader", tests, NULL, NULL);
 
