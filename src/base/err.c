@@ -122,6 +122,12 @@ err_verdict(enum cursor_verdict v, const char *what)
 	}
 }
 
+void
+err_set_errno(int sys_errno)
+{
+	note.sys_errno = sys_errno;
+}
+
 bool
 err_is_damage(int rc)
 {

@@ -46,6 +46,8 @@ int err_errno(void);
 
 /* Take a note from another thread (copies text). */
 void err_set(int code, const char *text);
+/* ... and the errno that belongs to it. */
+void err_set_errno(int sys_errno);
 
 /* OK, ERR_CORRUPT or ERR_UNSUPPORTED with the note "bad <what>" or "<what> needs a newer version of varve". */
 int err_verdict(enum cursor_verdict v, const char *what);

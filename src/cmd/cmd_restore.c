@@ -229,7 +229,7 @@ restore(struct context *ctx, struct choose *c, struct restore_options *o, char *
 	o->arg = &rc_arg;
 	confine_writes((const char *const[]){ o->target, ctx->repo_path }, 2);
 	rc = restore_run(ctx->repo, snap, o, &res);
-	if (rc == OK || rc == ERR_PARTIAL || rc == ERR_CORRUPT || rc == ERR_AUTH) {
+	if (rc == OK || rc == ERR_PARTIAL || ((rc == ERR_CORRUPT || rc == ERR_AUTH) && (res.damaged || res.dirs))) {
 		if (ctx->json)
 			summary_json(&ctx->report, &rc_arg, snap, &res);
 		else

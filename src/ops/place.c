@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "format/treenode.h"
 #include "ops/placedb.h"
+#include "ops/special.h"
 #include "sys/clock.h"
 #include "sys/fsys.h"
 
@@ -73,7 +74,9 @@ place_item(struct place *p, char what, uint64_t size)
 {
 	const char *path = place_path(p);
 
-	if (p->o->item)
+	if (p->o->item && later_pending(p))
+		later_item(p, what, size);
+	else if (p->o->item)
 		p->o->item(p->o->arg, what, path, p->path.len > 1 ? path + p->base_len : "", size);
 }
 
@@ -98,8 +101,10 @@ place_unproved(struct place *p)
 {
 	const char *path = place_path(p);
 
-	return p->o->verify && !p->o->dry_run ?
-	    mem_buf_add(&p->unproved, path, strlen(path) + 1) : OK;
+	if (!p->o->verify || p->o->dry_run)
+		return OK;
+	return later_pending(p) ? later_unproved(p) :
+	    mem_buf_add(&p->unproved, path, strlen(path) + 1);
 }
 
 /* Nothing more can be done in this target, or at all. */
@@ -124,6 +129,8 @@ place_problem(struct place *p, int rc)
 		return err_context(rc, "cannot restore '%s%s'",
 		    len > PATH_SHOWN ? "..." : "",
 		    len > PATH_SHOWN ? path + len - PATH_SHOWN : path);
+	if (later_pending(p))
+		return later_problem(p, rc);
 	p->res->errors++;
 	if (rc == ERR_CORRUPT)
 		p->res->damaged++;
@@ -377,6 +384,9 @@ place_file(struct place *p, struct spot *s)
 	if (s->e->flags & TREENODE_UNREAD)
 		return fail(ERR_FAILED,
 		    "it could not be read when the snapshot was made");
+	rc = later_file(p, s->dir, s->e, s->name, first_mode(p, s->e));
+	if (rc)
+		return rc == FOUND ? OK : rc;
 	s->database = placedb_is(s->e);
 	rc = file_same(p, s, &fd);
 	/* Equal, but a journal beside it says something else. */
@@ -399,62 +409,6 @@ place_file(struct place *p, struct spot *s)
 	return rc;
 }
 
-static uint32_t
-type_of(const struct treenode_entry *e)
-{
-	switch (e->kind) {
-	case TREENODE_LINK:
-		return S_IFLNK;
-	case TREENODE_FIFO:
-		return S_IFIFO;
-	case TREENODE_CHAR:
-		return S_IFCHR;
-	case TREENODE_BLOCK:
-		return S_IFBLK;
-	case TREENODE_SOCKET:
-		return S_IFSOCK;
-	default:
-		return S_IFREG;
-	}
-}
-
-static bool
-is_device(const struct treenode_entry *e)
-{
-	return e->kind == TREENODE_CHAR || e->kind == TREENODE_BLOCK;
-}
-
-static bool
-special_same(const struct spot *s)
-{
-	const struct treenode_entry *e = s->e;
-	char text[TREENODE_TARGET_MAX + 2];
-	size_t len;
-
-	if (!s->there || (s->st.mode & S_IFMT) != type_of(e))
-		return false;
-	if (is_device(e))
-		return s->st.rdev_major == e->size >> 32 &&
-		    s->st.rdev_minor == (uint32_t)e->size;
-	if (e->kind != TREENODE_LINK)
-		return true;
-	return fsys_readlink(s->dir->fd, s->name, text, sizeof(text), &len) ==
-	    OK && len == e->size && memcmp(text, e->target, len) == 0;
-}
-
-static int
-special_make(int dirfd, const char *name, const struct treenode_entry *e)
-{
-	char text[TREENODE_TARGET_MAX + 1];
-
-	if (e->kind != TREENODE_LINK)
-		return target_make_node(dirfd, name, type_of(e),
-		    (uint32_t)(e->size >> 32), (uint32_t)e->size);
-	memcpy(text, e->target, (size_t)e->size);
-	text[e->size] = '\0';
-	return target_symlink(dirfd, name, text);
-}
-
 /*
  * Symbolic links, fifos, sockets, devices: they are whole from the start, so a
  * free name needs no temporary one.
@@ -466,12 +420,12 @@ place_special(struct place *p, struct spot *s)
 	const char *name = s->name;
 	int rc;
 
-	if (is_device(s->e) && !p->o->devices) {
+	if (special_is_device(s->e) && !p->o->devices) {
 		p->res->devices++;
 		place_item(p, 's', 0);
 		return OK;
 	}
-	if (special_same(s))
+	if (s->there && special_same(s->dir->fd, s->name, &s->st, s->e))
 		return keep(p, s, -1);
 	if ((rc = clear_way(p, s)))
 		return rc;

@@ -5,6 +5,7 @@
 #ifndef OPS_PLACE_H
 #define OPS_PLACE_H
 
+#include "ops/later.h"
 #include "ops/links.h"
 #include "ops/owners.h"
 #include "ops/refill.h"
@@ -36,6 +37,7 @@ struct place {
 	struct mem_buf unproved;        /* paths skipped or failed, zero-terminated, in the order met */
 	struct restore_progress progress;
 	int64_t next_tick_ns;
+	struct later later;
 };
 
 /*

@@ -63,7 +63,7 @@ struct prove_worker {
 bool
 prove_is_damage(int rc)
 {
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_ABSENT || rc == ERR_UNSUPPORTED || (rc == ERR_IO && err_errno() == EIO);
+	return err_is_lost(rc) || rc == ERR_UNSUPPORTED;
 }
 
 uint32_t

@@ -18,6 +18,7 @@
 #include "ops/sql.h"
 #include "source/dbcheck.h"
 #include "store/tree.h"
+#include "sys/host.h"
 #include "sys/signals.h"
 
 #define ANSWER_MAX 400
@@ -107,7 +108,8 @@ examine(struct walk *w, const struct treenode_entry *e, struct answer *a)
 	struct sql *s = NULL;
 	int code = SQLITE_OK, rc;
 
-	if ((rc = sql_new(w->ask->rd, &o, &s)) == OK && (rc = sql_add_entry(s, "main", e)) == OK && (rc = sql_seal(s)) == OK)
+	if ((rc = sql_new(w->ask->rd, &o, &s)) == OK && (rc = sql_add_entry(s, "main", e)) == OK && (rc = sql_seal(s)) == OK &&
+	    (rc = sql_fill(s)) == OK)
 		rc = sql_run(s, "PRAGMA integrity_check(1)", &sink);
 	if (rc && s && sql_handle(s))
 		code = sqlite3_errcode(sql_handle(s));
@@ -227,6 +229,7 @@ provedb_run(const struct provedb_ask *ask, struct provedb *out)
 	int rc = mem_buf_reserve(&w.path, 1);
 
 	*out = (struct provedb){ 0 };
+	rc = rc ? rc : reader_ahead(ask->rd, host_cpus());
 	for (size_t i = 0; rc == OK && i < ask->count; i++) {
 		if (!ask->snaps[i])
 			continue;

@@ -137,6 +137,19 @@ refill_same(struct refill *f, const struct treenode_entry *e, int fd,
 	return rc == AT_END ? FOUND : rc;
 }
 
+/* The piece as the repository has it. */
+static int
+stored_piece(struct refill *f, const struct tree_piece *p, const uint8_t **from)
+{
+	size_t len;
+	int rc = damage(reader_get(f->rd, &p->id, 'D', from, &len));
+
+	if (rc < 0)
+		return rc;
+	return len == p->len ? OK : fail(ERR_CORRUPT,
+	    "a chunk has another length than its list says");
+}
+
 static int
 write_piece(struct refill *f, const struct tree_piece *p, int out, int old)
 {
@@ -144,16 +157,8 @@ write_piece(struct refill *f, const struct tree_piece *p, int out, int old)
 	size_t len = (size_t)p->len;
 	int rc = old >= 0 ? data_same(f, p, old) : OK;
 
-	if (rc < 0)
+	if (rc < 0 || (rc == OK && (rc = stored_piece(f, p, &from))))
 		return rc;
-	if (rc == OK) {
-		rc = damage(reader_get(f->rd, &p->id, 'D', &from, &len));
-		if (rc < 0)
-			return rc;
-		if (len != p->len)
-			return fail(ERR_CORRUPT, "a chunk has another length "
-			    "than its list says");
-	}
 	if (f->sparse && is_zero(from, len))
 		return OK;
 	f->written += len;
@@ -187,4 +192,25 @@ refill_write(struct refill *f, const struct treenode_entry *e, int out,
 	if (rc != AT_END)
 		return rc;
 	return end == e->size ? OK : target_set_size(out, e->size);
+}
+
+int
+refill_read(struct refill *f, const struct treenode_entry *e, uint8_t *to)
+{
+	struct tree_content *c = NULL;
+	const uint8_t *from;
+	struct tree_piece p;
+	int rc;
+
+	if (e->size == 0)
+		return FOUND;
+	if ((rc = damage(tree_content_open(f->rd, e, &c))))
+		return rc;
+	while ((rc = next_piece(c, &p)) == FOUND && !p.hole) {
+		if ((rc = length_check(&p)) || (rc = stored_piece(f, &p, &from)))
+			break;
+		memcpy(to + p.off, from, (size_t)p.len);
+	}
+	tree_content_close(c);
+	return rc == AT_END ? FOUND : rc == FOUND ? OK : rc;
 }

@@ -38,4 +38,9 @@ int refill_same(struct refill *f, const struct treenode_entry *e, int fd, uint64
  */
 int refill_write(struct refill *f, const struct treenode_entry *e, int out, int old) __attribute__((warn_unused_result));
 
+/*
+ * The entry's content to memory, e->size bytes.  FOUND: it is there; OK: it has holes, which memory cannot hold.  Errors as refill_write.
+ */
+int refill_read(struct refill *f, const struct treenode_entry *e, uint8_t *to) __attribute__((warn_unused_result));
+
 #endif

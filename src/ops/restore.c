@@ -39,6 +39,7 @@
 #include "sys/signals.h"
 
 #define CACHE_BYTES (32u << 20)
+#define MAKERS_MAX 8
 
 struct level {
 	struct place_dir dir;
@@ -349,21 +350,77 @@ dress_dir(struct walk *w, const struct level *l)
 	return rc;
 }
 
+static int
+finish_dir(struct walk *w, const struct level *l)
+{
+	int rc = dress_dir(w, l);
+
+	return rc ? place_problem(&w->p, rc) : OK;
+}
+
+/* A directory that was left before all of its files were made. */
+struct leaving {
+	struct walk *w;
+	struct level l;
+	struct tree_entry e;
+};
+
+static int
+leave_now(void *arg, bool dropped)
+{
+	struct leaving *it = arg;
+	int rc = dropped ? OK : finish_dir(it->w, &it->l);
+
+	level_clear(it->w, &it->l);
+	tree_entry_clear(&it->e);
+	free(it);
+	return rc;
+}
+
+/* Takes the level's descriptor. */
+static int
+leave_later(struct walk *w, struct level *l)
+{
+	struct leaving *it;
+	int rc = MEM_NEW(it);
+
+	if (rc)
+		return rc;
+	if ((rc = tree_entry_copy(&it->e, &l->e)) == OK) {
+		it->w = w;
+		it->l = *l;
+		it->l.e = it->e.e;
+		it->l.entries = NULL;
+		it->l.names = (struct fsys_names){ 0 };
+		if ((rc = later_call(&w->p, leave_now, it)) == OK) {
+			l->dir.fd = -1;
+			return OK;
+		}
+	}
+	tree_entry_clear(&it->e);
+	free(it);
+	return rc;
+}
+
 /* The directory on top is done. */
 static int
 leave_dir(struct walk *w)
 {
-	struct level *l = top(w);
-	bool untouched = w->depth == 1 && l->implied;
-	int rc = OK;
+	struct level *l;
+	bool untouched, last = w->depth == 1;
+	int rc = last ? later_drain(&w->p) : later_check(&w->p);
 
-	if (!w->verifying && l->dir.fd >= 0 && !untouched &&
-	    (rc = dress_dir(w, l)))
-		rc = place_problem(&w->p, rc);
+	l = top(w);
+	untouched = last && l->implied;
+	if (rc == OK && !w->verifying && l->dir.fd >= 0 && !untouched)
+		rc = later_pending(&w->p) ? leave_later(w, l) :
+		    finish_dir(w, l);
+	if (rc)
+		return rc;              /* its files may not be done */
 	place_pop(&w->p, l->old_path);
 	level_clear(w, l);
 	w->depth--;
-	return rc;
+	return OK;
 }
 
 /* Was this one skipped or reported in the first walk? */
@@ -473,6 +530,10 @@ walk_all(struct walk *w, bool fresh)
 	while (rc == OK && w->depth > 0)
 		if ((rc = signals_check()) == OK)
 			rc = step(w);
+	if (rc == OK)
+		rc = later_drain(&w->p);
+	if (rc)
+		later_end(&w->p);       /* before its directories close */
 	while (w->depth > 0) {
 		level_clear(w, top(w));
 		w->depth--;
@@ -561,6 +622,7 @@ run(struct walk *w)
 static void
 finish(struct walk *w)
 {
+	later_end(&w->p);
 	tree_entry_clear(&w->root);
 	chosen_clear(&w->chosen);
 	free(w->base);
@@ -572,6 +634,15 @@ finish(struct walk *w)
 	mem_buf_clear(&w->p.locked);
 	mem_buf_clear(&w->p.unproved);
 	fsys_close(w->p.root_fd);
+}
+
+/* Threads that make files: more than these wait for the file system. */
+static unsigned
+makers(const struct restore_options *o)
+{
+	unsigned cpus = host_cpus();
+
+	return o->dry_run ? 0 : cpus < MAKERS_MAX ? cpus : MAKERS_MAX;
 }
 
 static int
@@ -603,7 +674,8 @@ restore_run(struct repo *r, const struct snapshots_item *snap,
 	if ((rc = index_load(r, &ix)) ||
 	    (rc = reader_new(r, ix, CACHE_BYTES, &w.rd)) ||
 	    (rc = reader_ahead(w.rd, host_cpus())) ||
-	    (rc = prepare(&w, r, snap)))
+	    (rc = prepare(&w, r, snap)) ||
+	    (rc = later_begin(&w.p, makers(o))))
 		goto out;
 	rc = run(&w);
 	res->bytes_written = w.p.content.written;

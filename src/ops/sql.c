@@ -324,6 +324,12 @@ sql_add(struct sql *s, const char *schema, const struct name *root, const char *
 }
 
 int
+sql_fill(struct sql *s)
+{
+	return imagevfs_fill(s->vfs);
+}
+
+int
 sql_seal(struct sql *s)
 {
 	return sql_failure(s, sqlite3_set_authorizer(s->db, authorize, s));

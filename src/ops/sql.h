@@ -62,6 +62,9 @@ int sql_add(struct sql *s, const char *schema, const struct name *root, const ch
 int sql_add_entry(struct sql *s, const char *schema,
     const struct treenode_entry *e) __attribute__((warn_unused_result));
 
+/* Read the database added last as a whole, before statements that will want all of it (imagevfs_fill). */
+int sql_fill(struct sql *s) __attribute__((warn_unused_result));
+
 /* From now on no more databases; statements may be run. */
 int sql_seal(struct sql *s) __attribute__((warn_unused_result));
 

@@ -58,6 +58,7 @@ struct imagevfs {
 	char name[40];
 	struct reader *rd;
 	struct chunkcache *cache;
+	size_t cache_bytes;
 	struct image *images;           /* newest first */
 	unsigned count;
 	struct imagevfs_stats stats;
@@ -393,6 +394,7 @@ imagevfs_new(struct reader *rd, size_t cache_bytes, struct imagevfs **out)
 	if ((rc = MEM_NEW(v)))
 		return rc;
 	v->rd = rd;
+	v->cache_bytes = cache_bytes;
 	if ((rc = chunkcache_new(rd, cache_bytes, &v->cache)) || (rc = vfs_register(v)))
 		v = imagevfs_free(v);
 	*out = v;
@@ -463,6 +465,28 @@ imagevfs_add(struct imagevfs *v, const struct treenode_entry *e,
 	v->images = im;
 	v->stats.image_bytes += e->size;
 	return OK;
+}
+
+int
+imagevfs_fill(struct imagevfs *v)
+{
+	struct tree_content *c = NULL;
+	size_t left = v->cache_bytes;
+	struct tree_piece piece;
+	const uint8_t *p;
+	int rc = v->images ? tree_content_open(v->rd, &v->images->e, &c) : AT_END;
+
+	while (rc == OK && (rc = signals_check()) == OK && (rc = tree_content_next(c, &piece)) == FOUND) {
+		rc = OK;
+		if (piece.hole)
+			continue;
+		if (piece.len > left)
+			break;
+		left -= (size_t)piece.len;
+		rc = chunkcache_get(v->cache, &piece.id, piece.len, &p);
+	}
+	tree_content_close(c);
+	return rc == ERR_NOMEM || rc == ERR_INTERRUPTED ? rc : OK;
 }
 
 int

@@ -568,7 +568,7 @@ counts_cascade(struct counts *c)
 				return rc;
 		}
 		if (c->cells[i].refs < 0 || c->cells[i].uses < 0)
-			return fail(ERR_CORRUPT, "a reference count fell below zero");
+			return fail(ERR_CORRUPT, "a reference count fell below zero: run 'varve repair index'");
 		if ((rc = trim_copies(c, i)))
 			return rc;
 	}

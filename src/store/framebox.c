@@ -194,6 +194,17 @@ framebox_decode(struct framebox *f, struct framebox_block *b,
 	return OK;
 }
 
+void
+framebox_release(struct framebox *f, struct framebox_block *b)
+{
+	if (!b->raw || !f->body)
+		return;
+	free(b->raw);
+	b->raw = NULL;
+	f->bytes -= b->raw_len;
+	f->needs_body++;
+}
+
 const uint8_t *
 framebox_raw(const struct framebox *f, const struct framebox_block *b)
 {

@@ -58,6 +58,9 @@ const struct name *framebox_base(const struct framebox *f, uint16_t slot);
 int framebox_decode(struct framebox *f, struct framebox_block *b, struct squeeze *sq, const uint8_t *base, size_t base_len,
     unsigned chain) __attribute__((warn_unused_result));
 
+/* Give up what was decoded of b, if it can be decoded again. */
+void framebox_release(struct framebox *f, struct framebox_block *b);
+
 /* The bytes of a block that is raw or was decoded. */
 const uint8_t *framebox_raw(const struct framebox *f, const struct framebox_block *b);
 

@@ -24,7 +24,7 @@
 #define LEVEL 3
 #define NONE UINT32_MAX
 #define NODES (2 * FAMILY_MOST)         /* each member has one base at most */
-#define DEPTH_MOST 8                    /* as sessions build */
+#define DEPTH_MOST 16                   /* as sessions build */
 #define RATE 3                          /* an anchor in 8 bytes, at first */
 #define ANCHORS 256                     /* of the longest chunk, about */
 #define HEAD 60                         /* what a difference costs beside the bytes that are new: more in the frame's head, and zstd's frame */

@@ -72,6 +72,8 @@ struct reader {
 	struct cached *newest, *oldest;
 	size_t used, cache_bytes;
 	uint32_t frame_count;
+	struct cached *last;            /* has the chunk handed out last, in ... */
+	struct framebox_block *last_block;
 };
 
 /* A chunk in a pinned frame. */
@@ -82,6 +84,7 @@ struct found {
 	size_t len;
 	unsigned chain;
 	struct framebox_spot *spot;
+	struct framebox_block *block;
 };
 
 /* Say of a failure where it was met. */
@@ -177,7 +180,24 @@ evict(struct reader *rd, struct cached *f)
 	unlink_use(rd, f);
 	rd->used -= f->box.bytes;
 	rd->frame_count--;
+	if (rd->last == f)
+		rd->last = NULL;
 	cached_free(f);
+}
+
+/*
+ * What was decoded on a base is one chunk, wanted once, or as the base of one
+ * other; many of them lie in a frame, and would drive out what is shared.
+ */
+static void
+block_release(struct reader *rd, struct cached *f, struct framebox_block *b)
+{
+	size_t before = f->box.bytes;
+
+	if (b->codec != FRAME_DELTA || f->pins)
+		return;
+	framebox_release(&f->box, b);
+	rd->used -= before - f->box.bytes;
 }
 
 static void
@@ -309,8 +329,10 @@ block_open(struct reader *rd, struct cached *f, struct framebox_block *b,
 	}
 	if (!b->raw)
 		rc = fault(block_decode(rd, f, b, &base), at, true);
-	if (base.frame)
+	if (base.frame) {
 		base.frame->pins--;
+		block_release(rd, base.frame, base.block);
+	}
 	if (rc == OK && level + b->chain > FRAME_DEPTH_MAX)
 		rc = fault(fail(ERR_CORRUPT, "more than %d bases beneath a "
 		    "chunk", FRAME_DEPTH_MAX), at, true);
@@ -367,6 +389,7 @@ chunk_open(struct reader *rd, const struct name *id, unsigned level,
 	out->len = spot->len;
 	out->chain = b->chain;
 	out->spot = spot;
+	out->block = b;
 out:
 	if (rc) {
 		out->frame->pins--;
@@ -381,13 +404,18 @@ reader_get(struct reader *rd, const struct name *id, uint8_t type,
 {
 	struct found it;
 	struct name got;
-	int rc = chunk_open(rd, id, 0, &it);
+	int rc;
 
 	*p = NULL;
 	*len = 0;
-	if (rc)
+	if (rd->last)
+		block_release(rd, rd->last, rd->last_block);
+	rd->last = NULL;
+	if ((rc = chunk_open(rd, id, 0, &it)))
 		goto out;
 	it.frame->pins--;
+	rd->last = it.frame;
+	rd->last_block = it.block;
 	if (!it.spot->proved)
 		digest_chunk_id(&got, rd->r->keys->id, it.place.type, it.p, it.len);
 	if (!it.spot->proved && name_cmp(&got, id) != 0) {

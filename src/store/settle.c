@@ -28,6 +28,7 @@
 #include "store/snapshots.h"
 #include "store/sums.h"
 #include "store/sweep.h"
+#include "store/uncounted.h"
 
 #define READER_CACHE (16u << 20)
 #define MOVING_CACHE (32u << 20)        /* versions of one chunk lie in frames all over the packs that are emptied */
@@ -233,6 +234,9 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	    (rc = counts_acquire(&c)) ||
 	    (rc = counts_cascade(&c)) ||
 	    (rc = check_placed(&c)))
+		goto out;
+	/* Only what deletes can lose what is not counted. */
+	if ((step->collect->count || step->policy || c.chunks_removed) && (rc = uncounted_check(&c, &cat, dead.p, dead.count)))
 		goto out;
 	if (step->policy && (rc = rewrite_run(&c, step->policy, &stats->rewrite, &rw)))
 		goto out;

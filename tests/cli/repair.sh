@@ -51,6 +51,7 @@ done
 rm -rf "$T/repo/parity/index"
 v restore latest --target "$T/out2"
 exits 4 "a damaged index"
+isnt "nothing is said to be restored" grep -q restored "$T/out"
 files=$(ls "$T/repo/index" | wc -l)
 must repair index
 equal "the damaged files are kept" "$(ls "$T/repo/damaged" | wc -l)" "$files"

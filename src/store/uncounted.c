@@ -1,0 +1,163 @@
+/* uncounted: see the header. */
+#include "store/uncounted.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "format/frame.h"
+#include "store/graves.h"
+#include "store/snapshots.h"
+
+/* A record that exists and is not being collected; what the catalogues say of it. */
+struct record {
+	struct name root;               /* first, for root_cmp */
+	struct name_sid sid;
+	bool listed;                    /* in a catalogue */
+};
+
+struct roots {
+	struct record *p;
+	size_t count, cap;
+};
+
+static bool
+is_collected(const struct indexfile_remove *removes, size_t count, const struct name_sid *sid)
+{
+	for (size_t i = 0; i < count; i++)
+		if (removes[i].kind == INDEXFILE_DEAD_RECORD && memcmp(removes[i].name.b, sid->b, NAME_SID_LEN) == 0)
+			return true;
+	return false;
+}
+
+static int
+root_cmp(const void *a, const void *b)
+{
+	return name_cmp(a, b);
+}
+
+static bool
+root_of(struct counts *c, const struct catalogue *cat, const struct name_sid *sid, struct record *out)
+{
+	const struct catalogue_row *row = catalogue_find(cat, sid);
+	struct snapshots_item it;
+	struct snaprec rec;
+
+	out->sid = *sid;
+	out->listed = row != NULL;
+	if (row && snaprec_decode(&rec, cat->text.p + row->off, row->len) == CURSOR_OK) {
+		out->root = rec.root;
+		return true;
+	}
+	if (snapshots_read(c->repo, false, sid, &it) && snapshots_read(c->repo, true, sid, &it))
+		return false;
+	out->root = it.rec.root;
+	snapshots_item_clear(&it);
+	return true;
+}
+
+static int
+gather(struct counts *c, const struct catalogue *cat, const struct graves *sids, struct roots *out)
+{
+	int rc = OK;
+
+	for (size_t i = 0; i < sids->count; i++) {
+		if ((rc = mem_grow((void **)&out->p, &out->cap, out->count + 1, sizeof(*out->p))))
+			return rc;
+		out->count += root_of(c, cat, &sids->p[i], &out->p[out->count]);
+	}
+	if (out->count)
+		qsort(out->p, out->count, sizeof(*out->p), root_cmp);
+	return OK;
+}
+
+/* Roots that a record outside of the catalogues has: as many references as records, at least. */
+static int
+check_roots(struct counts *c, const struct roots *l, const struct indexfile_remove *removes, size_t count)
+{
+	char hex[NAME_SID_HEX];
+	uint32_t cell;
+	int rc;
+
+	for (size_t i = 0, end; i < l->count; i = end) {
+		const struct record *strange = NULL;
+		int64_t needed = 0;
+
+		for (end = i; end < l->count && root_cmp(&l->p[i], &l->p[end]) == 0; end++) {
+			strange = l->p[end].listed ? strange : &l->p[end];
+			needed += !is_collected(removes, count, &l->p[end].sid);
+		}
+		if (!strange || needed == 0)
+			continue;
+		if ((rc = counts_find_cell(c, &l->p[i].root, FRAME_TREE, &cell)) < 0)
+			return rc;
+		name_sid_hex(&strange->sid, hex);
+		if (rc != FOUND || c->cells[cell].refs < needed)
+			return fail(ERR_CORRUPT, "the index does not count snapshot %.12s: a part of it is lost; nothing was "
+			    "deleted; run 'varve repair index'", hex);
+	}
+	return OK;
+}
+
+static int
+sid_cmp(const void *a, const void *b)
+{
+	return name_sid_cmp(a, b);
+}
+
+/* Each once, though a crash between link and unlink may have left it in both. */
+static int
+list_both(struct repo *r, struct graves *out)
+{
+	struct graves more;
+	size_t n = 0;
+	int rc = graves_list(r, "snapshots", out);
+
+	if (rc || (rc = graves_list(r, "forgotten", &more)))
+		return rc;
+	if ((rc = mem_grow((void **)&out->p, &out->cap, out->count + more.count, sizeof(*out->p))) == OK && more.count) {
+		memcpy(out->p + out->count, more.p, more.count * sizeof(*more.p));
+		out->count += more.count;
+	}
+	free(more.p);
+	if (out->count)
+		qsort(out->p, out->count, sizeof(*out->p), sid_cmp);
+	for (size_t i = 0; i < out->count; i++)
+		if (n == 0 || name_sid_cmp(&out->p[n - 1], &out->p[i]) != 0)
+			out->p[n++] = out->p[i];
+	out->count = n;
+	return rc;
+}
+
+/* The catalogues of the tables, and what this settle adds. */
+static int
+load_catalogue(struct counts *c, const struct catalogue *now, struct catalogue *out)
+{
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < now->count; i++)
+		rc = catalogue_add(out, &now->rows[i].sid, now->text.p + now->rows[i].off, now->rows[i].len);
+	return rc ? rc : catalogue_load(out, c->repo, c->index);
+}
+
+int
+uncounted_check(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count)
+{
+	struct catalogue cat = { .count = 0 };
+	struct graves sids = { 0 };
+	struct roots roots = { 0 };
+	size_t known = 0;
+	int rc;
+
+	if ((rc = list_both(c->repo, &sids)) || (rc = load_catalogue(c, now, &cat)))
+		goto out;
+	for (size_t i = 0; i < sids.count; i++)
+		known += catalogue_find(&cat, &sids.p[i]) != NULL;
+	if (known < sids.count && (rc = gather(c, &cat, &sids, &roots)) == OK)
+		rc = check_roots(c, &roots, removes, count);
+out:
+	catalogue_clear(&cat);
+	free(sids.p);
+	free(roots.p);
+	return rc;
+}
