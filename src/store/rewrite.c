@@ -32,6 +32,7 @@
 struct candidate {
 	struct indexfile_pack row;
 	uint64_t unused;
+	uint64_t hollow;                /* bytes of bases that live for others only, as far as they were met */
 	bool chosen;
 };
 
@@ -263,6 +264,106 @@ gather_pack(struct rewrite *rw, const struct indexfile_pack *row)
 			return rc;
 	}
 	return OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------- pulling */
+
+static int
+cell_order(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Candidates by number of the pack in counts. */
+static int
+map_candidates(struct rewrite *rw, struct candidate ***out)
+{
+	uint32_t pack;
+	int rc = mem_new((void **)out, mem_array(rw->c->pack_count + 1, sizeof(**out)));
+
+	for (size_t i = 0; rc == OK && i < rw->cand_count; i++) {
+		rw->cand[i].hollow = 0;
+		if ((pack = counts_touched(rw->c, &rw->cand[i].row.name)) != COUNTS_NONE)
+			(*out)[pack] = &rw->cand[i];
+	}
+	return rc;
+}
+
+/* Each base that lives for others only, once; how many. */
+static int
+hollow_bases(const struct rewrite *rw, uint32_t **out, size_t *count)
+{
+	const struct counts *c = rw->c;
+	uint32_t *list = NULL;
+	size_t n = 0, unique = 0;
+	int rc = mem_new((void **)&list, mem_array(rw->item_count + 1, sizeof(*list)));
+
+	for (size_t i = 0; rc == OK && i < rw->item_count; i++) {
+		uint32_t base = rw->items[i].base;
+
+		if (base != COUNTS_NONE && c->cells[base].refs <= 0 && c->cells[base].copies != COUNTS_NONE)
+			list[n++] = base;
+	}
+	if (n)
+		qsort(list, n, sizeof(*list), cell_order);
+	for (size_t i = 0; i < n; i++)
+		if (unique == 0 || list[unique - 1] != list[i])
+			list[unique++] = list[i];
+	*out = list;
+	*count = unique;
+	return rc;
+}
+
+/* How many bytes of them are in which pack, about. */
+static int
+weigh_hollow(struct rewrite *rw)
+{
+	const struct counts *c = rw->c;
+	struct candidate **of = NULL;
+	uint32_t *bases = NULL;
+	size_t count;
+	int rc;
+
+	if ((rc = map_candidates(rw, &of)) || (rc = hollow_bases(rw, &bases, &count)))
+		goto out;
+	for (size_t i = 0; i < count; i++) {
+		const struct indexfile_frame *f = &c->frames[c->copies[c->cells[bases[i]].copies].frame].row;
+
+		if (of[f->pack])
+			of[f->pack]->hollow += f->len / f->chunks;
+	}
+out:
+	free(of);
+	free(bases);
+	return rc;
+}
+
+/*
+ * What is moved may stand on bases in packs that are not: these could go, but for where they are.  A pack with a share of such bytes as one
+ * of dead bytes would have to have is moved, too.
+ */
+static int
+pull_packs(struct rewrite *rw)
+{
+	bool again = !rw->policy->small_only;
+	int rc = OK;
+
+	while (again && (rc = weigh_hollow(rw)) == OK) {
+		again = false;
+		for (size_t i = 0; rc == OK && i < rw->cand_count; i++) {
+			struct candidate *k = &rw->cand[i];
+
+			if (k->chosen || !k->hollow || rw->total + k->row.live_bytes > rw->policy->max_bytes ||
+			    k->unused + k->hollow < k->row.bytes / 1000 * rw->policy->max_unused)
+				continue;
+			k->chosen = again = true;
+			rw->total += k->row.live_bytes;
+			rc = gather_pack(rw, &k->row);
+		}
+	}
+	return rc;
 }
 
 /* --------------------------------------------------------------------------------------------------------- moving */
@@ -533,6 +634,8 @@ run(struct rewrite *rw)
 			return rc;
 	if (rw->item_count == 0)
 		return OK;
+	if ((rc = pull_packs(rw)))
+		return rc;
 	rc = move_all(rw);
 	return rc ? rc : adopt(rw);
 }

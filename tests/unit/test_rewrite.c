@@ -245,6 +245,27 @@ test_held_from_outside(void **state)
 	assert_int_equal(depth_of(f, 0), 0);
 }
 
+/* 5 lives for 6 and one that is in another pack.  When that is emptied, the pack of 5 is as well: nothing in it is dead, but it could be. */
+static void
+test_pulls(void **state)
+{
+	struct fixture *f = *state;
+	struct support_recount_result res;
+	struct settle_stats stats;
+	struct rewrite_stats done;
+
+	rewrite(f, &merge, &done);
+	forget(f, 5, 5);
+	rewrite(f, &dense, &done);
+	recount(f, &res);
+	assert_int_equal(res.hollow, 1);
+	add_on(f, 5, true);
+	assert_int_equal(settle_run(f->r, NULL, 0, false, &stats), OK);
+	rewrite(f, &dense, &done);
+	recount(f, &res);
+	assert_int_equal(res.hollow, 0);
+}
+
 /* All are kept: every block is copied as it is. */
 static void
 test_whole_chain(void **state)
@@ -327,6 +348,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_branches, setup_branches, teardown),
 		cmocka_unit_test_setup_teardown(test_fork, setup_fork, teardown),
 		cmocka_unit_test_setup_teardown(test_held_from_outside, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pulls, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whole_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_fails, setup, teardown),
