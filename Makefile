@@ -8,7 +8,7 @@ CC = gcc
 endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
-FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr sidecar snaplist snaprec \
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec recordsum repohdr sidecar snaplist snaprec \
 	tablesums treenode
 BASE = args err mem text
 SYS = beneath child clock confine copy crew entropy fsys guard hands helper host io signals state target watch

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "format/frame.h"
 #include "format/listnode.h"
+#include "format/recordsum.h"
 #include "format/tablesums.h"
 #include "format/treenode.h"
 #include "store/index.h"
@@ -577,6 +578,27 @@ sums_equal(struct recount *c)
 	return memcmp(&said, &counted, sizeof(said)) == 0 || wrong(c, "IX-9: the head's sums are wrong");
 }
 
+/* IX-12: the head's record sum, of all records that it does not collect. */
+static bool
+record_sum_equals(struct recount *c)
+{
+	struct recordsum said = { 0 }, there = { 0 };
+	struct mem_buf raw = { 0 };
+	bool same;
+	int rc;
+
+	if (index_table_count(c->ix) == 0)
+		return true;
+	rc = index_file_extra(index_table_at(c->ix, 0), INDEXFILE_RECORDS, &raw);
+	same = rc == FOUND && recordsum_decode(&said, raw.p, raw.len) == CURSOR_OK;
+	mem_buf_clear(&raw);
+	for (size_t i = 0; i < c->here.count; i++)
+		recordsum_add(&there, &c->here.items[i].sid);
+	for (size_t i = 0; i < c->forgotten.count; i++)
+		recordsum_add(&there, &c->forgotten.items[i].sid);
+	return (same && recordsum_equal(&said, &there)) || wrong(c, "IX-12: the head's record sum is wrong");
+}
+
 static int
 check_pack_name(void *arg, const char *text)
 {
@@ -646,7 +668,8 @@ run(struct recount *c, enum support_recount how)
 		return false;
 	if (!roots(c) || !follow(c) || !read_index(c) || !enough(c))
 		return false;
-	return how == SUPPORT_RECOUNT_SAFE || (counts_equal(c) && packs_equal(c) && sums_equal(c) && names_equal(c));
+	return how == SUPPORT_RECOUNT_SAFE || (counts_equal(c) && packs_equal(c) && sums_equal(c) && record_sum_equals(c) &&
+	    names_equal(c));
 }
 
 bool
