@@ -15,7 +15,7 @@ SYS = beneath child clock confine copy crew entropy fsys guard hands helper host
 CODEC = chunker digest keys lanes rs seal squeeze
 STORE = ahead anchors blocksum catalogue census children content counts family fold framebox framejob graves index \
 	index_file indexbuild keyring kin mend objects packcheck packer packin packout packproof paper parity pedigree \
-	pins proofs reader rebuild repo reserve rewrite salvage session settle shelf snapshots sums sweep tree \
+	pick pins proofs reader rebuild repo reserve rewrite salvage session settle shelf snapshots sums sweep tree \
 	uncounted
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget heads home inodes later \

@@ -18,23 +18,11 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "store/family.h"
-#include "store/index_file.h"
 #include "store/packer.h"
 #include "store/pedigree.h"
-#include "store/sums.h"
+#include "store/pick.h"
 #include "sys/host.h"
 #include "sys/signals.h"
-
-#define SMALL (4u << 20)                /* packs below this are small */
-#define CLASSES 4                       /* below 64 KiB, 512 KiB, 2 MiB, 4 MiB */
-#define SLACK 64u                       /* rounding of live bytes is no dead byte */
-
-struct candidate {
-	struct indexfile_pack row;
-	uint64_t unused;
-	uint64_t hollow;                /* bytes of bases that live for others only, as far as they were met */
-	bool chosen;
-};
 
 struct spot {                           /* where the packer has put it */
 	uint32_t cell, frame;
@@ -45,8 +33,7 @@ struct rewrite {
 	struct counts *c;
 	const struct rewrite_policy *policy;
 	struct rewrite_stats *stats;
-	struct candidate *cand;
-	size_t cand_count, cand_cap;
+	struct pick pick;
 	struct family_item *items;      /* living chunks of the chosen packs */
 	size_t item_count, item_cap;
 	struct spot *spots;
@@ -57,155 +44,7 @@ struct rewrite {
 	size_t name_count;
 	struct pedigree *pedigree;
 	uint32_t frame;                 /* being gathered */
-	uint64_t total;                 /* bytes to move */
 };
-
-/* ------------------------------------------------------------------------------------------------------- choosing */
-
-static uint64_t
-overhead(const struct indexfile_pack *p)
-{
-	return PACKFILE_HEADER_LEN + packfile_footer_bound(p->frames, (uint32_t)(p->bytes / PACKFILE_BLOCK) + 1) + SLACK;
-}
-
-static int
-add_candidate(struct rewrite *rw, const struct indexfile_pack *p)
-{
-	uint64_t used = p->live_bytes + overhead(p);
-	int rc;
-
-	if (p->live_frames == 0)
-		return OK;
-	if ((rc = mem_grow((void **)&rw->cand, &rw->cand_cap, rw->cand_count + 1, sizeof(*rw->cand))))
-		return rc;
-	rw->stats->pack_bytes += p->bytes;
-	rw->cand[rw->cand_count++] = (struct candidate){ .row = *p, .unused = p->bytes > used ? p->bytes - used : 0 };
-	return OK;
-}
-
-/* Every pack with its newest row. */
-static int
-gather_packs(struct rewrite *rw)
-{
-	struct counts *c = rw->c;
-	struct mem_buf seen = { 0 };
-	struct indexfile_pack p;
-	uint32_t no;
-	int rc = OK;
-
-	for (size_t i = 0; rc == OK && i < c->pack_count; i++)
-		rc = add_candidate(rw, &c->packs[i].row);
-	for (size_t t = 0; rc == OK && t < index_table_count(c->index); t++) {
-		struct index_file *f = index_table_at(c->index, t);
-
-		for (uint32_t i = 0; rc == OK && i < index_file_header(f)->pack_count; i++) {
-			if ((rc = index_file_pack(f, i, &p)) || counts_touched(c, &p.name) != COUNTS_NONE ||
-			    (rc = index_pack_number(c->index, &p, &no)))
-				continue;
-			if (no >= seen.len) {
-				size_t more = no + 1024u - seen.len;
-
-				if ((rc = mem_buf_reserve(&seen, more)))
-					continue;
-				memset(seen.p + seen.len, 0, more);
-				seen.len += more;
-			}
-			if (!seen.p[no]++)
-				rc = add_candidate(rw, &p);
-		}
-	}
-	mem_buf_clear(&seen);
-	return rc;
-}
-
-/* The greatest share of dead bytes first. */
-static int
-share_cmp(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-	double sx = (double)x->unused / (double)x->row.bytes, sy = (double)y->unused / (double)y->row.bytes;
-
-	return sx > sy ? -1 : sx < sy ? 1 : name_cmp(&x->row.name, &y->row.name);
-}
-
-/* False when the step is full. */
-static bool
-choose(struct rewrite *rw, struct candidate *k)
-{
-	if (rw->total && rw->total + k->row.live_bytes > rw->policy->max_bytes) {
-		rw->stats->more = true;
-		return false;
-	}
-	k->chosen = true;
-	rw->total += k->row.live_bytes;
-	return true;
-}
-
-static void
-choose_dead(struct rewrite *rw)
-{
-	uint64_t all = 0, unused = 0;
-
-	for (size_t i = 0; i < rw->cand_count; i++) {
-		all += rw->cand[i].row.bytes;
-		unused += rw->cand[i].unused;
-	}
-	for (size_t i = 0; i < rw->cand_count && unused > all / 1000 * rw->policy->max_unused; i++) {
-		if (rw->cand[i].unused == 0 || !choose(rw, &rw->cand[i]))
-			return;
-		unused -= rw->cand[i].unused;
-	}
-}
-
-static int
-class_of(const struct indexfile_pack *p)
-{
-	static const uint64_t limits[CLASSES] = { 64u << 10, 512u << 10, 2u << 20, SMALL };
-
-	for (int i = 0; i < CLASSES; i++)
-		if (p->bytes < limits[i])
-			return i;
-	return CLASSES;
-}
-
-/* The small packs of one kind and class, if at least REWRITE_MERGE of them fit: fewer would only be moved about. */
-static void
-merge_class(struct rewrite *rw, uint32_t kind, int class)
-{
-	uint64_t bytes = rw->total;
-	size_t count = 0, fits = 0;
-
-	for (size_t i = 0; i < rw->cand_count; i++) {
-		const struct candidate *k = &rw->cand[i];
-
-		if (k->chosen || k->row.kind != kind || class_of(&k->row) != class)
-			continue;
-		count++;
-		bytes += k->row.live_bytes;
-		if (bytes <= rw->policy->max_bytes)
-			fits = count;
-	}
-	rw->stats->more = rw->stats->more || (fits < count && fits >= REWRITE_MERGE);
-	if (fits < REWRITE_MERGE)
-		return;
-	for (size_t i = 0; i < rw->cand_count && fits > 0; i++) {
-		struct candidate *k = &rw->cand[i];
-
-		if (k->chosen || k->row.kind != kind || class_of(&k->row) != class)
-			continue;
-		k->chosen = true;
-		rw->total += k->row.live_bytes;
-		fits--;
-	}
-}
-
-static void
-choose_small(struct rewrite *rw)
-{
-	for (uint32_t kind = PACKFILE_DATA; kind <= PACKFILE_META; kind++)
-		for (int class = 0; class < CLASSES; class++)
-			merge_class(rw, kind, class);
-}
 
 /* ------------------------------------------------------------------------------------------------------ gathering */
 
@@ -278,15 +117,15 @@ cell_order(const void *a, const void *b)
 
 /* Candidates by number of the pack in counts. */
 static int
-map_candidates(struct rewrite *rw, struct candidate ***out)
+map_candidates(struct rewrite *rw, struct pick_pack ***out)
 {
 	uint32_t pack;
 	int rc = mem_new((void **)out, mem_array(rw->c->pack_count + 1, sizeof(**out)));
 
-	for (size_t i = 0; rc == OK && i < rw->cand_count; i++) {
-		rw->cand[i].hollow = 0;
-		if ((pack = counts_touched(rw->c, &rw->cand[i].row.name)) != COUNTS_NONE)
-			(*out)[pack] = &rw->cand[i];
+	for (size_t i = 0; rc == OK && i < rw->pick.count; i++) {
+		rw->pick.packs[i].hollow = 0;
+		if ((pack = counts_touched(rw->c, &rw->pick.packs[i].row.name)) != COUNTS_NONE)
+			(*out)[pack] = &rw->pick.packs[i];
 	}
 	return rc;
 }
@@ -321,7 +160,7 @@ static int
 weigh_hollow(struct rewrite *rw)
 {
 	const struct counts *c = rw->c;
-	struct candidate **of = NULL;
+	struct pick_pack **of = NULL;
 	uint32_t *bases = NULL;
 	size_t count;
 	int rc;
@@ -352,14 +191,14 @@ pull_packs(struct rewrite *rw)
 
 	while (again && (rc = weigh_hollow(rw)) == OK) {
 		again = false;
-		for (size_t i = 0; rc == OK && i < rw->cand_count; i++) {
-			struct candidate *k = &rw->cand[i];
+		for (size_t i = 0; rc == OK && i < rw->pick.count; i++) {
+			struct pick_pack *k = &rw->pick.packs[i];
 
-			if (k->chosen || !k->hollow || rw->total + k->row.live_bytes > rw->policy->max_bytes ||
+			if (k->chosen || !k->hollow || rw->pick.total + k->row.live_bytes > rw->policy->max_bytes ||
 			    k->unused + k->hollow < k->row.bytes / 1000 * rw->policy->max_unused)
 				continue;
 			k->chosen = again = true;
-			rw->total += k->row.live_bytes;
+			rw->pick.total += k->row.live_bytes;
 			rc = gather_pack(rw, &k->row);
 		}
 	}
@@ -508,7 +347,7 @@ move_all(struct rewrite *rw)
 		if ((rc = signals_check()) == OK)
 			rc = move_family(rw, rw->items + i, end - i);
 		if (rw->policy->progress && (i % 64 == 0 || end - i > 1))
-			rw->policy->progress(rw->policy->arg, packer_bytes(rw->packer), rw->total);
+			rw->policy->progress(rw->policy->arg, packer_bytes(rw->packer), rw->pick.total);
 	}
 	if (rc == OK)
 		rc = packer_flush(rw->packer);
@@ -562,64 +401,19 @@ out:
 
 /* ------------------------------------------------------------------------------------------------------ the whole */
 
-/* Can there be anything to move?  FOUND: look at the packs; OK: no; or an error. */
-static int
-worth_looking(struct rewrite *rw)
-{
-	static const int top[CLASSES] = { 15, 18, 20, 21 };     /* highest bits of the lengths in a class */
-	struct tablesums s;
-	uint64_t count;
-	int rc = sums_now(rw->c, &s), bit;
-
-	if (rc != FOUND)
-		return rc ? rc : FOUND;
-	rw->stats->pack_bytes = s.bytes;
-	if (!rw->policy->small_only && sums_unused_bound(&s) > s.bytes / 1000 * rw->policy->max_unused)
-		return FOUND;
-	for (int kind = 0; kind < 2; kind++) {
-		bit = 0;
-		for (int class = 0; class < CLASSES; class++) {
-			for (count = 0; bit <= top[class]; bit++)
-				count += s.packs[kind][bit];
-			if (count >= REWRITE_MERGE)
-				return FOUND;
-		}
-	}
-	return OK;
-}
-
-static int
-choose_packs(struct rewrite *rw)
-{
-	int rc;
-
-	rw->stats->more = false;
-	if ((rc = worth_looking(rw)) != FOUND)
-		return rc;
-	rw->stats->pack_bytes = 0;
-	if ((rc = gather_packs(rw)))
-		return rc;
-	if (rw->cand_count)
-		qsort(rw->cand, rw->cand_count, sizeof(*rw->cand), share_cmp);
-	if (!rw->policy->small_only)
-		choose_dead(rw);
-	if (!rw->stats->more)
-		choose_small(rw);
-	return OK;
-}
-
 int
 rewrite_wanted(struct repo *r, struct index *ix, const struct rewrite_policy *policy, struct rewrite_stats *stats)
 {
 	struct counts c;
-	struct rewrite rw = { .c = &c, .policy = policy, .stats = stats };
+	struct pick pick = { .c = &c, .policy = policy, .stats = stats };
 	int rc;
 
 	counts_init(&c, r, ix, NULL);
-	rc = choose_packs(&rw);
+	rc = pick_packs(&pick);
 	stats->more = false;
-	free(rw.cand);
-	return rc ? rc : rw.total ? FOUND : OK;
+	rc = rc ? rc : pick.total ? FOUND : OK;
+	pick_clear(&pick);
+	return rc;
 }
 
 static int
@@ -627,10 +421,10 @@ run(struct rewrite *rw)
 {
 	int rc;
 
-	if ((rc = choose_packs(rw)))
+	if ((rc = pick_packs(&rw->pick)))
 		return rc;
-	for (size_t i = 0; i < rw->cand_count; i++)
-		if (rw->cand[i].chosen && (rc = gather_pack(rw, &rw->cand[i].row)))
+	for (size_t i = 0; i < rw->pick.count; i++)
+		if (rw->pick.packs[i].chosen && (rc = gather_pack(rw, &rw->pick.packs[i].row)))
 			return rc;
 	if (rw->item_count == 0)
 		return OK;
@@ -647,9 +441,9 @@ emptied(const struct rewrite *rw)
 	uint64_t n = 0;
 	uint32_t pack;
 
-	for (size_t i = 0; i < rw->cand_count; i++) {
-		pack = counts_touched(rw->c, &rw->cand[i].row.name);
-		n += rw->cand[i].chosen && pack != COUNTS_NONE && rw->c->packs[pack].row.live_frames == 0;
+	for (size_t i = 0; i < rw->pick.count; i++) {
+		pack = counts_touched(rw->c, &rw->pick.packs[i].row.name);
+		n += rw->pick.packs[i].chosen && pack != COUNTS_NONE && rw->c->packs[pack].row.live_frames == 0;
 	}
 	return n;
 }
@@ -667,6 +461,7 @@ rewrite_run(struct counts *c, const struct rewrite_policy *policy, struct rewrit
 	rw->c = c;
 	rw->policy = policy;
 	rw->stats = stats;
+	rw->pick = (struct pick){ .c = c, .policy = policy, .stats = stats };
 	if ((rc = run(rw)) || rw->item_count == 0)
 		goto out;
 	packs = emptied(rw);
@@ -700,7 +495,7 @@ rewrite_free(struct rewrite *rw)
 		return NULL;
 	packer_free(rw->packer);
 	pedigree_free(rw->pedigree);
-	free(rw->cand);
+	pick_clear(&rw->pick);
 	free(rw->items);
 	free(rw->spots);
 	free(rw->names);
