@@ -205,18 +205,32 @@ split_time(int64_t ns, long *rest)
 	return (time_t)t;
 }
 
+/* n < 100. */
+static char *
+put_two(char *p, int n)
+{
+	*p++ = (char)('0' + n / 10);
+	*p++ = (char)('0' + n % 10);
+	return p;
+}
+
 /* Its date and time of the day, with `between` between them; the end of it.  No time in nanoseconds is beyond the years 1677 to 2262. */
 static char *
 put_time(char *p, const struct tm *tm, char between)
 {
-	const int part[] = { tm->tm_mon + 1, tm->tm_mday, tm->tm_hour, tm->tm_min, tm->tm_sec };
-	const char before[] = { '-', '-', between, ':', ':' };
+	int year = tm->tm_year + 1900;
 
-	p = put_digits(p, (uint64_t)tm->tm_year + 1900, 4);
-	for (size_t i = 0; i < sizeof(before); i++) {
-		*p++ = before[i];
-		p = put_digits(p, (uint64_t)part[i], 2);
-	}
+	p = put_two(put_two(p, year / 100), year % 100);
+	*p++ = '-';
+	p = put_two(p, tm->tm_mon + 1);
+	*p++ = '-';
+	p = put_two(p, tm->tm_mday);
+	*p++ = between;
+	p = put_two(p, tm->tm_hour);
+	*p++ = ':';
+	p = put_two(p, tm->tm_min);
+	*p++ = ':';
+	p = put_two(p, tm->tm_sec);
 	*p = 0;
 	return p;
 }

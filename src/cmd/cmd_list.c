@@ -33,28 +33,36 @@ line_clear(struct line *l)
 	mem_buf_clear(&l->text);
 }
 
+/* n bytes, and spaces before and after them. */
 static void
-add_spaces(struct line *l, size_t n)
+add(struct line *l, const void *p, size_t n, size_t before, size_t after)
 {
-	if (l->rc || (l->rc = mem_buf_reserve(&l->text, n)))
+	uint8_t *to;
+
+	if (l->rc || (l->rc = mem_buf_reserve(&l->text, before + n + after)))
 		return;
-	memset(l->text.p + l->text.len, ' ', n);
-	l->text.len += n;
+	to = l->text.p + l->text.len;
+	for (size_t i = 0; i < before; i++)
+		*to++ = ' ';
+	if (n)
+		memcpy(to, p, n);
+	to += n;
+	for (size_t i = 0; i < after; i++)
+		*to++ = ' ';
+	l->text.len += before + n + after;
+}
+
+/* Columns, and two spaces. */
+static void
+add_left(struct line *l, const void *p, size_t len, size_t width)
+{
+	add(l, p, len, 0, (len < width ? width - len : 0) + 2);
 }
 
 static void
-add_bytes(struct line *l, const void *p, size_t len)
+add_text(struct line *l, const char *text, size_t width)
 {
-	if (l->rc == OK)
-		l->rc = mem_buf_add(&l->text, p, len);
-}
-
-/* A column, and two spaces. */
-static void
-add_left(struct line *l, const struct mem_buf *b, size_t width)
-{
-	add_bytes(l, b->p, b->len);
-	add_spaces(l, (b->len < width ? width - b->len : 0) + 2);
+	add_left(l, text, strlen(text), width);
 }
 
 static void
@@ -62,18 +70,7 @@ add_right(struct line *l, const char *text, size_t width)
 {
 	size_t len = strlen(text);
 
-	add_spaces(l, len < width ? width - len : 0);
-	add_bytes(l, text, len);
-	add_spaces(l, 2);
-}
-
-static void
-add_text(struct line *l, const char *text, size_t width)
-{
-	size_t len = strlen(text);
-
-	add_bytes(l, text, len);
-	add_spaces(l, (len < width ? width - len : 0) + 2);
+	add(l, text, len, len < width ? width - len : 0, 2);
 }
 
 static int
@@ -116,15 +113,15 @@ print_row(struct report *rp, struct line *l, const struct widths *w, const struc
 	l->text.len = 0;
 	add_text(l, choose_short(id, &it->sid), 0);
 	add_text(l, text_time(time, it->rec.begin_ns), 0);
-	add_left(l, &l->host, w->host);
-	add_left(l, &l->tags, w->tags);
+	add_left(l, l->host.p, l->host.len, w->host);
+	add_left(l, l->tags.p, l->tags.len, w->tags);
 	add_right(l, text_number(size, it->rec.stats[SNAPREC_FILES]), 9);
 	add_right(l, text_size(size, it->rec.stats[SNAPREC_BYTES_TOTAL]), 9);
 	add_right(l, text_size(size, record_stored(it)), 9);
 	if (w->verified)
 		add_text(l, ns ? text_time(time, ns) : "never", 19);
-	add_bytes(l, l->paths.p, l->paths.len);
-	add_bytes(l, "\n", 1);
+	add(l, l->paths.p, l->paths.len, 0, 0);
+	add(l, "\n", 1, 0, 0);
 	if (l->rc == OK)
 		report_out_bytes(rp, l->text.p, l->text.len);
 	return l->rc;
