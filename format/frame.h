@@ -12,7 +12,7 @@
 #define FRAME_CHUNKS_MAX 65535
 #define FRAME_HEAD_MAX (1u << 23)
 #define FRAME_BODY_MAX (1u << 24)
-#define FRAME_DEPTH_MAX 16
+#define FRAME_DEPTH_MAX 32
 #define FRAME_CHUNK_ROW 36
 #define FRAME_BLOCK_ROW 12              /* and 32 more with a base */
 

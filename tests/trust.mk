@@ -78,3 +78,13 @@ sim: everything
 	@$(O)/tests/prop/sim_store $(or $(SEEDS),200000) $(or $(FIRST),1)
 
 .PHONY: sim
+
+# What the tests run: a table, and with FILES="format/frame.c ..." the lines and branches that they do not.
+coverage:
+	+@$(MAKE) --no-print-directory PROFILE=cov everything
+	find build -path '*/cov/*' -name '*.gcda' -delete
+	-@$(MAKE) --no-print-directory PROFILE=cov check-now >build/coverage.log
+	@tail -n 1 build/coverage.log
+	@$(PYTHON) tests/coverage.py $(O:%/$(PROFILE)=%/cov) $(FILES)
+
+.PHONY: coverage

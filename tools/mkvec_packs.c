@@ -24,7 +24,7 @@
 #define HELLO "hello, varve\n"
 #define ZSTD_A "28b52ffd2040" "03020061"
 #define ZSTD_EDIT "28b52ffd2025" "650000" "28" "656469743a" "0154" "05051d" "28"
-#define FRAMES 20
+#define FRAMES 36
 
 /* A frame of one block. */
 struct part {
@@ -335,7 +335,7 @@ chain(struct mkvec *m, const char *name, const char *expect,
 		if (i == 0)
 			continue;
 		t->codec = FRAME_DELTA;
-		t->depth = (uint8_t)(i > 16 ? 16 : i);
+		t->depth = (uint8_t)(i > 32 ? 32 : i);
 		t->stored = stored[i];
 		t->base = plain[i - 1];
 	}
@@ -439,7 +439,7 @@ mkvec_packs(struct mkvec *m)
 {
 	for (size_t i = 0; i < COUNT(plans); i++)
 		make(m, &plans[i]);
-	chain(m, "fr-chain-16", "ok", "a chain of 16 bases", 16);
-	chain(m, "fr-chain-17", "malformed", "a chain of 17 bases", 17);
+	chain(m, "fr-chain-32", "ok", "a chain of 32 bases", 32);
+	chain(m, "fr-chain-33", "malformed", "a chain of 33 bases", 33);
 	metas(m);
 }

@@ -98,7 +98,7 @@ static const struct mkvec_fault head_faults[] = {
 	{ "fr-block-reserved", "GN-1", "malformed", "reserved byte of a block", { 31, "01", 0, false } },
 	{ "fr-delta-two-chunks", "FR-1", "malformed", "a delta block of two chunks", { 40, "0200", 0, false } },
 	{ "fr-delta-depth-zero", "FR-1", "malformed", "a delta block of depth 0", { 42, "00", 0, false } },
-	{ "fr-delta-depth-17", "FR-1", "malformed", "a delta block of depth 17", { 42, "11", 0, false } },
+	{ "fr-delta-depth-33", "FR-1", "malformed", "a delta block of depth 33", { 42, "21", 0, false } },
 	{ "fr-type-unknown", "FR-1", "malformed", "chunk of type M", { 76, "4d", 0, false } },
 	{ "fr-chunk-len-zero", "FR-1", "malformed", "chunk of length 0", { 77, "000000", 0, false } },
 	{ "fr-chunk-len-large", "CH-2", "malformed", "chunk of more than 2^20 bytes", { 77, "010010", 0, false } },
@@ -116,7 +116,7 @@ frameheads(struct mkvec *m)
 		{ .codec = FRAME_ZSTD, .raw_len = 200, .stored_len = 19,
 		    .chunk_count = 1 },
 		{ .codec = FRAME_DELTA, .raw_len = 37, .stored_len = 22,
-		    .chunk_count = 1, .depth = 16 },
+		    .chunk_count = 1, .depth = 32 },
 	};
 	struct frame_chunk chunks[4] = {
 		{ .type = FRAME_DATA, .len = 10 },

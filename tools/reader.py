@@ -219,7 +219,7 @@ class Repo:
 
     def fetch(self, name, kind=None, chain=0):
         """The plaintext of a chunk; another copy is tried if the best one is damaged."""
-        need(chain <= 16, "more than 16 bases in a chain")  # FR-4
+        need(chain <= 32, "more than 32 bases in a chain")  # FR-4
         failed = Missing("chunk %s is not in the index" % name.hex())
         for n, (_, _, index, row) in enumerate(self.places(name)):
             pack = ZERO

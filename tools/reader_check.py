@@ -478,7 +478,7 @@ def vector_pack(v, body):
         at += length
 
     def fetch(name, chain=0):
-        need(chain <= 16, "more than 16 bases in a chain")  # FR-4
+        need(chain <= 32, "more than 32 bases in a chain")  # FR-4
         need(name in places, "no such base", Missing)
         return places[name][0].chunk(places[name][1], lambda base: fetch(base, chain + 1))
 

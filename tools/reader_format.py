@@ -283,7 +283,7 @@ def decode_head(data, body_length=None):
         need(1 <= raw <= 1 << 21 and 1 <= stored <= 1 << 24 and reserved == 0,
              "block: field out of range")
         need(codec != 0 or stored == raw, "block: raw and stored length differ")
-        need(chunks == 1 and 1 <= depth <= 16 if codec == 2 else depth == 0,
+        need(chunks == 1 and 1 <= depth <= 32 if codec == 2 else depth == 0,
              "block: depth or chunks do not fit the codec")
         base = c.take(32) if codec == 2 else None
         blocks.append(Block(codec, raw, stored, chunks, depth, base, first, offset))
@@ -585,7 +585,7 @@ class Index:
 
     def row(self, n):
         row = Row(*ROW.unpack(self.body(self.at[4] + 48 * n, 48)))
-        need(row.type in (D, L, T) and row.depth <= 16, "index: row out of range")
+        need(row.type in (D, L, T) and row.depth <= 32, "index: row out of range")
         need(self.table or row.refs == 0, "segment: references counted")  # IX-4
         if row.frame == NONE:  # IX-4
             need(row.slot == row.depth == 0 and not (self.table and (row.refs or row.uses)),

@@ -48,7 +48,7 @@ add(struct damages *d, const struct damage *it, const struct name *id)
 {
 	int rc;
 
-	d->total++;
+	__atomic_fetch_add(&d->total, 1, __ATOMIC_RELAXED);  /* shown meanwhile */
 	if (d->count < DAMAGE_MAX) {
 		struct damage *to;
 

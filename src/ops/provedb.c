@@ -18,7 +18,6 @@
 #include "ops/sql.h"
 #include "source/dbcheck.h"
 #include "store/tree.h"
-#include "sys/host.h"
 #include "sys/signals.h"
 
 #define ANSWER_MAX 400
@@ -229,7 +228,6 @@ provedb_run(const struct provedb_ask *ask, struct provedb *out)
 	int rc = mem_buf_reserve(&w.path, 1);
 
 	*out = (struct provedb){ 0 };
-	rc = rc ? rc : reader_ahead(ask->rd, host_cpus());
 	for (size_t i = 0; rc == OK && i < ask->count; i++) {
 		if (!ask->snaps[i])
 			continue;

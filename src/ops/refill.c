@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "codec/digest.h"
 #include "codec/keys.h"
+#include "store/fetch.h"
 #include "store/tree.h"
 #include "sys/fsys.h"
 #include "sys/signals.h"
@@ -24,6 +25,7 @@ refill_init(struct refill *f)
 void
 refill_clear(struct refill *f)
 {
+	f->fetch = fetch_free(f->fetch);
 	free(f->buf);
 	f->buf = NULL;
 }
@@ -151,47 +153,105 @@ stored_piece(struct refill *f, const struct tree_piece *p, const uint8_t **from)
 }
 
 static int
-write_piece(struct refill *f, const struct tree_piece *p, int out, int old)
+put_piece(struct refill *f, const struct tree_piece *p, int out,
+    const uint8_t *from)
 {
-	const uint8_t *from = f->buf;
 	size_t len = (size_t)p->len;
-	int rc = old >= 0 ? data_same(f, p, old) : OK;
 
-	if (rc < 0 || (rc == OK && (rc = stored_piece(f, p, &from))))
-		return rc;
 	if (f->sparse && is_zero(from, len))
 		return OK;
 	f->written += len;
 	return target_write_at(out, p->off, from, len);
 }
 
+static int
+write_piece(struct refill *f, const struct tree_piece *p, int out, int old)
+{
+	const uint8_t *from = f->buf;
+	int rc = old >= 0 ? data_same(f, p, old) : OK;
+
+	if (rc < 0 || (rc == OK && (rc = stored_piece(f, p, &from))))
+		return rc;
+	return put_piece(f, p, out, from);
+}
+
+/* A file on its way to `out`. */
+struct copy {
+	struct refill *f;
+	int out, old;
+	uint64_t end;                   /* of what was written */
+	int failed;                     /* to write it */
+};
+
+/* p: NULL when it is to be had from the repository, or the old file. */
+static int
+copy_piece(struct copy *c, const struct tree_piece *t, const uint8_t *p)
+{
+	struct refill *f = c->f;
+	int rc = OK;
+
+	if (!t->hole)
+		rc = p ? put_piece(f, t, c->out, p) :
+		    write_piece(f, t, c->out, c->old);
+	if (rc)
+		return rc;
+	if (!t->hole && !f->sparse)
+		c->end = t->off + t->len;
+	if (f->tick)
+		f->tick(f->arg, t->len);
+	return OK;
+}
+
+static int
+copy_fetched(void *arg, const struct tree_piece *t, const uint8_t *p)
+{
+	struct copy *c = arg;
+
+	return c->failed = copy_piece(c, t, p);
+}
+
+/* With many threads; AT_END when all is there. */
+static int
+fetch_all(struct copy *c, const struct treenode_entry *e)
+{
+	struct refill *f = c->f;
+	int rc = f->fetch ? OK : fetch_new(f->rd, f->jobs, &f->fetch);
+
+	if (rc == OK)
+		rc = fetch_content(f->fetch, e, copy_fetched, c);
+	if (rc == OK)
+		return AT_END;
+	return c->failed ? rc : damage(rc);
+}
+
+static int
+copy_all(struct copy *c, const struct treenode_entry *e)
+{
+	struct tree_content *content = NULL;
+	struct tree_piece t;
+	int rc = damage(tree_content_open(c->f->rd, e, &content));
+
+	while (rc == OK && (rc = next_piece(content, &t)) == FOUND &&
+	    (rc = length_check(&t)) == OK)
+		rc = copy_piece(c, &t, NULL);
+	tree_content_close(content);
+	return rc;
+}
+
 int
 refill_write(struct refill *f, const struct treenode_entry *e, int out,
     int old)
 {
-	struct tree_content *c = NULL;
-	uint64_t end = 0;
-	struct tree_piece p;
+	struct copy c = { .f = f, .out = out, .old = old };
 	int rc;
 
 	if (e->size == 0)
 		return OK;
-	if ((rc = damage(tree_content_open(f->rd, e, &c))))
-		return rc;
-	while ((rc = next_piece(c, &p)) == FOUND) {
-		if ((rc = length_check(&p)))
-			break;
-		if (!p.hole && (rc = write_piece(f, &p, out, old)))
-			break;
-		if (!p.hole && !f->sparse)
-			end = p.off + p.len;
-		if (f->tick)
-			f->tick(f->arg, p.len);
-	}
-	tree_content_close(c);
+	rc = old < 0 && f->jobs > 0 && e->size >= FETCH_LEAST ?
+	    fetch_all(&c, e) : copy_all(&c, e);
 	if (rc != AT_END)
 		return rc;
-	return end == e->size ? OK : target_set_size(out, e->size);
+	return c.end == e->size ? OK : target_set_size(out, e->size);
 }
 
 int

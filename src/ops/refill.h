@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct fetch;
 struct keys;
 struct reader;
 struct treenode_entry;
@@ -14,6 +15,8 @@ struct refill {
 	const struct keys *keys;        /* borrowed */
 	bool sparse;                    /* make holes of zero chunks */
 	uint8_t *buf;                   /* a chunk of the file that is there; owned */
+	unsigned jobs;                  /* threads for a large file that is not there; 0: none */
+	struct fetch *fetch;            /* owned; NULL until there was one */
 	uint64_t written;               /* bytes, over all files */
 	void (*tick)(void *arg, uint64_t bytes);        /* after each piece */
 	void *arg;

@@ -583,6 +583,7 @@ prepare(struct walk *w, struct repo *r, const struct snapshots_item *snap)
 		w->p.progress.bytes_total =
 		    snap->rec.stats[SNAPREC_BYTES_TOTAL];
 	}
+	w->p.content.jobs = host_cpus() > 1 ? host_cpus() : 0;
 	if ((rc = refill_init(&w->p.content)) ||
 	    (rc = owners_load(&w->p.owners, &snap->rec, o->numeric_owner)) ||
 	    (rc = chosen_normal("", o->subpath ? o->subpath : "", &w->base)) ||

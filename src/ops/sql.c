@@ -326,7 +326,7 @@ sql_add(struct sql *s, const char *schema, const struct name *root, const char *
 int
 sql_fill(struct sql *s)
 {
-	return imagevfs_fill(s->vfs);
+	return imagevfs_fill(s->vfs, host_cpus());
 }
 
 int

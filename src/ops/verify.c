@@ -247,11 +247,18 @@ find_leftovers(struct run *u)
 
 /* ---- what is to do ---- */
 
+/* Threads count meanwhile. */
+static uint64_t
+so_far(const uint64_t *n)
+{
+	return __atomic_load_n(n, __ATOMIC_RELAXED);
+}
+
 static int
 show(struct run *u, const char *verb, uint64_t total_packs)
 {
-	struct verify_progress g = { .verb = verb, .packs = u->p.packs, .packs_total = total_packs, .bytes = u->p.bytes_read,
-		.bytes_total = u->p.bytes_todo, .damaged = u->res->damages.total };
+	struct verify_progress g = { .verb = verb, .packs = so_far(&u->p.packs), .packs_total = total_packs,
+		.bytes = so_far(&u->p.bytes_read), .bytes_total = u->p.bytes_todo, .damaged = so_far(&u->res->damages.total) };
 
 	return u->o->progress ? u->o->progress(u->o->arg, &g) : OK;
 }

@@ -92,18 +92,12 @@ chunkcache_set_reader(struct chunkcache *cc, struct reader *rd)
 }
 
 static int
-load(struct chunkcache *cc, const struct name *id, uint64_t len, struct item **out)
+keep(struct chunkcache *cc, const struct name *id, const uint8_t *p, size_t n, struct item **out)
 {
 	struct item *it = NULL;
-	const uint8_t *p;
-	size_t n;
 	int rc;
 
 	*out = NULL;
-	if ((rc = reader_get(cc->rd, id, FRAME_DATA, &p, &n)))
-		return rc;
-	if (n != len)
-		return fail(ERR_CORRUPT, "a chunk has not the length that its list says");
 	if ((rc = MEM_NEW(it)) || (rc = mem_dup_bytes(&it->p, p, n))) {
 		free(it);
 		return rc;
@@ -119,15 +113,47 @@ load(struct chunkcache *cc, const struct name *id, uint64_t len, struct item **o
 	return OK;
 }
 
+static int
+load(struct chunkcache *cc, const struct name *id, uint64_t len, struct item **out)
+{
+	const uint8_t *p;
+	size_t n;
+	int rc = reader_get(cc->rd, id, FRAME_DATA, &p, &n);
+
+	*out = NULL;
+	if (rc == OK && n != len)
+		rc = fail(ERR_CORRUPT, "a chunk has not the length that its list says");
+	return rc ? rc : keep(cc, id, p, n, out);
+}
+
+static struct item *
+find(struct chunkcache *cc, const struct name *id)
+{
+	struct item *it = *bucket_of(cc, id);
+
+	while (it && name_cmp(&it->id, id) != 0)
+		it = it->chain;
+	return it;
+}
+
+int
+chunkcache_put(struct chunkcache *cc, const struct name *id, const uint8_t *p, size_t len)
+{
+	struct item *it;
+	int rc = find(cc, id) ? AT_END : keep(cc, id, p, len, &it);
+
+	if (rc == OK)
+		link_use(cc, it);
+	return rc < 0 ? rc : OK;
+}
+
 int
 chunkcache_get(struct chunkcache *cc, const struct name *id, uint64_t len, const uint8_t **p)
 {
-	struct item *it = *bucket_of(cc, id);
+	struct item *it = find(cc, id);
 	int rc;
 
 	*p = NULL;
-	while (it && name_cmp(&it->id, id) != 0)
-		it = it->chain;
 	if (it && it->len != len)
 		return fail(ERR_CORRUPT, "a chunk has not the length that its list says");
 	if (it)

@@ -27,4 +27,8 @@ void chunkcache_set_reader(struct chunkcache *cc, struct reader *rd);
 int chunkcache_get(struct chunkcache *cc, const struct name *id, uint64_t len,
     const uint8_t **p) __attribute__((warn_unused_result));
 
+/* Keep a copy of a chunk that was read and proved elsewhere. */
+int chunkcache_put(struct chunkcache *cc, const struct name *id, const uint8_t *p,
+    size_t len) __attribute__((warn_unused_result));
+
 #endif

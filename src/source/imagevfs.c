@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "format/frame.h"
 #include "source/chunkcache.h"
+#include "store/fetch.h"
 #include "store/tree.h"
 #include "sys/signals.h"
 
@@ -467,25 +468,37 @@ imagevfs_add(struct imagevfs *v, const struct treenode_entry *e,
 	return OK;
 }
 
-int
-imagevfs_fill(struct imagevfs *v)
-{
-	struct tree_content *c = NULL;
-	size_t left = v->cache_bytes;
-	struct tree_piece piece;
-	const uint8_t *p;
-	int rc = v->images ? tree_content_open(v->rd, &v->images->e, &c) : AT_END;
+struct fill {
+	struct chunkcache *cache;
+	size_t left;
+};
 
-	while (rc == OK && (rc = signals_check()) == OK && (rc = tree_content_next(c, &piece)) == FOUND) {
-		rc = OK;
-		if (piece.hole)
-			continue;
-		if (piece.len > left)
-			break;
-		left -= (size_t)piece.len;
-		rc = chunkcache_get(v->cache, &piece.id, piece.len, &p);
-	}
-	tree_content_close(c);
+/* AT_END: the cache is full. */
+static int
+fill_piece(void *arg, const struct tree_piece *t, const uint8_t *p)
+{
+	struct fill *f = arg;
+
+	if (t->hole)
+		return OK;
+	if (t->len > f->left)
+		return AT_END;
+	f->left -= (size_t)t->len;
+	return chunkcache_put(f->cache, &t->id, p, (size_t)t->len);
+}
+
+int
+imagevfs_fill(struct imagevfs *v, unsigned jobs)
+{
+	struct fill fill = { v->cache, v->cache_bytes };
+	struct fetch *f = NULL;
+	int rc;
+
+	if (!v->images || v->images->e.size == 0)
+		return OK;
+	if ((rc = fetch_new(v->rd, jobs, &f)) == OK)
+		rc = fetch_content(f, &v->images->e, fill_piece, &fill);
+	fetch_free(f);
 	return rc == ERR_NOMEM || rc == ERR_INTERRUPTED ? rc : OK;
 }
 

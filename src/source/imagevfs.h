@@ -43,12 +43,12 @@ int imagevfs_add(struct imagevfs *v, const struct treenode_entry *e,
     char file[static IMAGEVFS_FILE_MAX]) __attribute__((warn_unused_result));
 
 /*
- * Fetch the image that was made known last from its beginning, as far as the cache has room: for who
+ * Fetch the image that was made known last, in so many threads, as far as the cache has room: for who
  * is about to read all of it in SQLite's order, which is none.  At what cannot be read it ends, and
  * leaves that to the read that wants it.
  * Errors: ERR_NOMEM, ERR_INTERRUPTED
  */
-int imagevfs_fill(struct imagevfs *v) __attribute__((warn_unused_result));
+int imagevfs_fill(struct imagevfs *v, unsigned jobs) __attribute__((warn_unused_result));
 
 /* Does the file begin like an SQLite database?  FOUND, OK (no), or an error.  Cost: one chunk. */
 int imagevfs_probe(struct reader *rd,

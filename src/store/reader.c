@@ -387,46 +387,71 @@ out:
 	return rc;
 }
 
+/* FR-5 */
+static int
+prove(struct reader *rd, const struct found *it, const struct name *id)
+{
+	struct name got;
+
+	if (it->spot->proved)
+		return OK;
+	digest_chunk_id(&got, rd->r->keys->id, it->place.type, it->p, it->len);
+	return name_cmp(&got, id) == 0 ? OK : fault(fail(ERR_AUTH, "slot %u "
+	    "does not have the content that its id says", it->place.slot),
+	    &it->place, true);
+}
+
+static int
+get(struct reader *rd, const struct name *id, uint8_t type, bool proved,
+    struct found *it)
+{
+	char hex[NAME_HEX];
+	int rc;
+
+	if (rd->last)
+		block_release(rd, rd->last, rd->last_block);
+	rd->last = NULL;
+	if ((rc = chunk_open(rd, id, 0, it)) == OK) {
+		it->frame->pins--;
+		rd->last = it->frame;
+		rd->last_block = it->block;
+		rc = proved ? prove(rd, it, id) : OK;
+	}
+	if (rc == OK && it->place.type != type)
+		rc = fail(ERR_CORRUPT, "it is of type %c where %c is expected",
+		    it->place.type, type);
+	name_hex(id, hex);
+	return err_context(rc, "chunk %s", hex);
+}
+
 int
 reader_get(struct reader *rd, const struct name *id, uint8_t type,
     const uint8_t **p, size_t *len)
 {
 	struct found it;
-	struct name got;
-	int rc;
+	int rc = get(rd, id, type, true, &it);
 
-	*p = NULL;
-	*len = 0;
-	if (rd->last)
-		block_release(rd, rd->last, rd->last_block);
-	rd->last = NULL;
-	if ((rc = chunk_open(rd, id, 0, &it)))
-		goto out;
-	it.frame->pins--;
-	rd->last = it.frame;
-	rd->last_block = it.block;
-	if (!it.spot->proved)
-		digest_chunk_id(&got, rd->r->keys->id, it.place.type, it.p, it.len);
-	if (!it.spot->proved && name_cmp(&got, id) != 0) {
-		rc = fault(fail(ERR_AUTH, "slot %u does not have the content "
-		    "that its id says", it.place.slot), &it.place, true);
-		goto out;
-	}
-	if (it.place.type != type) {
-		rc = fail(ERR_CORRUPT, "it is of type %c where %c is expected",
-		    it.place.type, type);
-		goto out;
-	}
-	*p = it.p;
-	*len = it.len;
-out:
-	if (rc) {
-		char hex[NAME_HEX];
-
-		name_hex(id, hex);
-		rc = err_context(rc, "chunk %s", hex);
-	}
+	*p = rc ? NULL : it.p;
+	*len = rc ? 0 : it.len;
 	return rc;
+}
+
+int
+reader_get_unproved(struct reader *rd, const struct name *id, uint8_t type,
+    const uint8_t **p, size_t *len)
+{
+	struct found it;
+	int rc = get(rd, id, type, false, &it);
+
+	*p = rc ? NULL : it.p;
+	*len = rc ? 0 : it.len;
+	return rc;
+}
+
+struct repo *
+reader_repo(const struct reader *rd)
+{
+	return rd->r;
 }
 
 /* From the head of a frame that is not cached. */

@@ -31,6 +31,12 @@ int reader_ahead(struct reader *rd, unsigned jobs) __attribute__((warn_unused_re
 int reader_get(struct reader *rd, const struct name *id, uint8_t type, const uint8_t **p, size_t *len)
     __attribute__((warn_unused_result));
 
+/* The same, but not compared with its id (FR-5): that is for the caller, who has many at once (codec/lanes.h). */
+int reader_get_unproved(struct reader *rd, const struct name *id, uint8_t type, const uint8_t **p, size_t *len)
+    __attribute__((warn_unused_result));
+
+struct repo *reader_repo(const struct reader *rd);
+
 /* The base of the delta block at this place (place->depth > 0).  Cost: the head of its frame is read, no more. */
 int reader_base(struct reader *rd, const struct index_place *place, struct name *base) __attribute__((warn_unused_result));
 

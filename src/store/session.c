@@ -30,7 +30,7 @@
 #define PART_ROWS (1u << 18)
 #define MERGE_BYTES (32u << 20)         /* of small packs, merged when segments are settled */
 #define READER_CACHE (16u << 20)
-#define BASE_DEPTH_MAX 8
+#define BASE_DEPTH_MAX 16
 
 struct row {
 	struct indexfile_row r;         /* frame: the packer's number until the part is published */

@@ -11,7 +11,7 @@
 
 #define CACHE (1u << 20)
 #define CHUNK 3000
-#define CHAIN 20
+#define CHAIN 36
 
 /* Text no. n: two with neighbouring numbers are alike. */
 static void
@@ -127,7 +127,7 @@ chain(struct fake *f, struct name *id, unsigned count, bool apart)
 	fake_begin(f, PACKFILE_DATA);
 	for (unsigned i = 0; i < count; i++) {
 		/* a writer that does not know how deep the base is */
-		uint8_t depth = (uint8_t)(i < 16 ? i : 16);
+		uint8_t depth = (uint8_t)(i < FRAME_DEPTH_MAX ? i : FRAME_DEPTH_MAX);
 
 		text(p, i);
 		fake_put(f, FRAME_DATA, p, CHUNK, &id[i]);
@@ -143,30 +143,30 @@ chain(struct fake *f, struct name *id, unsigned count, bool apart)
 	fake_end(f);
 }
 
-/* FR-4: 16 bases beneath a chunk are fine, even if no frame but those in use fits in the cache. */
+/* FR-4: 32 bases beneath a chunk are fine, even if no frame but those in use fits in the cache. */
 static void
-test_sixteen_bases_come_back(void **state)
+test_thirtytwo_bases_come_back(void **state)
 {
 	(void)state;
 	for (unsigned apart = 0; apart < 2; apart++) {
 		struct fake *f = fake_new(1);
-		struct name id[17];
+		struct name id[33];
 		uint8_t p[CHUNK];
 
-		chain(f, id, 17, apart);
-		text(p, 16);
-		expect(f, &id[16], FRAME_DATA, p, CHUNK);
+		chain(f, id, 33, apart);
+		text(p, 32);
+		expect(f, &id[32], FRAME_DATA, p, CHUNK);
 		text(p, 9);
 		expect(f, &id[9], FRAME_DATA, p, CHUNK);
-		text(p, 16);
-		expect(f, &id[16], FRAME_DATA, p, CHUNK);
+		text(p, 32);
+		expect(f, &id[32], FRAME_DATA, p, CHUNK);
 		fake_free(f);
 	}
 }
 
-/* FR-4: 17 are malformed, and stay so when a part of the chain is decoded already. */
+/* FR-4: 33 are malformed, and stay so when a part of the chain is decoded already. */
 static void
-test_seventeen_bases_are_malformed(void **state)
+test_thirtythree_bases_are_malformed(void **state)
 {
 	(void)state;
 	for (unsigned apart = 0; apart < 2; apart++) {
@@ -175,16 +175,16 @@ test_seventeen_bases_are_malformed(void **state)
 		uint8_t p[CHUNK];
 
 		chain(f, id, CHAIN, apart);
-		assert_int_equal(get(f, &id[17], FRAME_DATA), ERR_CORRUPT);
-		for (unsigned i = 0; i < 17; i++) {
+		assert_int_equal(get(f, &id[33], FRAME_DATA), ERR_CORRUPT);
+		for (unsigned i = 0; i < 33; i++) {
 			text(p, i);
 			expect(f, &id[i], FRAME_DATA, p, CHUNK);
-			assert_int_equal(get(f, &id[17], FRAME_DATA),
+			assert_int_equal(get(f, &id[33], FRAME_DATA),
 			    ERR_CORRUPT);
-			assert_int_equal(get(f, &id[18], FRAME_DATA),
+			assert_int_equal(get(f, &id[34], FRAME_DATA),
 			    ERR_CORRUPT);
 		}
-		assert_non_null(strstr(err_text(), "more than 16 bases"));
+		assert_non_null(strstr(err_text(), "more than 32 bases"));
 		fake_free(f);
 	}
 }
@@ -558,8 +558,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chunks_come_back),
-		cmocka_unit_test(test_sixteen_bases_come_back),
-		cmocka_unit_test(test_seventeen_bases_are_malformed),
+		cmocka_unit_test(test_thirtytwo_bases_come_back),
+		cmocka_unit_test(test_thirtythree_bases_are_malformed),
 		cmocka_unit_test(test_ring_of_bases_is_malformed),
 		cmocka_unit_test(test_missing_base_is_named),
 		cmocka_unit_test(test_every_damaged_byte_is_found),

@@ -27,6 +27,7 @@
 #include "format/listnode.h"
 #include "format/treenode.h"
 #include "ops/restore.h"
+#include "store/fetch.h"
 #include "store/index.h"
 #include "store/reader.h"
 #include "sys/fsys.h"
@@ -123,6 +124,39 @@ reader_get(struct reader *rd, const struct name *id, uint8_t type,
 		return OK;
 	}
 	return fail(ERR_ABSENT, "missing");
+}
+
+int
+fetch_new(struct reader *rd, unsigned jobs, struct fetch **out)
+{
+	(void)jobs;
+	*out = (struct fetch *)rd;
+	return OK;
+}
+
+struct fetch *
+fetch_free(struct fetch *f)
+{
+	(void)f;
+	return NULL;
+}
+
+int
+fetch_content(struct fetch *f, const struct treenode_entry *e, fetch_fn fn,
+    void *arg)
+{
+	struct reader *rd = (struct reader *)f;
+	struct tree_content *c = NULL;
+	struct tree_piece t;
+	const uint8_t *p;
+	size_t len;
+	int rc = tree_content_open(rd, e, &c);
+
+	while (rc == OK && (rc = tree_content_next(c, &t)) == FOUND &&
+	    (rc = t.hole ? OK : reader_get(rd, &t.id, 'D', &p, &len)) == OK)
+		rc = fn(arg, &t, t.hole ? NULL : p);
+	tree_content_close(c);
+	return rc == AT_END ? OK : rc;
 }
 
 static int
