@@ -11,7 +11,7 @@ endif
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec recordsum repohdr sidecar snaplist snaprec \
 	tablesums treenode
 BASE = args err mem text
-SYS = beneath child clock confine copy crew entropy fsys guard hands helper host io signals state target watch
+SYS = beneath child clock confine copy crew entropy fsys guard hands helper host io scout signals state target watch
 CODEC = chunker digest keys lanes rs seal squeeze
 STORE = ahead anchors blocksum catalogue census children content counts family fetch fold framebox framejob graves \
 	index index_file indexbuild keyring kin mend objects packcheck packer packin packout packproof paper parity pedigree \
@@ -19,7 +19,7 @@ STORE = ahead anchors blocksum catalogue census children content counts family f
 	uncounted
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget heads home inodes later \
-	leftover links listing lost need owners packorder place placedb prove provedb prune readfile refill repack \
+	leftover links listing lost need owners packorder place placedb prove provedb prune queue readfile refill repack \
 	reparity restore retention sample scan scanlog scrub select slice snapshot special sql stats trace treebuild twin verify view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_head cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin \
 	cmd_prune cmd_repair cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version \
@@ -27,8 +27,9 @@ CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_head cmd_help cmd_init
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
-UNIT = ahead args catalogue chunker confine fetch filter format_base format_codecs format_nodes fsys hands imagevfs index keyring \
-	keys lanes reader restore retention rewrite rs secret select session settle signals squeeze text tree vectors
+UNIT = ahead args catalogue chunker confine fetch filter format_base format_codecs format_nodes fsys hands imagevfs index \
+	keyring keys lanes reader restore retention rewrite rs scout secret select session settle signals squeeze text \
+	tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_flip prop_format prop_parity prop_store sim_store
 CRASH = crash_snapshot

@@ -18,6 +18,7 @@
 #include "source/tags.h"
 #include "store/tree.h"
 #include "sys/clock.h"
+#include "sys/scout.h"
 
 #define PAGE_MIN 512
 
@@ -134,28 +135,29 @@ dbfind_late(struct scan *sc, int fd, const struct fsys_stat *st, bool *is)
 
 /* ------------------------------------------------------------------------------------------------------ the walk */
 
-static int find_dir(struct scan *sc, int fd, const struct name *old_tree);
+static int find_dir(struct scan *sc, struct scout_dir *d, const struct name *old_tree);
 
 static int
 find_below(struct scan *sc, const struct at *a)
 {
 	struct name old_tree = { { 0 } };
+	struct scout_dir d;
 	struct fsys_stat st;
-	int fd, rc;
+	int rc;
 
 	if (a->old && a->old->kind == TREENODE_DIR)
 		old_tree = a->old->content;
-	if (sc->depth >= TREENODE_DEPTH_MAX || !wanted(sc, a->is_root, true) || fsys_open_dir(a->dirfd, a->name, &fd))
+	if (sc->depth >= TREENODE_DEPTH_MAX || !wanted(sc, a->is_root, true) || scout_open(sc->scout, a->dirfd, a->name, &d))
 		return OK;
 	sc->depth++;
-	if (sc->o->one_file_system && (rc = fsys_stat(fd, "", &st)) == OK && a->is_root)
+	if (sc->o->one_file_system && (rc = fsys_stat(d.fd, "", &st)) == OK && a->is_root)
 		sc->root_dev = st.dev;
 	if (sc->o->one_file_system && st.dev != sc->root_dev)
 		rc = OK;
 	else
-		rc = find_dir(sc, fd, &old_tree);
+		rc = find_dir(sc, &d, &old_tree);
 	sc->depth--;
-	fsys_close(fd);
+	scout_close(sc->scout, &d);
 	return rc;
 }
 
@@ -191,27 +193,42 @@ find_name(struct scan *sc, struct at *a, unsigned char type, const struct fsys_n
 	return rc;
 }
 
-static int
-find_dir(struct scan *sc, int fd, const struct name *old_tree)
+static bool
+wants_dir(void *arg, const char *name)
 {
-	struct fsys_names names = { 0 };
+	struct scan *sc = arg;
+	bool is;
+	size_t mark;
+
+	if (!sc->o->filter || scanlog_push(sc, name, &mark))
+		return true;
+	is = wanted(sc, false, true);
+	scanlog_pop(sc, mark);
+	return is;
+}
+
+static int
+find_dir(struct scan *sc, struct scout_dir *d, const struct name *old_tree)
+{
 	struct twin t = { 0 };
 	const char *keep;
 	int rc;
 
 	/* What cannot be listed is told by the walk. */
-	if (fsys_list(fd, &names))
+	if (scout_list(d))
 		return OK;
-	keep = tags_marked(fd, sc->o->exclude_caches, sc->o->if_present, sc->o->if_present_count);
+	keep = tags_marked(d->fd, sc->o->exclude_caches, sc->o->if_present, sc->o->if_present_count);
 	rc = keep ? OK : twin_open(&t, sc->parent_reader, sc->have_parent ? old_tree : NULL);
-	for (size_t i = 0; rc == OK && !keep && i < names.count; i++) {
-		struct at a = { .dirfd = fd, .name = names.name[i] };
+	/* What is mounted elsewhere must not be woken up. */
+	if (!keep && !sc->o->one_file_system)
+		scout_ahead(sc->scout, d, wants_dir, sc);
+	for (size_t i = 0; rc == OK && !keep && i < d->names.count; i++) {
+		struct at a = { .dirfd = d->fd, .name = d->names.name[i] };
 
 		if ((rc = scanlog_tick(sc)) == OK && (rc = twin_find(&t, a.name, strlen(a.name), &a.old)) == OK)
-			rc = find_name(sc, &a, (unsigned char)a.name[-1], &names, i);
+			rc = find_name(sc, &a, (unsigned char)a.name[-1], &d->names, i);
 	}
 	twin_close(&t);
-	fsys_names_clear(&names);
 	return rc;
 }
 

@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "ops/dbfind.h"
 #include "ops/entry.h"
+#include "ops/queue.h"
 #include "ops/scanlog.h"
 #include "ops/treebuild.h"
 #include "ops/twin.h"
@@ -26,38 +27,39 @@
 #include "store/tree.h"
 #include "sys/clock.h"
 #include "sys/fsys.h"
+#include "sys/host.h"
+#include "sys/scout.h"
 
 #define RACY_NS (60 * CLOCK_NS)
 #define QUEUE_MAX 256
+#define SCOUTS_MAX 4
 #define READER_CACHE (24u << 20)
 
-/* An entry that waits for its content. */
-struct queued {
-	struct treenode_entry e;
-	uint8_t *mem, *target;          /* owned: extensions; text of a link */
-	struct name hint;               /* the parent's tree node around here */
-	struct name old_content;        /* of the parent's file of this name */
-	uint64_t old_size;
-	bool old_file;                  /* there was one */
-	bool reused;
-};
-
-struct queue {
-	struct queued *item;
-	size_t count, cap;
+/* A path of the source that is looked at. */
+struct spot {
+	int dirfd;
+	const char *name, *as;          /* as: in the snapshot */
+	const struct fsys_stat *st;     /* NULL, or of mode 0: not looked at yet */
+	bool is_root;
 };
 
 int
 scan_init(struct scan *sc, struct repo *r, struct session *s, const struct snapshot_options *o)
 {
+	unsigned jobs = o->jobs ? o->jobs : host_cpus();
+	int rc;
+
 	*sc = (struct scan){ .repo = r, .s = s, .o = o };
 	home_find(&sc->home, r);
+	if ((rc = scout_new((jobs < SCOUTS_MAX ? jobs : SCOUTS_MAX) - 1, &sc->scout)))
+		return rc;
 	return readfile_init(&sc->file, r, s, !o->paranoid && !r->keys->public_slot);
 }
 
 void
 scan_clear(struct scan *sc)
 {
+	scout_free(sc->scout);
 	readfile_clear(&sc->file);
 	reader_free(sc->parent_reader);
 	mem_buf_clear(&sc->path);
@@ -88,141 +90,24 @@ scan_same_inode(const struct scan *sc, const struct treenode_entry *e, const str
 	    e->mtime < racy_s && e->ctime < racy_s;
 }
 
-static int
-copy_ext(struct queued *q, const struct treenode_entry *old)
-{
-	int rc;
-
-	if (old->ext_len == 0)
-		return OK;
-	if ((rc = mem_dup_bytes(&q->mem, old->ext, old->ext_len)))
-		return rc;
-	q->e.ext = q->mem;
-	q->e.ext_len = old->ext_len;
-	return OK;
-}
-
-/* Extended attributes and file flags; what cannot be read is a problem, not a failure. */
-static int
-queued_ext(struct scan *sc, struct queued *q, int dirfd, const char *name, uint32_t mode, int fd)
-{
-	int rc = entry_ext(&q->e, dirfd, name, mode, fd, &q->mem);
-
-	return rc ? scanlog_refused(sc, rc) : OK;
-}
-
-static int
-link_target(struct queued *q, int dirfd, const char *name)
-{
-	char text[TREENODE_TARGET_MAX + 2];
-	size_t len;
-	int rc;
-
-	if ((rc = fsys_readlink(dirfd, name, text, sizeof(text), &len)) || (rc = mem_dup_bytes(&q->target, text, len)))
-		return rc;
-	q->e.target = q->target;
-	q->e.size = len;
-	return OK;
-}
-
-/* ---------------------------------------------------------------------------------------------------- the queue */
-
-static int
-queue_init(struct queue *q, size_t cap)
-{
-	*q = (struct queue){ .cap = cap };
-	/* Not zeroed: most directories use little of it. */
-	q->item = malloc(mem_array(cap, sizeof(*q->item)));
-	return q->item ? OK : fail(ERR_NOMEM, "out of memory");
-}
-
-static void
-queued_clear(struct queued *q)
-{
-	free(q->mem);
-	free(q->target);
-}
-
-static void
-queue_clear(struct queue *q)
-{
-	for (size_t i = 0; i < q->count; i++)
-		queued_clear(&q->item[i]);
-	free(q->item);
-}
-
-static int
-count_file(struct scan *sc, const struct queued *q)
-{
-	bool same = q->reused || (q->old_file && q->old_size == q->e.size && name_cmp(&q->old_content, &q->e.content) == 0);
-	char name[TREENODE_NAME_MAX + 1];
-	size_t mark;
-	int rc;
-
-	sc->stats[SNAPREC_FILES]++;
-	sc->stats[SNAPREC_BYTES_TOTAL] += q->e.size;
-	sc->stats[same ? SNAPREC_FILES_UNMODIFIED : q->old_file ? SNAPREC_FILES_CHANGED : SNAPREC_FILES_NEW]++;
-	if (!sc->o->item)
-		return OK;
-	memcpy(name, q->e.name, q->e.name_len);
-	name[q->e.name_len] = 0;
-	if ((rc = scanlog_push(sc, name, &mark)))
-		return rc;
-	sc->o->item(sc->o->arg, same ? 'U' : q->old_file ? 'M' : '+', scanlog_path(sc), q->e.size);
-	scanlog_pop(sc, mark);
-	return OK;
-}
-
-/* Everything queued goes into the tree; sc->path is the directory's. */
-static int
-queue_drain(struct scan *sc, struct queue *q, struct treebuild *b)
-{
-	size_t i;
-	int rc;
-
-	if ((rc = readfile_flush(&sc->file)))
-		return rc;
-	for (i = 0; rc == OK && i < q->count; i++) {
-		struct queued *k = &q->item[i];
-
-		if (k->e.kind == TREENODE_FILE) {
-			if ((rc = count_file(sc, k)))
-				break;
-			if (k->e.flags & TREENODE_HARDLINK && !(k->e.flags & (TREENODE_CHANGED | TREENODE_UNREAD)) &&
-			    (rc = inodes_add(&sc->links, &k->e)))
-				break;
-		}
-		if ((rc = inodes_set_add(&sc->uids, k->e.uid)) || (rc = inodes_set_add(&sc->gids, k->e.gid)))
-			break;
-		treebuild_hint(b, &k->hint);
-		rc = treebuild_add(b, &k->e);
-		if (rc == ERR_FAILED)
-			rc = scanlog_refused(sc, rc);
-	}
-	for (size_t n = 0; n < q->count; n++)
-		queued_clear(&q->item[n]);
-	q->count = 0;
-	return rc;
-}
-
 /* -------------------------------------------------------------------------------------------------- the walk */
 
-static int scan_entry(struct scan *sc, struct queue *q, int dirfd, const char *name, const char *as,
-    const struct treenode_entry *old, const struct name *hint, bool is_root);
+static int scan_entry(struct scan *sc, struct queue *q, const struct spot *at, const struct treenode_entry *old, const struct name *hint);
 
 /* Queue what the directory holds. */
 static int
-scan_names(struct scan *sc, int fd, const struct fsys_names *names, struct twin *t, const struct name *first_hint,
-    struct queue *q, struct treebuild *b)
+scan_names(struct scan *sc, const struct scout_dir *d, struct twin *t, const struct name *first_hint, struct queue *q,
+    struct treebuild *b)
 {
 	const struct treenode_entry *old;
 	const struct name *hint = first_hint;
-	const char *keep = tags_marked(fd, sc->o->exclude_caches, sc->o->if_present, sc->o->if_present_count);
+	const char *keep = tags_marked(d->fd, sc->o->exclude_caches, sc->o->if_present, sc->o->if_present_count);
 	size_t mark;
 	int rc = OK;
 
-	for (size_t i = 0; rc == OK && i < names->count; i++) {
-		const char *name = names->name[i];
+	for (size_t i = 0; rc == OK && i < d->names.count; i++) {
+		const char *name = d->names.name[i];
+		const struct spot at = { d->fd, name, name, d->stats ? &d->stats[i] : NULL, false };
 
 		/* The tag itself is kept, so that a restored directory is still marked. */
 		if (keep && !tags_is_named(name, keep))
@@ -231,7 +116,7 @@ scan_names(struct scan *sc, int fd, const struct fsys_names *names, struct twin 
 			break;
 		if (old)
 			hint = tree_node_id(t->dir);
-		rc = scan_entry(sc, q, fd, name, name, old, hint, false);
+		rc = scan_entry(sc, q, &at, old, hint);
 		scanlog_pop(sc, mark);
 		if (rc == OK && q->count == q->cap)
 			rc = queue_drain(sc, q, b);
@@ -239,43 +124,56 @@ scan_names(struct scan *sc, int fd, const struct fsys_names *names, struct twin 
 	return rc;
 }
 
+static bool
+wants_dir(void *arg, const char *name)
+{
+	struct scan *sc = arg;
+	bool out = false;
+	size_t mark;
+
+	if (!sc->o->filter || scanlog_push(sc, name, &mark))
+		return true;
+	out = filter_excludes(sc->o->filter, scanlog_path(sc), sc->root_len, true);
+	scanlog_pop(sc, mark);
+	return !out;
+}
+
 /* The tree of a directory that is open; old_tree: its predecessor, or zero. */
 static int
-scan_children(struct scan *sc, int fd, const struct name *old_tree, struct name *id)
+scan_children(struct scan *sc, struct scout_dir *d, const struct name *old_tree, struct name *id)
 {
-	struct fsys_names names = { 0 };
 	struct queue q = { 0 };
 	struct treebuild b;
 	struct twin t = { 0 };
 	int rc;
 
 	treebuild_init(&b, sc->s);
-	if ((rc = fsys_list(fd, &names))) {
-		if ((rc = scanlog_refused(sc, rc)))
-			return rc;
-		names = (struct fsys_names){ 0 };
-	}
-	if ((rc = queue_init(&q, names.count < QUEUE_MAX ? names.count + 1 : QUEUE_MAX)) ||
+	if ((rc = scout_list(d)) && (rc = scanlog_refused(sc, rc)))
+		return rc;
+	/* What is mounted elsewhere must not be woken up. */
+	if (!sc->o->one_file_system)
+		scout_ahead(sc->scout, d, wants_dir, sc);
+	if ((rc = queue_init(&q, d->names.count < QUEUE_MAX ? d->names.count + 1 : QUEUE_MAX)) ||
 	    (rc = twin_open(&t, sc->parent_reader, sc->have_parent ? old_tree : NULL)))
 		goto out;
 	treebuild_hint(&b, t.dir ? old_tree : NULL);
-	if ((rc = scan_names(sc, fd, &names, &t, t.dir ? old_tree : &b.hint, &q, &b)) == OK &&
+	if ((rc = scan_names(sc, d, &t, t.dir ? old_tree : &b.hint, &q, &b)) == OK &&
 	    (rc = queue_drain(sc, &q, &b)) == OK)
 		rc = treebuild_end(&b, id);
 out:
 	twin_close(&t);
 	treebuild_clear(&b);
 	queue_clear(&q);
-	fsys_names_clear(&names);
 	return rc;
 }
 
 static int
-scan_dir(struct scan *sc, struct queued *q, int dirfd, const char *name, const struct fsys_stat *st,
+scan_dir(struct scan *sc, struct queue_item *q, int dirfd, const char *name, const struct fsys_stat *st,
     const struct treenode_entry *old, bool is_root)
 {
 	struct name old_tree = { { 0 } };
-	int rc, fd;
+	struct scout_dir d;
+	int rc;
 
 	sc->stats[SNAPREC_DIRS]++;
 	if (old && old->kind == TREENODE_DIR)
@@ -285,26 +183,26 @@ scan_dir(struct scan *sc, struct queued *q, int dirfd, const char *name, const s
 		q->e.flags |= TREENODE_UNREAD;
 		return OK;
 	}
-	if ((rc = fsys_open_dir(dirfd, name, &fd))) {
+	if ((rc = scout_open(sc->scout, dirfd, name, &d))) {
 		q->e.flags |= TREENODE_UNREAD;
 		return scanlog_refused(sc, rc);
 	}
 	if (is_root)
 		sc->root_dev = st->dev;
-	rc = scan_same_inode(sc, &q->e, old) ? copy_ext(q, old) : queued_ext(sc, q, dirfd, name, st->mode, fd);
+	rc = scan_same_inode(sc, &q->e, old) ? queue_copy_ext(q, old) : queue_ext(sc, q, dirfd, name, st->mode, d.fd);
 	sc->depth++;
 	if (rc == OK && (home_is(&sc->home, st) || (sc->o->one_file_system && st->dev != sc->root_dev)))
 		rc = treebuild_empty(sc->s, &q->e.content);
 	else if (rc == OK)
-		rc = scan_children(sc, fd, &old_tree, &q->e.content);
+		rc = scan_children(sc, &d, &old_tree, &q->e.content);
 	sc->depth--;
-	fsys_close(fd);
+	scout_close(sc->scout, &d);
 	return rc;
 }
 
 /* FOUND: the file is as it was in the parent, and its content is there. */
 static int
-reuse(struct scan *sc, struct queued *q, const struct treenode_entry *old)
+reuse(struct scan *sc, struct queue_item *q, const struct treenode_entry *old)
 {
 	struct treenode_entry *e = &q->e;
 	int rc;
@@ -319,7 +217,7 @@ reuse(struct scan *sc, struct queued *q, const struct treenode_entry *old)
 	/* Of a list only the top was looked at. */
 	if (old->flags & TREENODE_LIST && (rc = session_packs_whole(sc->s)) != FOUND)
 		return rc;
-	if ((rc = copy_ext(q, old)))
+	if ((rc = queue_copy_ext(q, old)))
 		return rc;
 	e->content = old->content;
 	memcpy(e->fingerprint, old->fingerprint, sizeof(e->fingerprint));
@@ -329,7 +227,7 @@ reuse(struct scan *sc, struct queued *q, const struct treenode_entry *old)
 }
 
 static int
-read_open_file(struct scan *sc, struct queued *q, int fd, struct fsys_stat *st, const struct treenode_entry *old)
+read_open_file(struct scan *sc, struct queue_item *q, int fd, struct fsys_stat *st, const struct treenode_entry *old)
 {
 	enum readfile_outcome outcome;
 	int rc;
@@ -354,13 +252,13 @@ read_open_file(struct scan *sc, struct queued *q, int fd, struct fsys_stat *st, 
 
 /* Attributes and flags, and what the entry is as a database. */
 static int
-database_ext(struct scan *sc, struct queued *q, int dirfd, const char *name, const struct dbset_item *db)
+database_ext(struct scan *sc, struct queue_item *q, int dirfd, const char *name, const struct dbset_item *db)
 {
 	int fd = -1, rc;
 
 	/* Whoever may not read a database's flags has not been able to read it either. */
 	(void)!fsys_open_file(dirfd, name, &fd);
-	if ((rc = queued_ext(sc, q, dirfd, name, db->st.mode, fd)) == OK)
+	if ((rc = queue_ext(sc, q, dirfd, name, db->st.mode, fd)) == OK)
 		rc = entry_ext_add(&q->e, &q->mem, TREENODE_EXT_DATABASE, db->ext, sizeof(db->ext));
 	fsys_close(fd);
 	return rc;
@@ -368,7 +266,7 @@ database_ext(struct scan *sc, struct queued *q, int dirfd, const char *name, con
 
 /* A database that was captured, or is as it was. */
 static int
-scan_database(struct scan *sc, struct queued *q, int dirfd, const char *name, const struct dbset_item *db)
+scan_database(struct scan *sc, struct queue_item *q, int dirfd, const char *name, const struct dbset_item *db)
 {
 	entry_stat(&q->e, &db->st);
 	q->e.size = db->content.size;
@@ -383,7 +281,7 @@ scan_database(struct scan *sc, struct queued *q, int dirfd, const char *name, co
 
 /* A database that could not be captured, and was read like any file. */
 static int
-raw_database(struct scan *sc, struct queued *q, const struct dbset_item *db)
+raw_database(struct scan *sc, struct queue_item *q, const struct dbset_item *db)
 {
 	char text[512];
 
@@ -394,7 +292,7 @@ raw_database(struct scan *sc, struct queued *q, const struct dbset_item *db)
 }
 
 static int
-scan_file(struct scan *sc, struct queued *q, int dirfd, const char *name, struct fsys_stat *st, const struct treenode_entry *old)
+scan_file(struct scan *sc, struct queue_item *q, int dirfd, const char *name, struct fsys_stat *st, const struct treenode_entry *old)
 {
 	const struct dbset_item *db = dbset_find(sc);
 	bool late = false;
@@ -412,12 +310,12 @@ scan_file(struct scan *sc, struct queued *q, int dirfd, const char *name, struct
 	if ((rc = fsys_open_file(dirfd, name, &fd))) {
 		q->e.flags |= TREENODE_UNREAD;
 		rc = scanlog_refused(sc, rc);
-		return rc ? rc : queued_ext(sc, q, dirfd, name, st->mode, -1);
+		return rc ? rc : queue_ext(sc, q, dirfd, name, st->mode, -1);
 	}
 	if ((rc = dbfind_late(sc, fd, st, &late)) == OK && !late)
 		rc = read_open_file(sc, q, fd, st, old);
 	if (rc == OK && !late)
-		rc = queued_ext(sc, q, dirfd, name, st->mode, fd);
+		rc = queue_ext(sc, q, dirfd, name, st->mode, fd);
 	fsys_close(fd);
 	if (rc == OK && late && (rc = dbset_take(sc)) == OK)
 		return scan_file(sc, q, dirfd, name, st, old);
@@ -437,24 +335,23 @@ left_out(struct scan *sc, const struct treenode_entry *e, bool is_root)
 }
 
 static int
-scan_other(struct scan *sc, struct queued *q, int dirfd, const char *name, const struct fsys_stat *st, bool *taken)
+scan_other(struct scan *sc, struct queue_item *q, int dirfd, const char *name, const struct fsys_stat *st, bool *taken)
 {
 	int rc;
 
-	if (q->e.kind == TREENODE_LINK && (rc = link_target(q, dirfd, name))) {
+	if (q->e.kind == TREENODE_LINK && (rc = queue_link(q, dirfd, name))) {
 		*taken = false;
 		return scanlog_refused(sc, rc);
 	}
 	sc->stats[SNAPREC_OTHERS]++;
-	return queued_ext(sc, q, dirfd, name, st->mode, -1);
+	return queue_ext(sc, q, dirfd, name, st->mode, -1);
 }
 
-/* Queue dirfd/name as the entry `as`, unless it is left out. */
+/* Queue what is at the spot, unless it is left out. */
 static int
-scan_entry(struct scan *sc, struct queue *queue, int dirfd, const char *name, const char *as,
-    const struct treenode_entry *old, const struct name *hint, bool is_root)
+scan_entry(struct scan *sc, struct queue *queue, const struct spot *at, const struct treenode_entry *old, const struct name *hint)
 {
-	struct queued *q = &queue->item[queue->count];
+	struct queue_item *q = &queue->item[queue->count];
 	struct fsys_stat st;
 	bool taken = true;
 	int rc;
@@ -462,25 +359,27 @@ scan_entry(struct scan *sc, struct queue *queue, int dirfd, const char *name, co
 	assert(queue->count < queue->cap);
 	if ((rc = scanlog_tick(sc)))
 		return rc;
-	if ((rc = fsys_stat(dirfd, name, &st)))
+	if (at->st && at->st->mode)
+		st = *at->st;
+	else if ((rc = fsys_stat(at->dirfd, at->name, &st)))
 		return scanlog_refused(sc, rc);
-	*q = (struct queued){ .e = { .name = (const uint8_t *)as, .name_len = (uint16_t)strlen(as) }, .hint = *hint };
+	*q = (struct queue_item){ .e = { .name = (const uint8_t *)at->as, .name_len = (uint16_t)strlen(at->as) }, .hint = *hint };
 	entry_fill(&q->e, &st);
 	/* Its content is in the image of the database. */
-	if (q->e.kind == TREENODE_FILE && !is_root && dbset_is_side(sc))
+	if (q->e.kind == TREENODE_FILE && !at->is_root && dbset_is_side(sc))
 		return OK;
-	if (left_out(sc, &q->e, is_root))
+	if (left_out(sc, &q->e, at->is_root))
 		return OK;
 	if (q->e.kind == TREENODE_DIR)
-		rc = scan_dir(sc, q, dirfd, name, &st, old, is_root);
+		rc = scan_dir(sc, q, at->dirfd, at->name, &st, old, at->is_root);
 	else if (q->e.kind == TREENODE_FILE)
-		rc = scan_file(sc, q, dirfd, name, &st, old);
+		rc = scan_file(sc, q, at->dirfd, at->name, &st, old);
 	else
-		rc = scan_other(sc, q, dirfd, name, &st, &taken);
+		rc = scan_other(sc, q, at->dirfd, at->name, &st, &taken);
 	if (rc == OK && taken)
 		queue->count++;
 	else
-		queued_clear(q);
+		queue_item_clear(q);
 	return rc;
 }
 
@@ -523,7 +422,7 @@ scan_root(struct scan *sc, struct queue *q, const char *as, size_t *found)
 	}
 	sc->root_len = sc->path.len;
 	if ((rc = old_entry(sc, &old, &have)) == OK)
-		rc = scan_entry(sc, q, dirfd, name, as, have ? &old.e : NULL, &none, true);
+		rc = scan_entry(sc, q, &(struct spot){ dirfd, name, as, &st, true }, have ? &old.e : NULL, &none);
 	tree_entry_clear(&old);
 	fsys_close(dirfd);
 	free(store);
@@ -573,7 +472,7 @@ scan_component(struct scan *sc, char *const *paths, size_t count, const char *na
 	if (leaf) {
 		rc = scan_root(sc, q, name, found);
 	} else {
-		q->item[0] = (struct queued){ .e = { .name = (const uint8_t *)name, .name_len = (uint16_t)strlen(name) } };
+		q->item[0] = (struct queue_item){ .e = { .name = (const uint8_t *)name, .name_len = (uint16_t)strlen(name) } };
 		if ((rc = implied(sc, &q->item[0].e)) == OK &&
 		    (rc = scan_level(sc, paths, count, &q->item[0].e.content, found)) == OK)
 			q->count = *found > before;
@@ -616,16 +515,17 @@ scan_level(struct scan *sc, char *const *paths, size_t count, struct name *id, s
 static int
 scan_slash(struct scan *sc, struct name *root, size_t *found)
 {
+	struct scout_dir d = { .fd = -1 };
 	struct fsys_stat st;
-	int rc, fd;
+	int rc;
 
-	if ((rc = fsys_open_dir(-1, "/", &fd)) || (rc = fsys_stat(fd, "", &st)))
+	if ((rc = fsys_open_dir(-1, "/", &d.fd)) || (rc = fsys_stat(d.fd, "", &st)))
 		return rc;
 	sc->root_dev = st.dev;
 	sc->stats[SNAPREC_DIRS]++;
 	*found = 1;
-	rc = scan_children(sc, fd, &sc->parent_root, root);
-	fsys_close(fd);
+	rc = scan_children(sc, &d, &sc->parent_root, root);
+	scout_close(sc->scout, &d);
 	return rc;
 }
 
@@ -645,6 +545,7 @@ scan_paths(struct scan *sc, char *const *paths, size_t count, struct name *root)
 	sc->path.p[0] = 0;
 	if (sc->o->helper && ((rc = dbfind_paths(sc, paths, count)) || (rc = dbset_take(sc))))
 		return rc;
+	scout_set_stats(sc->scout, true);
 	rc = count == 1 && strcmp(paths[0], "/") == 0 ? scan_slash(sc, root, &found) : scan_level(sc, paths, count, root, &found);
 	sc->stats[SNAPREC_BYTES_READ] = sc->file.bytes_read;
 	if (rc == OK && found == 0)
@@ -658,7 +559,7 @@ scan_pipe(struct scan *sc, int fd, const char *name, struct name *root)
 	int64_t now = clock_wall_ns();
 	struct treebuild b;
 	struct queue q;
-	struct queued *k;
+	struct queue_item *k;
 	int rc;
 
 	if (!treenode_name_ok((const uint8_t *)name, strlen(name)))
@@ -669,7 +570,7 @@ scan_pipe(struct scan *sc, int fd, const char *name, struct name *root)
 		return rc;
 	sc->path.p[0] = 0;
 	k = &q.item[0];
-	*k = (struct queued){ .e = { .name = (const uint8_t *)name, .name_len = (uint16_t)strlen(name), .kind = TREENODE_FILE,
+	*k = (struct queue_item){ .e = { .name = (const uint8_t *)name, .name_len = (uint16_t)strlen(name), .kind = TREENODE_FILE,
 		.mode = 0600, .mtime = now / CLOCK_NS, .mtime_ns = (uint32_t)(now % CLOCK_NS) } };
 	q.count = 1;
 	treebuild_init(&b, sc->s);

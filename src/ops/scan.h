@@ -23,6 +23,7 @@ struct scan {
 	bool have_parent, same_user;
 	struct name parent_root;
 	struct reader *parent_reader;
+	struct scout *scout;            /* NULL: nothing is looked at ahead */
 	uint64_t stats[SNAPREC_STAT_COUNT];
 	struct inodes links;
 	struct inodes_set uids, gids;
