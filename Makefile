@@ -8,14 +8,15 @@ CC = gcc
 endif
 
 # Sources by layer, no wildcards: tests/lint compares with what is there.  A layer includes its own and lower ones only.
-FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec repohdr sidecar snaplist snaprec \
+FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec recordsum repohdr sidecar snaplist snaprec \
 	tablesums treenode
 BASE = args err mem text
 SYS = beneath child clock confine copy crew entropy fsys guard hands helper host io scout signals state target watch
 CODEC = chunker digest keys lanes rs seal squeeze
-STORE = ahead blocksum catalogue census children content counts fetch fold framebox framejob graves index index_file \
-	indexbuild keyring kin kindred mend objects packcheck packer packin packout packproof paper parity pins proofs \
-	reader rebase rebuild repo reserve rewrite salvage session settle shelf snapshots sums sweep tree uncounted
+STORE = ahead anchors blocksum catalogue census children content counts family fetch fold framebox framejob graves \
+	index index_file indexbuild keyring kin mend objects packcheck packer packin packout packproof paper parity pedigree \
+	pick pins proofs reader rebuild repo reserve rewrite salvage session settle shelf snapshots sums sweep tree \
+	uncounted
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget heads home inodes later \
 	leftover links listing lost need owners packorder place placedb prove provedb prune queue readfile refill repack \

@@ -10,7 +10,7 @@ Many snapshots of a small changing tree with a database: what forgetting costs, 
   holds the same snapshots, list.
 - restic and borg, where installed: the same with `--compare` snapshots (default 100), as they make them much more slowly.
 - With --tree DIR (a Linux source tree, say): 41 snapshots of a copy of it, by varve and restic in turn.
-- Wall-clock seconds; prune runs with its defaults.  Figures are printed as Markdown.
+- Wall-clock seconds, and CPU seconds where it says so; prune runs with its defaults.  Figures are printed as Markdown.
 """
 import argparse
 import collections
@@ -18,6 +18,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import sqlite3
 import statistics
@@ -27,6 +28,12 @@ import tempfile
 import time
 
 POLICY = ["--keep-hourly", "24", "--keep-daily", "14", "--keep-weekly", "8", "--keep-monthly", "12"]
+
+
+def cpu():
+    """Of all children so far, ms."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1e3 * (used.ru_utime + used.ru_stime)
 
 
 def call(argv, env):
@@ -116,12 +123,13 @@ class Varve:
 
 
 def measure_one(v, ids, runs):
-    """Medians of forget, prune and both, each of another snapshot."""
+    """Medians of forget, prune, both, what others wait, and CPU of both in seconds, each of another snapshot."""
     rows, rng = [], random.Random(7)
     v.json("prune")                             # segments that wait are not the forgotten one's
-    for sid in rng.sample(ids[1:-1], runs):
+    for sid in rng.sample(ids[1:-1], min(runs, len(ids) - 3)):
+        before = cpu()
         first, second, summary = v.forget_prune([sid])
-        rows.append((first, second, first + second, summary["seconds_locked"]))
+        rows.append((first, second, first + second, summary["seconds_locked"], (cpu() - before) / 1e3))
         ids.remove(sid)
     return [statistics.median(column) for column in zip(*rows)]
 
@@ -133,7 +141,14 @@ def measure_opening(v, path, runs):
     empty.env["VARVE_KEY_FILE"] = empty.repo + ".key"
     if not os.path.exists(empty.repo):
         empty.run("init", "--key-file", empty.repo + ".key")
-    columns = [[v.run("list")[0], v.run("list", "--last", "1")[0], v.run("snapshot", path)[0], empty.run("list")[0]] for _ in range(runs)]
+    columns = []
+    for _ in range(runs):
+        row, used = [], []
+        for at, args in ((v, ["list"]), (v, ["list", "--last", "1"]), (v, ["snapshot", path]), (empty, ["list"])):
+            before = cpu()
+            row.append(at.run(*args)[0])
+            used.append((cpu() - before) / 1e3)
+        columns.append(row + [used[0], used[3]])
     return [statistics.median(c) for c in zip(*columns)]
 
 
@@ -161,14 +176,14 @@ def varve(args, work, tree):
             one = measure_one(at, mine, args.runs)
             trace = at.trace(mine[len(mine) // 2])
             rows.append((n, took, at, one, trace, mine, measure_opening(at, tree.path, args.runs)))
-            print("| %d | %.0f s | %.1f MB | %d | %.1f ms | %.1f ms | %.1f ms | %.1f ms |" % (n, took, size(at.repo) / 1e6,
+            print("| %d | %.0f s | %.1f MB | %d | %.1f ms | %.1f ms | %.1f ms | %.1f ms | %.1f ms |" % (n, took, size(at.repo) / 1e6,
                 index_files(at), *(1e3 * x for x in one)), flush=True)
             begin = time.monotonic() - took
     for r in rows:
-        print("%d snapshots: list %.1f ms, list --last 1 %.1f ms, snapshot of an unchanged tree %.1f ms, a fresh repository's list %.1f ms" % (
-            r[0], *(1e3 * x for x in r[6])))
-    print("\nforget + prune of one with %d snapshots takes %.2f times as long as with %d.\n" % (rows[-1][0],
-        rows[-1][3][2] / rows[0][3][2], rows[0][0]))
+        print("%d snapshots: list %.1f ms, list --last 1 %.1f ms, snapshot of an unchanged tree %.1f ms, a fresh repository's list %.1f ms; "
+            "CPU of list %.1f ms, of a fresh repository's %.1f ms" % (r[0], *(1e3 * x for x in r[6])))
+    print("\nforget + prune of one with %d snapshots takes %.2f times as long as with %d, and %.2f times as much CPU.\n" % (rows[-1][0],
+        rows[-1][3][2] / rows[0][3][2], rows[0][0], rows[-1][3][4] / rows[0][3][4]))
     print("What it reads (files, bytes):\n\n| | %s |\n|---|%s" % (" | ".join("%d snapshots" % r[0] for r in rows), "---|" * len(rows)))
     for kind in sorted({k for r in rows for k in r[4]}):
         print("| %s | %s |" % (kind, " | ".join("%d, %d" % r[4].get(kind, (0, 0)) for r in rows)))
@@ -236,11 +251,12 @@ def other(name, args, work, tree):
         ids = ["s%d" % n for n in range(args.compare)]
     rows = []
     for sid in random.Random(7).sample(ids[1:-1], 3):
+        before = cpu()
         first = call([program] + forget(sid), env)[0]
-        rows.append((first, call([program] + prune, env)[0]))
-    first, second = (statistics.median(c) for c in zip(*rows))
-    print("| %s | %d | %.0f s | %.1f MB | %.0f ms | %.0f ms | %.0f ms |" % (name, args.compare, took, size(repo) / 1e6, 1e3 * first,
-        1e3 * second, 1e3 * (first + second)), flush=True)
+        rows.append((first, call([program] + prune, env)[0], cpu() - before))
+    first, second, used = (statistics.median(c) for c in zip(*rows))
+    print("| %s | %d | %.0f s | %.1f MB | %.0f ms | %.0f ms | %.0f ms | %.0f ms |" % (name, args.compare, took, size(repo) / 1e6,
+        1e3 * first, 1e3 * second, 1e3 * (first + second), used), flush=True)
 
 
 def big_tree(args, work):
@@ -286,7 +302,7 @@ def main():
     args = p.parse_args()
     work = tempfile.mkdtemp(prefix="varve-retention-", dir=args.work)
     try:
-        print("| snapshots | made in | repository | index files | forget | prune | both | others wait |\n|---|---|---|---|---|---|---|---|")
+        print("| snapshots | made in | repository | index files | forget | prune | both | others wait | CPU of both |\n|---|---|---|---|---|---|---|---|---|")
         if args.snapshots:
             varve(args, work, Tree(work + "/tree"))
         if args.tree:
@@ -294,7 +310,7 @@ def main():
         if args.hours:
             year(args, work, Tree(work + "/tree-year"))
         if args.compare:
-            print("\n| | snapshots | made in | repository | forget | prune | both |\n|---|---|---|---|---|---|---|")
+            print("\n| | snapshots | made in | repository | forget | prune | both | CPU of both |\n|---|---|---|---|---|---|---|---|")
             for name in ("restic", "borg"):
                 other(name, args, work, Tree(work + "/tree-" + name))
     finally:

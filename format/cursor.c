@@ -33,16 +33,28 @@ cursor_bytes(struct cursor *c, size_t n)
 	return p;
 }
 
-static uint64_t
+/* n is a constant wherever it is used, and small. */
+static inline uint64_t
 take_le(struct cursor *c, size_t n)
 {
-	const uint8_t *b = cursor_bytes(c, n);
+	const uint8_t *b = c->p;
 	uint64_t v = 0;
 
-	if (b == NULL)
+	if (c->broken || n > c->left) {
+		give_up(c);
 		return 0;
-	for (size_t i = n; i > 0; i--)
-		v = v << 8 | b[i - 1];
+	}
+	c->p += n;
+	c->left -= n;
+	v |= b[0];
+	if (n > 1)
+		v |= (uint64_t)b[1] << 8;
+	if (n > 2)
+		v |= (uint64_t)b[2] << 16;
+	if (n > 3)
+		v |= (uint64_t)b[3] << 24;
+	if (n > 4)
+		v |= (uint64_t)b[4] << 32 | (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 | (uint64_t)b[7] << 56;
 	return v;
 }
 

@@ -22,6 +22,7 @@
 #define INDEXFILE_PUBLISHED 1           /* packs published with it */
 #define INDEXFILE_SUMS 2                /* struct tablesums */
 #define INDEXFILE_CATALOGUE 3           /* records of settled snapshots, sealed */
+#define INDEXFILE_RECORDS 4             /* struct recordsum */
 
 enum indexfile_kind { INDEXFILE_SEGMENT = 1, INDEXFILE_TABLE = 2 };
 enum indexfile_dead { INDEXFILE_DEAD_SEGMENT = 1, INDEXFILE_DEAD_RECORD = 2, INDEXFILE_DEAD_PACK = 3 };

@@ -165,6 +165,7 @@ class Check:
         self.catalogues(records)
         if not self.damaged:
             self.live()
+        self.record_sum(self.repo.head, records)
         self.snapshots(records)
         if self.scrub:
             self.sidecars()
@@ -321,6 +322,9 @@ class Check:
             base = frame and frame.blocks[frame.block_of(row.slot)].base
             if base:
                 wants[base, "uses"] += 1
+                below = self.repo.places(base)
+                if below and below[0][0] >= row.depth:  # PB-6
+                    self.bad(where, "it is not deeper than its base")
         pending = {index.sid for index in self.repo.indexes if index.flags & 1}
         for sid, (_, record) in records.items():
             if record and sid not in pending:
@@ -388,6 +392,17 @@ class Check:
         said = head.extensions().get(2)
         if said and said != struct.pack("<3Q64I", *wanted):
             self.bad("index/" + head.name, "sums are not those of the packs")
+
+    def record_sum(self, head, records):
+        """IX-12: as it was when the head was published.  Segments have later ones."""
+        said = head and head.extensions().get(4)
+        if not said or any(not index.table for index in self.repo.indexes):
+            return
+        both = 0
+        for sid in records:
+            both ^= int.from_bytes(sid, "little")
+        if said != struct.pack("<Q", len(records)) + both.to_bytes(16, "little"):
+            print("note: the head was published when there were other records")
 
     def snapshots(self, records):
         sys.setrecursionlimit(30000)

@@ -659,6 +659,8 @@ class Index:
                  "index: live of a pack is not that of its frames")
         if self.table:
             need(len(self.extensions().get(2, bytes(280))) == 280, "index: sums too short")  # IX-9
+            need(len(self.extensions().get(4, bytes(24))) == 24,
+                 "index: record sum of wrong length")  # IX-12
         else:
             self.extensions()
 

@@ -9,15 +9,39 @@
 
 #define NS 1000000000ll
 
+/* n in decimal, with leading zeros up to `width` digits; the end of it. */
+static char *
+put_digits(char *p, uint64_t n, unsigned width)
+{
+	char digits[20];
+	unsigned len = 0;
+
+	do {
+		digits[len++] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n || len < width);
+	while (len)
+		*p++ = digits[--len];
+	return p;
+}
+
+const char *
+text_number(char buf[static TEXT_SIZE_MAX], uint64_t n)
+{
+	*put_digits(buf, n, 1) = 0;
+	return buf;
+}
+
 const char *
 text_size(char buf[static TEXT_SIZE_MAX], uint64_t bytes)
 {
 	static const char *const unit[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 	uint64_t whole = bytes, tenths;
 	size_t u = 0;
+	char *p;
 
 	if (bytes < 1024) {
-		snprintf(buf, TEXT_SIZE_MAX, "%u B", (unsigned)bytes);
+		memcpy(put_digits(buf, bytes, 1), " B", 3);
 		return buf;
 	}
 	/* Rounded in units of 1/1024 of the next one: 1023.96 KiB must become 1.0 MiB. */
@@ -26,11 +50,15 @@ text_size(char buf[static TEXT_SIZE_MAX], uint64_t bytes)
 		u++;
 	}
 	tenths = (whole * 10 + 512) / 1024;
-	if (tenths < 1000)
-		snprintf(buf, TEXT_SIZE_MAX, "%u.%u %s", (unsigned)(tenths / 10),
-		    (unsigned)(tenths % 10), unit[u]);
-	else
-		snprintf(buf, TEXT_SIZE_MAX, "%u %s", (unsigned)((whole + 512) / 1024), unit[u]);
+	if (tenths < 1000) {
+		p = put_digits(buf, tenths / 10, 1);
+		*p++ = '.';
+		p = put_digits(p, tenths % 10, 1);
+	} else {
+		p = put_digits(buf, (whole + 512) / 1024, 1);
+	}
+	*p++ = ' ';
+	memcpy(p, unit[u], 4);
 	return buf;
 }
 
@@ -177,6 +205,36 @@ split_time(int64_t ns, long *rest)
 	return (time_t)t;
 }
 
+/* n < 100. */
+static char *
+put_two(char *p, int n)
+{
+	*p++ = (char)('0' + n / 10);
+	*p++ = (char)('0' + n % 10);
+	return p;
+}
+
+/* Its date and time of the day, with `between` between them; the end of it.  No time in nanoseconds is beyond the years 1677 to 2262. */
+static char *
+put_time(char *p, const struct tm *tm, char between)
+{
+	int year = tm->tm_year + 1900;
+
+	p = put_two(put_two(p, year / 100), year % 100);
+	*p++ = '-';
+	p = put_two(p, tm->tm_mon + 1);
+	*p++ = '-';
+	p = put_two(p, tm->tm_mday);
+	*p++ = between;
+	p = put_two(p, tm->tm_hour);
+	*p++ = ':';
+	p = put_two(p, tm->tm_min);
+	*p++ = ':';
+	p = put_two(p, tm->tm_sec);
+	*p = 0;
+	return p;
+}
+
 const char *
 text_time(char buf[static TEXT_TIME_MAX], int64_t ns)
 {
@@ -184,8 +242,10 @@ text_time(char buf[static TEXT_TIME_MAX], int64_t ns)
 	long rest;
 	time_t t = split_time(ns, &rest);
 
-	if (!localtime_r(&t, &tm) || !strftime(buf, TEXT_TIME_MAX, "%Y-%m-%d %H:%M:%S", &tm))
-		snprintf(buf, TEXT_TIME_MAX, "?");
+	if (localtime_r(&t, &tm))
+		put_time(buf, &tm, ' ');
+	else
+		memcpy(buf, "?", 2);
 	return buf;
 }
 
@@ -195,12 +255,16 @@ text_time_utc(char buf[static TEXT_TIME_MAX], int64_t ns)
 	struct tm tm;
 	long rest;
 	time_t t = split_time(ns, &rest);
-	size_t n;
+	char *p;
 
-	if (!gmtime_r(&t, &tm) || !(n = strftime(buf, TEXT_TIME_MAX, "%Y-%m-%dT%H:%M:%S", &tm)))
-		snprintf(buf, TEXT_TIME_MAX, "?");
-	else
-		snprintf(buf + n, TEXT_TIME_MAX - n, ".%09ldZ", rest);
+	if (!gmtime_r(&t, &tm)) {
+		memcpy(buf, "?", 2);
+		return buf;
+	}
+	p = put_time(buf, &tm, 'T');
+	*p++ = '.';
+	p = put_digits(p, (uint64_t)rest, 9);
+	memcpy(p, "Z", 2);
 	return buf;
 }
 

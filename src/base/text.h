@@ -14,6 +14,9 @@
 /* "0 B", "1023 B", "1.0 KiB", "12.3 MiB", "456 GiB": at most four digits.  Returns buf. */
 const char *text_size(char buf[static TEXT_SIZE_MAX], uint64_t bytes);
 
+/* "1234".  Returns buf. */
+const char *text_number(char buf[static TEXT_SIZE_MAX], uint64_t n);
+
 /*
  * "64", "64K", "1.5G", "10MiB", "2TB": all powers of 1024, case does not matter.  ERR_USAGE
  * otherwise or past 2^64 - 1.

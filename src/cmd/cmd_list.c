@@ -13,91 +13,143 @@
 
 #define WIDTH_MAX 24                    /* host and tags take at most that many columns */
 
-struct row {
-	struct mem_buf host, tags, paths;       /* printable, zero behind them */
+/* A line being put together, and columns of it, printable; used again for each snapshot. */
+struct line {
+	struct mem_buf host, tags, paths, text;
+	int rc;                         /* the first failure: of the line no more is of use */
 };
 
-static int
-row_fill(struct row *row, const struct snaprec *r)
-{
-	int rc;
+struct widths {
+	size_t host, tags;
+	bool verified;                  /* is there such a column? */
+};
 
-	if ((rc = text_printable(&row->host, r->host.p, r->host.len)) ||
-	    (rc = record_join(&row->tags, &r->tags_raw, ",")) ||
-	    (rc = record_join(&row->paths, &r->paths_raw, ", ")))
-		return rc;
-	if (r->flags & SNAPREC_INCOMPLETE && (rc = mem_buf_add(&row->paths, " (incomplete)", 13)))
-		return rc;
-	if ((rc = mem_buf_add(&row->host, "", 1)) || (rc = mem_buf_add(&row->tags, "", 1)))
-		return rc;
-	return mem_buf_add(&row->paths, "", 1);
+static void
+line_clear(struct line *l)
+{
+	mem_buf_clear(&l->host);
+	mem_buf_clear(&l->tags);
+	mem_buf_clear(&l->paths);
+	mem_buf_clear(&l->text);
+}
+
+/* n bytes, and spaces before and after them. */
+static void
+add(struct line *l, const void *p, size_t n, size_t before, size_t after)
+{
+	uint8_t *to;
+
+	if (l->rc || (l->rc = mem_buf_reserve(&l->text, before + n + after)))
+		return;
+	to = l->text.p + l->text.len;
+	for (size_t i = 0; i < before; i++)
+		*to++ = ' ';
+	if (n)
+		memcpy(to, p, n);
+	to += n;
+	for (size_t i = 0; i < after; i++)
+		*to++ = ' ';
+	l->text.len += before + n + after;
+}
+
+/* Columns, and two spaces. */
+static void
+add_left(struct line *l, const void *p, size_t len, size_t width)
+{
+	add(l, p, len, 0, (len < width ? width - len : 0) + 2);
 }
 
 static void
-row_clear(struct row *row)
+add_text(struct line *l, const char *text, size_t width)
 {
-	mem_buf_clear(&row->host);
-	mem_buf_clear(&row->tags);
-	mem_buf_clear(&row->paths);
+	add_left(l, text, strlen(text), width);
+}
+
+static void
+add_right(struct line *l, const char *text, size_t width)
+{
+	size_t len = strlen(text);
+
+	add(l, text, len, len < width ? width - len : 0, 2);
 }
 
 static int
-widen(int *width, const struct mem_buf *b)
+fill_columns(struct line *l, const struct snaprec *r)
 {
-	int len = b->len > WIDTH_MAX ? WIDTH_MAX : (int)b->len - 1;
+	int rc;
 
-	if (len > *width)
-		*width = len;
-	return *width;
+	l->host.len = l->tags.len = 0;
+	if ((rc = text_printable(&l->host, r->host.p, r->host.len)))
+		return rc;
+	return record_join(&l->tags, &r->tags_raw, ",");
+}
+
+static int
+fill_paths(struct line *l, const struct snaprec *r)
+{
+	int rc;
+
+	l->paths.len = 0;
+	if ((rc = record_join(&l->paths, &r->paths_raw, ", ")) || !(r->flags & SNAPREC_INCOMPLETE))
+		return rc;
+	return mem_buf_add(&l->paths, " (incomplete)", 13);
+}
+
+static void
+widen(size_t *width, size_t len)
+{
+	len = len > WIDTH_MAX ? WIDTH_MAX : len;
+	*width = len > *width ? len : *width;
+}
+
+static int
+print_row(struct report *rp, struct line *l, const struct widths *w, const struct snapshots_item *it, const struct proofs *proofs)
+{
+	char id[CHOOSE_SHORT], time[TEXT_TIME_MAX], size[TEXT_SIZE_MAX];
+	int64_t ns = w->verified ? proofs_of_snap(proofs, &it->sid) : 0;
+
+	if ((l->rc = fill_columns(l, &it->rec)) || (l->rc = fill_paths(l, &it->rec)))
+		return l->rc;
+	l->text.len = 0;
+	add_text(l, choose_short(id, &it->sid), 0);
+	add_text(l, text_time(time, it->rec.begin_ns), 0);
+	add_left(l, l->host.p, l->host.len, w->host);
+	add_left(l, l->tags.p, l->tags.len, w->tags);
+	add_right(l, text_number(size, it->rec.stats[SNAPREC_FILES]), 9);
+	add_right(l, text_size(size, it->rec.stats[SNAPREC_BYTES_TOTAL]), 9);
+	add_right(l, text_size(size, record_stored(it)), 9);
+	if (w->verified)
+		add_text(l, ns ? text_time(time, ns) : "never", 19);
+	add(l, l->paths.p, l->paths.len, 0, 0);
+	add(l, "\n", 1, 0, 0);
+	if (l->rc == OK)
+		report_out_bytes(rp, l->text.p, l->text.len);
+	return l->rc;
 }
 
 /* proofs: NULL without that column. */
 static int
-print_row(struct report *rp, const struct snapshots_item *it, int host_width, int tag_width, const struct proofs *proofs)
-{
-	char id[CHOOSE_SHORT], when[TEXT_TIME_MAX], size[TEXT_SIZE_MAX], fresh[TEXT_SIZE_MAX];
-	struct row row = { { 0 }, { 0 }, { 0 } };
-	int rc = row_fill(&row, &it->rec);
-	char since[TEXT_TIME_MAX];
-	int64_t ns = proofs ? proofs_of_snap(proofs, &it->sid) : 0;
-
-	if (rc == OK)
-		report_out(rp, "%s  %s  %-*s  %-*s  %9ju  %9s  %9s  %*s%s\n",
-		    choose_short(id, &it->sid),
-		    text_time(when, it->rec.begin_ns), host_width, (const char *)row.host.p,
-		    tag_width,
-		    (const char *)row.tags.p, (uintmax_t)it->rec.stats[SNAPREC_FILES],
-		    text_size(size, it->rec.stats[SNAPREC_BYTES_TOTAL]),
-		    text_size(fresh, record_stored(it)), proofs ? -21 : 0,
-		    ns ? text_time(since, ns) : proofs ? "never" : "",
-		    (const char *)row.paths.p);
-	row_clear(&row);
-	return rc;
-}
-
-static int
 print_table(struct report *rp, const struct snapshots_item *const *list, size_t count, const struct proofs *proofs)
 {
-	int host_width = 4, tag_width = 4, rc = OK;
+	struct widths w = { 4, 4, proofs != NULL };
+	struct line l = { .rc = OK };
+	int rc = OK;
 
-	for (size_t i = 0; rc == OK && i < count; i++) {
-		struct row row = { { 0 }, { 0 }, { 0 } };
-
-		if ((rc = row_fill(&row, &list[i]->rec)) == OK) {
-			widen(&host_width, &row.host);
-			widen(&tag_width, &row.tags);
+	for (size_t i = 0; rc == OK && i < count; i++)
+		if ((rc = fill_columns(&l, &list[i]->rec)) == OK) {
+			widen(&w.host, l.host.len);
+			widen(&w.tags, l.tags.len);
 		}
-		row_clear(&row);
-	}
 	if (rc == OK && count && !rp->quiet)
 		report_out(rp, "%-8s  %-19s  %-*s  %-*s  %9s  %9s  %9s  %*s%s\n", "id", "time",
-		    host_width, "host", tag_width, "tags",
+		    (int)w.host, "host", (int)w.tags, "tags",
 		    "files", "size", "stored", proofs ? -21 : 0, proofs ? "verified" : "", "paths");
 	for (size_t i = 0; rc == OK && i < count; i++)
-		if ((rc = print_row(rp, list[i], host_width, tag_width, proofs)) == OK)
+		if ((rc = print_row(rp, &l, &w, list[i], proofs)) == OK)
 			rc = report_check(rp);
 	if (rc == OK && !rp->quiet)
 		report_out(rp, "%zu snapshot%s\n", count, count == 1 ? "" : "s");
+	line_clear(&l);
 	return rc;
 }
 

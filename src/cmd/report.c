@@ -110,6 +110,13 @@ report_out(struct report *rp, const char *fmt, ...)
 }
 
 void
+report_out_bytes(struct report *rp, const void *p, size_t len)
+{
+	report_clear(rp);
+	fwrite(p, 1, len, stdout);
+}
+
+void
 report_out_name(struct report *rp, const void *name, size_t len)
 {
 	struct mem_buf safe = { 0 };

@@ -29,6 +29,7 @@ void report_info(struct report *rp, const char *fmt, ...) __attribute__((format(
 
 /* Text to stdout as it is (no names in it), and the bytes of a name made printable. */
 void report_out(struct report *rp, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void report_out_bytes(struct report *rp, const void *p, size_t len);    /* printable already */
 void report_out_name(struct report *rp, const void *name, size_t len);
 
 /*

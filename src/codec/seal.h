@@ -21,7 +21,10 @@ struct seal_aad {
 /* dst gets len + SEAL_OVERHEAD bytes: a fresh random nonce, the ciphertext, the tag.  src and dst + 24 may be the same. */
 void seal_box(uint8_t *dst, const void *src, size_t len, const uint8_t key[static 32], const struct seal_aad *aad);
 
-/* dst gets len - SEAL_OVERHEAD bytes; ERR_AUTH when the box was not made with key and aad (dst then wiped), ERR_CORRUPT if too short. */
+/*
+ * dst, which may be box + 24, gets len - SEAL_OVERHEAD bytes; ERR_AUTH when the box was not made with key and aad (dst then wiped),
+ * ERR_CORRUPT if too short.
+ */
 int seal_open(uint8_t *dst, const uint8_t *box, size_t len, const uint8_t key[static 32], const struct seal_aad *aad)
     __attribute__((warn_unused_result));
 

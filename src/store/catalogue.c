@@ -15,6 +15,7 @@
 #define LABEL "varve snap list"
 #define LENGTH 4u                       /* before the compressed list: its length */
 #define LEVEL 3
+#define NONCE 24u                       /* of a box */
 
 void
 catalogue_clear(struct catalogue *c)
@@ -51,18 +52,79 @@ row_cmp(const void *a, const void *b)
 	return name_sid_cmp(&x->sid, &y->sid);
 }
 
-/* By sid; of equal ones only one stays: they say the same. */
+/* Rows [from, mid) and [mid, to) are sorted. */
 static void
+merge(struct catalogue_row *out, const struct catalogue_row *p, size_t from, size_t mid, size_t to)
+{
+	size_t a = from, b = mid;
+
+	for (size_t i = from; i < to; i++)
+		out[i] = a < mid && (b == to || row_cmp(&p[a], &p[b]) <= 0) ? p[a++] : p[b++];
+}
+
+/* Where the run that begins at `from` ends. */
+static size_t
+run_end(const struct catalogue *c, size_t from)
+{
+	size_t i = from;
+
+	while (i < c->count && (i == from || row_cmp(&c->rows[i - 1], &c->rows[i]) <= 0))
+		i++;
+	return i;
+}
+
+/* Runs are merged, two at a time: each table gave one that is sorted. */
+static int
+merge_runs(struct catalogue *c)
+{
+	struct catalogue_row *spare, *swap;
+	size_t mid, to;
+	int rc;
+
+	if (run_end(c, 0) == c->count)
+		return OK;
+	if ((rc = mem_new((void **)&spare, mem_array(c->cap, sizeof(*spare)))))
+		return rc;
+	while (run_end(c, 0) < c->count) {
+		for (size_t from = 0; from < c->count; from = to) {
+			mid = run_end(c, from);
+			to = run_end(c, mid);
+			merge(spare, c->rows, from, mid, to);
+		}
+		swap = c->rows;
+		c->rows = spare;
+		spare = swap;
+	}
+	free(spare);
+	return OK;
+}
+
+/* Bits of a sid by which rows are found: fan[i] rows are before those that begin with i. */
+static uint32_t
+begin_of(const struct name_sid *sid)
+{
+	return ((uint32_t)sid->b[0] << 8 | sid->b[1]) >> (16 - CATALOGUE_FAN_BITS);
+}
+
+/* By sid; of equal ones only one stays: they say the same. */
+static int
 sort(struct catalogue *c)
 {
 	size_t n = 0;
+	int rc = merge_runs(c);
 
-	if (c->count)
-		qsort(c->rows, c->count, sizeof(*c->rows), row_cmp);
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < c->count; i++)
 		if (n == 0 || row_cmp(&c->rows[n - 1], &c->rows[i]) != 0)
 			c->rows[n++] = c->rows[i];
 	c->count = n;
+	memset(c->fan, 0, sizeof(c->fan));
+	for (size_t i = 0; i < n; i++)
+		c->fan[begin_of(&c->rows[i].sid) + 1]++;
+	for (size_t i = 0; i < CATALOGUE_FAN; i++)
+		c->fan[i + 1] += c->fan[i];
+	return OK;
 }
 
 /* --------------------------------------------------------------------------------------------------------- sealed */
@@ -74,33 +136,31 @@ put_number(uint8_t *p, uint64_t n, int bytes)
 		p[k] = (uint8_t)(n >> (8 * k));
 }
 
-/* The box in `sealed` opened and decompressed to the end of c->text. */
+/* The box in `sealed` opened, in its place, and decompressed to the end of c->text. */
 static int
-unseal(struct catalogue *c, struct repo *r, uint64_t number, const struct mem_buf *sealed, struct squeeze *sq)
+unseal(struct catalogue *c, struct repo *r, uint64_t number, struct mem_buf *sealed, struct squeeze *sq)
 {
-	uint8_t context[8];
+	uint8_t context[8], *plain;
 	struct seal_aad aad = { LABEL, &r->hdr.repo_id, context, sizeof(context) };
-	struct mem_buf plain = { 0 };
 	struct cursor cur;
 	uint32_t raw_len;
 	int rc;
 
 	put_number(context, number, 8);
-	if ((rc = mem_buf_reserve(&plain, sealed->len)) ||
-	    (rc = seal_open(plain.p, sealed->p, sealed->len, r->keys->record, &aad)))
-		goto out;
-	plain.len = sealed->len - SEAL_OVERHEAD;
-	cursor_init(&cur, plain.p, plain.len);
+	if (sealed->len < SEAL_OVERHEAD + LENGTH)
+		return fail(ERR_CORRUPT, "bad catalogue of snapshots");
+	plain = sealed->p + NONCE;
+	if ((rc = seal_open(plain, sealed->p, sealed->len, r->keys->record, &aad)))
+		return rc;
+	cursor_init(&cur, plain, sealed->len - SEAL_OVERHEAD);
 	raw_len = cursor_u32(&cur);
-	if (cur.broken || raw_len == 0 || raw_len > SNAPLIST_LEN_MAX)
-		rc = fail(ERR_CORRUPT, "bad catalogue of snapshots");
-	else if ((rc = mem_buf_reserve(&c->text, raw_len)) == OK)
-		rc = squeeze_unpack(sq, c->text.p + c->text.len, raw_len, cur.p, cur.left, NULL, 0);
-	if (rc == OK)
-		c->text.len += raw_len;
-out:
-	mem_buf_clear(&plain);
-	return rc;
+	if (raw_len == 0 || raw_len > SNAPLIST_LEN_MAX)
+		return fail(ERR_CORRUPT, "bad catalogue of snapshots");
+	if ((rc = mem_buf_reserve(&c->text, raw_len)) ||
+	    (rc = squeeze_unpack(sq, c->text.p + c->text.len, raw_len, cur.p, cur.left, NULL, 0)))
+		return rc;
+	c->text.len += raw_len;
+	return OK;
 }
 
 int
@@ -140,16 +200,16 @@ catalogue_load(struct catalogue *c, struct repo *r, struct index *ix)
 		if (err_is_damage(rc))
 			rc = OK;
 	}
-	sort(c);
-	return rc;
+	return rc ? rc : sort(c);
 }
 
 const struct catalogue_row *
 catalogue_find(const struct catalogue *c, const struct name_sid *sid)
 {
 	const struct catalogue_row key = { .sid = *sid };
+	uint32_t begin = begin_of(sid), from = c->fan[begin], to = c->fan[begin + 1];
 
-	return c->count ? bsearch(&key, c->rows, c->count, sizeof(key), row_cmp) : NULL;
+	return from < to ? bsearch(&key, c->rows + from, to - from, sizeof(key), row_cmp) : NULL;
 }
 
 /* -------------------------------------------------------------------------------------------------------- settling */
@@ -214,9 +274,8 @@ catalogue_seal(struct catalogue *c, struct repo *r, uint64_t number, struct mem_
 	int rc;
 
 	out->len = 0;
-	sort(c);
 	put_number(context, number, 8);
-	if ((rc = encode(c, &raw)) || raw.len == 0 || raw.len > SNAPLIST_LEN_MAX)
+	if ((rc = sort(c)) || (rc = encode(c, &raw)) || raw.len == 0 || raw.len > SNAPLIST_LEN_MAX)
 		goto out;
 	if ((rc = squeeze_new(LEVEL, &sq)) ||
 	    (rc = mem_buf_reserve(out, SEAL_OVERHEAD + LENGTH + squeeze_bound(raw.len))) ||

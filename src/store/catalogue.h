@@ -22,10 +22,14 @@ struct catalogue_row {
 	bool folded;                    /* from a table */
 };
 
+#define CATALOGUE_FAN_BITS 10
+#define CATALOGUE_FAN (1u << CATALOGUE_FAN_BITS)
+
 struct catalogue {
 	struct mem_buf text;
 	struct catalogue_row *rows;
 	size_t count, cap;
+	uint32_t fan[CATALOGUE_FAN + 1];        /* rows before those whose sids begin with these bits; once they are sorted */
 };
 
 void catalogue_clear(struct catalogue *c);

@@ -392,7 +392,7 @@ fold_write(struct counts *c, const struct fold_job *job)
 	struct fold f = { .c = c };
 	struct indexbuild *b = NULL;
 	struct mem_buf catalogue = { 0 };
-	uint8_t sums[TABLESUMS_LEN];
+	uint8_t sums[TABLESUMS_LEN], records[RECORDSUM_LEN];
 	uint64_t rows = 0, len;
 	int rc;
 
@@ -413,6 +413,8 @@ fold_write(struct counts *c, const struct fold_job *job)
 	if (job->sums)
 		indexbuild_extra(b, INDEXFILE_SUMS, sums, tablesums_encode(sums, sizeof(sums), job->sums));
 	indexbuild_extra(b, INDEXFILE_CATALOGUE, catalogue.p, catalogue.len);
+	if (job->records)
+		indexbuild_extra(b, INDEXFILE_RECORDS, records, recordsum_encode(records, sizeof(records), job->records));
 	if (rc)
 		indexbuild_abort(b);
 	else

@@ -7,6 +7,7 @@
 #ifndef STORE_FOLD_H
 #define STORE_FOLD_H
 
+#include "format/recordsum.h"
 #include "format/tablesums.h"
 #include "store/catalogue.h"
 #include "store/counts.h"
@@ -19,6 +20,7 @@ struct fold_job {
 	const struct name *published;   /* packs published with it, ascending */
 	size_t published_count;
 	const struct tablesums *sums;   /* NULL: unknown */
+	const struct recordsum *records;        /* likewise */
 	struct catalogue *catalogue;    /* of what was absorbed; those of folded tables are added */
 };
 

@@ -118,35 +118,18 @@ framebox_open(struct framebox *f, const struct repo *r,
 	return seal_open(f->body, body, pre.body_len, pk->key, &aad);
 }
 
-/* Base of the block with this slot. */
-static int
-base_of(const struct frame_head *head, uint16_t slot, struct name *base)
-{
-	uint32_t first = 0;
-	struct frame_iter it;
-	struct frame_block b;
-
-	frame_iter_init(&it, head);
-	for (; frame_next_block(&it, &b); first += b.chunk_count)
-		if (slot - first < b.chunk_count) {
-			*base = b.base;
-			return OK;
-		}
-	return fail(ERR_CORRUPT, "it has no slot %u", slot);
-}
-
 int
-framebox_base(const struct repo *r, const struct packin *pk,
-    const struct index_place *at, const struct mem_buf *sealed, size_t *need,
-    struct name *base)
+framebox_open_head(struct framebox *f, const struct repo *r,
+    const struct packin *pk, const struct index_place *at,
+    const struct mem_buf *sealed, size_t *need)
 {
-	uint8_t context[NAME_SID_LEN + FRAME_PREFIX_LEN], *plain = NULL;
+	uint8_t context[NAME_SID_LEN + FRAME_PREFIX_LEN];
 	struct seal_aad aad = { LABEL_HEAD, &r->hdr.repo_id, context,
 	    sizeof(context) };
 	struct frame_prefix pre;
-	struct frame_head head;
 	int rc;
 
+	*f = (struct framebox){ 0 };
 	if (frame_prefix_decode(&pre, sealed->p, FRAME_PREFIX_LEN) !=
 	    CURSOR_OK)
 		return fail(ERR_CORRUPT, "bad frame");
@@ -158,16 +141,20 @@ framebox_base(const struct repo *r, const struct packin *pk,
 		return FOUND;
 	memcpy(context, pk->id.b, NAME_SID_LEN);
 	memcpy(context + NAME_SID_LEN, sealed->p, FRAME_PREFIX_LEN);
-	if ((rc = bytes_new(&plain, pre.head_len - SEAL_OVERHEAD)) ||
-	    (rc = seal_open(plain, sealed->p + FRAME_PREFIX_LEN, pre.head_len,
-	    pk->key, &aad)) ||
-	    (rc = err_verdict(frame_head_decode(&head, plain,
+	if ((rc = bytes_new(&f->head_mem, pre.head_len - SEAL_OVERHEAD)) ||
+	    (rc = seal_open(f->head_mem, sealed->p + FRAME_PREFIX_LEN,
+	    pre.head_len, pk->key, &aad)) ||
+	    (rc = err_verdict(frame_head_decode(&f->head, f->head_mem,
 	    pre.head_len - SEAL_OVERHEAD), "frame head")))
-		goto out;
-	rc = base_of(&head, at->slot, base);
-out:
-	free(plain);
-	return rc;
+		return rc;
+	return tables(f, pk->kind);
+}
+
+const struct name *
+framebox_base(const struct framebox *f, uint16_t slot)
+{
+	return slot < f->head.chunk_count ?
+	    &f->blocks[f->spots[slot].block].base : NULL;
 }
 
 static void

@@ -45,11 +45,14 @@ int framebox_open(struct framebox *f, const struct repo *r, const struct packin 
 void framebox_clear(struct framebox *f);
 
 /*
- * The base of the block that has a slot (zero: none), from the frame's head alone: the first bytes of it are in `sealed`, *need is set
- * to how many there must be, and FOUND returned, if these are too few.
+ * Only the head of the frame at a place: its first bytes are in `sealed`, *need is set to how many there must be, and FOUND returned, if
+ * these are too few.  Owns: as framebox_open.
  */
-int framebox_base(const struct repo *r, const struct packin *pk, const struct index_place *at, const struct mem_buf *sealed,
-    size_t *need, struct name *base) __attribute__((warn_unused_result));
+int framebox_open_head(struct framebox *f, const struct repo *r, const struct packin *pk, const struct index_place *at,
+    const struct mem_buf *sealed, size_t *need) __attribute__((warn_unused_result));
+
+/* The base of the block that has a slot, zero if it has none; NULL: there is no such slot.  Borrowed. */
+const struct name *framebox_base(const struct framebox *f, uint16_t slot);
 
 /* Decompress b, which is not raw, on `base` if it has one (base_len 0: none), whose own chain is given. */
 int framebox_decode(struct framebox *f, struct framebox_block *b, struct squeeze *sq, const uint8_t *base, size_t base_len,

@@ -10,6 +10,7 @@
 
 #define CHUNKS_MAX 8192
 #define DELTA_BYTES (512u << 10)
+#define DELTA_COST 92                   /* base id in head, and the base's row in the index */
 
 void
 framejob_reset(struct framejob *j)
@@ -175,3 +176,11 @@ framejob_run(struct framejob *j, struct repo *r, struct squeeze *sq, const struc
 	return OK;
 }
 
+
+bool
+framejob_delta_pays(size_t n, size_t len, size_t plain, unsigned save)
+{
+	if (n + DELTA_COST >= len)
+		return false;
+	return n <= len / FRAMEJOB_SURE || n + DELTA_COST < plain - plain / save;
+}

@@ -159,11 +159,13 @@ index_file_open(struct repo *r, const char *path, struct index_file **out)
 	snprintf(f->path, sizeof(f->path), "%s", path);
 	if ((rc = io_open(r->io, path, &f->file)) || (rc = read_head(f, path)))
 		goto out;
-	/* calloc'ed and touched block by block: small bodies cost what is read of them. */
+	/* Not zeroed: a block is read before it is used, and of a large body only a few are. */
 	if (f->l.end <= INDEX_FILE_CACHED)
-		rc = mem_new((void **)&f->body, (size_t)f->l.end);
+		f->body = malloc(f->l.end ? (size_t)f->l.end : 1);
 	else
-		rc = mem_new((void **)&f->block, INDEXFILE_BLOCK);
+		f->block = malloc(INDEXFILE_BLOCK);
+	if (!f->body && !f->block)
+		rc = fail(ERR_NOMEM, "out of memory");
 out:
 	*out = rc ? index_file_close(f) : f;
 	return err_context(rc, "%s", path);

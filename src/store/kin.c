@@ -1,6 +1,5 @@
 /*
- * kin: a rolling hash of the last 32 bytes picks anchors by content, one in 128; a table tells which chunk had an anchor last.  The chunk
- * most of whose anchors occur wins.
+ * kin: a table tells which chunk had an anchor last.  The chunk most of whose anchors occur wins.
  */
 #include "store/kin.h"
 
@@ -9,11 +8,11 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "store/anchors.h"
 
 #define TABLE (1u << 20)
 #define FULL (TABLE / 4 * 3)
-#define ANCHOR_SHIFT 25                 /* anchors are hashes below 2^25: 1 of 128 */
-#define WINDOW 32
+#define RATE 7                          /* an anchor in 128 bytes */
 #define VOTES_MIN 6
 #define VOTERS 64
 #define WAITING_BYTES (32u << 20)
@@ -64,51 +63,6 @@ kin_any(const struct kin *k)
 	return k->count > 0;
 }
 
-/* Spreads a byte over 32 bits; need not be secret, nor the same tomorrow. */
-static uint32_t
-spread(uint8_t b)
-{
-	uint32_t x = (b + 1u) * 0x9e3779b1u;
-
-	x ^= x >> 15;
-	x *= 0x85ebca77u;
-	return x ^ x >> 13;
-}
-
-struct walk {
-	const uint8_t *p;
-	size_t len, at;
-	uint32_t hash;
-	uint32_t gear[256];
-};
-
-static void
-walk_begin(struct walk *w, const void *p, size_t len)
-{
-	*w = (struct walk){ .p = p, .len = len };
-	for (unsigned b = 0; b < 256; b++)
-		w->gear[b] = spread((uint8_t)b);
-}
-
-/* The next anchor, or 0 at the end. */
-static uint32_t
-walk_next(struct walk *w)
-{
-	uint32_t h = w->hash;
-	size_t at = w->at;
-
-	while (at < w->len) {
-		h = (h << 1) + w->gear[w->p[at++]];
-		if (h >> ANCHOR_SHIFT == 0 && h && at >= WINDOW)
-			break;
-	}
-	w->hash = h;
-	if (at == w->len && h >> ANCHOR_SHIFT)
-		h = 0;
-	w->at = at;
-	return h;
-}
-
 static uint32_t
 slot_of(const struct kin *k, uint32_t hash)
 {
@@ -122,7 +76,7 @@ slot_of(const struct kin *k, uint32_t hash)
 int
 kin_add(struct kin *k, const struct name *id, const void *p, size_t len)
 {
-	struct walk w;
+	struct anchors w;
 	uint32_t h, s;
 	int rc;
 
@@ -131,8 +85,8 @@ kin_add(struct kin *k, const struct name *id, const void *p, size_t len)
 	if ((rc = mem_grow((void **)&k->chunks, &k->cap, k->count + 1, sizeof(*k->chunks))))
 		return rc;
 	k->chunks[k->count] = *id;
-	walk_begin(&w, p, len);
-	while (w.at < len && (h = walk_next(&w)) && k->used < FULL) {
+	anchors_begin(&w, p, len, RATE);
+	while (k->used < FULL && (h = anchors_next(&w))) {
 		s = slot_of(k, h);
 		k->used += k->table[s].hash == 0;
 		k->table[s] = (struct slot){ h, (uint32_t)k->count };
@@ -146,10 +100,10 @@ kin_find(const struct kin *k, const void *p, size_t len, struct name *id)
 {
 	struct { uint32_t chunk, votes; } voted[VOTERS];
 	uint32_t n = 0, best = 0, h, s, i;
-	struct walk w;
+	struct anchors w;
 
-	walk_begin(&w, p, len);
-	while (w.at < len && (h = walk_next(&w))) {
+	anchors_begin(&w, p, len, RATE);
+	while ((h = anchors_next(&w))) {
 		s = slot_of(k, h);
 		if (!k->table[s].hash)
 			continue;

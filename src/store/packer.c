@@ -24,7 +24,6 @@
 #include "store/framejob.h"
 #include "store/packout.h"
 
-#define DELTA_SURE 16                   /* the part of the plain length below which it pays anyhow */
 #define META_BLOCK_TARGET (256u << 10)
 #define META_DELTAS (64u << 10)          /* bytes of differences between nodes in a frame */
 #define FINE_BLOCK (128u << 10)
@@ -35,7 +34,6 @@
 #define MEMORY (384u << 20)
 #define SLOW_LEVEL 9                    /* where little is compressed, and the level is not one chosen for speed */
 #define SLOW_FROM 3
-#define DELTA_COST 92                   /* base id in head, and the base's row in the index */
 
 enum job_state { JOB_OPEN, JOB_QUEUED, JOB_RUNNING, JOB_DONE };
 enum pack_state { PACK_OPEN, PACK_SYNC_WANTED, PACK_SYNCING, PACK_SYNCED };
@@ -418,18 +416,16 @@ add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
 		return rc;
 	if ((rc = squeeze_pack(p->squeeze, p->delta_buf, cap, data, len, base->p, base->len, &n)))
 		return rc;
-	if (p->fine && p->slow && n > len / DELTA_SURE &&
+	if (p->fine && p->slow && n > len / FRAMEJOB_SURE &&
 	    (rc = squeeze_pack(p->slow, p->delta_buf, cap, data, len, base->p, base->len, &n)))
 		return rc;
-	if (n + DELTA_COST >= len)
-		return OK;
+	plain = len;
 	/* What is that short needs no comparison. */
-	if (n > len / DELTA_SURE) {
-		if ((rc = squeeze_pack(p->squeeze, p->delta_buf + cap, cap, data, len, NULL, 0, &plain)))
-			return rc;
-		if (n + DELTA_COST >= plain - plain / save)
-			return OK;
-	}
+	if (n > len / FRAMEJOB_SURE && n < len &&
+	    (rc = squeeze_pack(p->squeeze, p->delta_buf + cap, cap, data, len, NULL, 0, &plain)))
+		return rc;
+	if (!framejob_delta_pays(n, len, plain, save))
+		return OK;
 	b.stored_len = (uint32_t)n;
 	if ((rc = job_open(p, kind, 0, &j)) || (rc = framejob_delta(j, c, &b, p->delta_buf)))
 		return rc;

@@ -35,10 +35,18 @@
 #define BUCKETS 1024u                   /* a power of two */
 #define FRAMES_MAX 8192                 /* cached, however small they are */
 #define HEAD_READ 4096u                 /* holds most heads */
+#define HEADS 16                        /* of long frames, kept alone */
 
 struct pack {
 	struct packin in;               /* not open: this place is free */
 	uint64_t last_use;              /* of the reader's ticks */
+};
+
+/* The head of a frame: bases of many of its chunks are asked for, one at a time. */
+struct head {
+	uint32_t pack_no, ordinal;
+	uint64_t last_use;              /* of the reader's ticks; 0: free */
+	struct framebox box;            /* without a body */
 };
 
 struct cached {                         /* a frame */
@@ -57,7 +65,9 @@ struct reader {
 	struct reader_stats stats;
 	struct mem_buf sealed;          /* the frame being read */
 	struct pack packs[PACKS_OPEN];
+	struct head heads[HEADS];
 	uint64_t tick;
+	bool copying;                   /* stored blocks will be asked for */
 	struct cached *buckets[BUCKETS];
 	struct cached *newest, *oldest;
 	size_t used, cache_bytes;
@@ -235,6 +245,7 @@ frame_open(struct reader *rd, const struct index_place *at,
 	    (rc = framebox_open(box, rd->r, pk, at->ordinal, &rd->sealed)))
 		return fault(rc, at, true);
 out:
+	box->needs_body += rd->copying;
 	rd->stats.frames_read++;
 	rd->stats.bytes_read += at->len;
 	return OK;
@@ -454,10 +465,8 @@ reader_repo(const struct reader *rd)
 	return rd->r;
 }
 
-/* From the head of a frame that is not cached. */
 static int
-base_in_head(struct reader *rd, const struct index_place *place,
-    struct name *base)
+head_read(struct reader *rd, const struct index_place *place, struct head *h)
 {
 	size_t len = place->len < HEAD_READ ? place->len : HEAD_READ;
 	struct packin *pk = NULL;
@@ -466,13 +475,46 @@ base_in_head(struct reader *rd, const struct index_place *place,
 	if (rc)
 		return rc;
 	do {
+		framebox_clear(&h->box);
 		if ((rc = packin_read(pk, rd->r, place->off, (uint32_t)len,
 		    &rd->sealed)))
 			break;
 		rd->stats.bytes_read += len;
-		rc = framebox_base(rd->r, pk, place, &rd->sealed, &len, base);
+		rc = framebox_open_head(&h->box, rd->r, pk, place, &rd->sealed,
+		    &len);
 	} while (rc == FOUND);
 	return fault(rc, place, true);
+}
+
+/* The head of a frame that is not cached. */
+static int
+head_get(struct reader *rd, const struct index_place *place, struct head **out)
+{
+	struct head *h = &rd->heads[0];
+	int rc;
+
+	for (size_t i = 0; i < HEADS; i++) {
+		struct head *it = &rd->heads[i];
+
+		if (it->last_use && it->pack_no == place->pack_no &&
+		    it->ordinal == place->ordinal) {
+			it->last_use = ++rd->tick;
+			*out = it;
+			return OK;
+		}
+		if (it->last_use < h->last_use)
+			h = it;
+	}
+	h->last_use = 0;
+	if ((rc = head_read(rd, place, h))) {
+		framebox_clear(&h->box);
+		return rc;
+	}
+	h->pack_no = place->pack_no;
+	h->ordinal = place->ordinal;
+	h->last_use = ++rd->tick;
+	*out = h;
+	return OK;
 }
 
 int
@@ -480,16 +522,20 @@ reader_base(struct reader *rd, const struct index_place *place,
     struct name *base)
 {
 	struct cached *f = *bucket_of(rd, place->pack_no, place->ordinal);
+	const struct name *found;
+	struct head *h = NULL;
+	int rc;
 
 	while (f && (f->pack_no != place->pack_no ||
 	    f->ordinal != place->ordinal))
 		f = f->chain;
-	if (!f)
-		return base_in_head(rd, place, base);
-	if (place->slot >= f->box.head.chunk_count)
+	if (!f && (rc = head_get(rd, place, &h)))
+		return rc;
+	found = framebox_base(f ? &f->box : &h->box, place->slot);
+	if (!found)
 		return fault(fail(ERR_CORRUPT, "it has no slot %u",
 		    place->slot), place, true);
-	*base = f->box.blocks[f->box.spots[place->slot].block].base;
+	*base = *found;
 	return OK;
 }
 
@@ -510,12 +556,18 @@ reader_frame(struct reader *rd, const struct index_place *at,
 	while (rc == OK && frame_next_block(&it, &b))
 		for (uint32_t i = 0; rc == OK && i < b.chunk_count &&
 		    frame_next_chunk(&it, &c); i++, ch.slot++) {
-			ch = (struct reader_chunk){ c.id, b.base, ch.slot,
-			    c.type, b.depth };
+			ch = (struct reader_chunk){ c.id, b.base, c.len,
+			    ch.slot, c.type, b.depth };
 			rc = fn(arg, &ch);
 		}
 	f->pins--;
 	return rc;
+}
+
+void
+reader_copying(struct reader *rd)
+{
+	rd->copying = true;
 }
 
 int
@@ -582,6 +634,8 @@ reader_free(struct reader *rd)
 	ahead_free(rd->ahead);
 	for (size_t i = 0; i < PACKS_OPEN; i++)
 		packin_close(&rd->packs[i].in, rd->r);
+	for (size_t i = 0; i < HEADS; i++)
+		framebox_clear(&rd->heads[i].box);
 	squeeze_free(rd->sq);
 	mem_buf_clear(&rd->sealed);
 	free(rd);

@@ -43,6 +43,7 @@ int reader_base(struct reader *rd, const struct index_place *place, struct name 
 /* A chunk of a frame, dead or not; base is zero unless it is a delta block. */
 struct reader_chunk {
 	struct name id, base;
+	uint32_t len;                   /* of the plaintext */
 	uint16_t slot;
 	uint8_t type, depth;
 };
@@ -50,6 +51,9 @@ struct reader_chunk {
 /* Called for each chunk of the frame at a place (its slot is of no account).  fn must not use the reader. */
 typedef int (*reader_chunk_fn)(void *arg, const struct reader_chunk *chunk);
 int reader_frame(struct reader *rd, const struct index_place *at, reader_chunk_fn fn, void *arg) __attribute__((warn_unused_result));
+
+/* From now on keep what is stored of a frame when all of it was decoded, too: for a caller of reader_delta. */
+void reader_copying(struct reader *rd);
 
 /* The delta block at this place as it is stored: b->stored_len bytes, borrowed until the next call. */
 int reader_delta(struct reader *rd, const struct index_place *at, struct frame_block *b, const uint8_t **stored)

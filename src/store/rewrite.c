@@ -1,13 +1,13 @@
 /*
- * rewrite: every living chunk of the chosen packs is moved, the deepest first.
+ * rewrite: every living chunk of the chosen packs is moved, family by family (family.h).
  *
- *     depth 0                                   stored anew (small chunks share blocks again)
- *     a delta whose base lives on its own       its block is copied as it is
- *     a delta whose base only serves it         stored on the nearest ancestor that lives on its own, or on another version of
- *                                               it (rebase.h), or whole: the ancestors in between die with this
+ *     depth 0                                       stored anew (small chunks share blocks again)
+ *     a delta of a family whose bases all live      its block is copied as it is
+ *       on their own
+ *     any other family                              as planned (pedigree.h): bases that nothing needs any more die with this
  *
- * No chunk gets deeper: an ancestor is less deep than what stands on it.  Since the deepest come first, no chunk that was moved
- * loses its last use by a later move.  What cannot be read stays where it is, and so does its pack.
+ * A chunk is always deeper than its base, so that none stand on each other.  In a plan those that stand on others come first: no
+ * chunk that was moved loses its last use by a later move.  What cannot be read stays where it is, and so does its pack.
  */
 #include "store/rewrite.h"
 
@@ -17,28 +17,12 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "store/index_file.h"
+#include "store/family.h"
 #include "store/packer.h"
-#include "store/rebase.h"
-#include "store/sums.h"
+#include "store/pedigree.h"
+#include "store/pick.h"
 #include "sys/host.h"
 #include "sys/signals.h"
-
-#define SMALL (4u << 20)                /* packs below this are small */
-#define CLASSES 4                       /* below 64 KiB, 512 KiB, 2 MiB, 4 MiB */
-#define SLACK 64u                       /* rounding of live bytes is no dead byte */
-
-struct candidate {
-	struct indexfile_pack row;
-	uint64_t unused;
-	bool chosen;
-};
-
-struct item {                           /* a living chunk of a chosen pack */
-	uint32_t cell, frame, base;
-	uint16_t slot;
-	uint8_t depth;
-};
 
 struct spot {                           /* where the packer has put it */
 	uint32_t cell, frame;
@@ -49,9 +33,8 @@ struct rewrite {
 	struct counts *c;
 	const struct rewrite_policy *policy;
 	struct rewrite_stats *stats;
-	struct candidate *cand;
-	size_t cand_count, cand_cap;
-	struct item *items;
+	struct pick pick;
+	struct family_item *items;      /* living chunks of the chosen packs */
 	size_t item_count, item_cap;
 	struct spot *spots;
 	size_t spot_count, spot_cap;
@@ -59,157 +42,9 @@ struct rewrite {
 	struct packer *packer;
 	struct name *names;
 	size_t name_count;
-	struct rebase rebase;
+	struct pedigree *pedigree;
 	uint32_t frame;                 /* being gathered */
-	uint64_t total;                 /* bytes to move */
 };
-
-/* ------------------------------------------------------------------------------------------------------- choosing */
-
-static uint64_t
-overhead(const struct indexfile_pack *p)
-{
-	return PACKFILE_HEADER_LEN + packfile_footer_bound(p->frames, (uint32_t)(p->bytes / PACKFILE_BLOCK) + 1) + SLACK;
-}
-
-static int
-add_candidate(struct rewrite *rw, const struct indexfile_pack *p)
-{
-	uint64_t used = p->live_bytes + overhead(p);
-	int rc;
-
-	if (p->live_frames == 0)
-		return OK;
-	if ((rc = mem_grow((void **)&rw->cand, &rw->cand_cap, rw->cand_count + 1, sizeof(*rw->cand))))
-		return rc;
-	rw->stats->pack_bytes += p->bytes;
-	rw->cand[rw->cand_count++] = (struct candidate){ .row = *p, .unused = p->bytes > used ? p->bytes - used : 0 };
-	return OK;
-}
-
-/* Every pack with its newest row. */
-static int
-gather_packs(struct rewrite *rw)
-{
-	struct counts *c = rw->c;
-	struct mem_buf seen = { 0 };
-	struct indexfile_pack p;
-	uint32_t no;
-	int rc = OK;
-
-	for (size_t i = 0; rc == OK && i < c->pack_count; i++)
-		rc = add_candidate(rw, &c->packs[i].row);
-	for (size_t t = 0; rc == OK && t < index_table_count(c->index); t++) {
-		struct index_file *f = index_table_at(c->index, t);
-
-		for (uint32_t i = 0; rc == OK && i < index_file_header(f)->pack_count; i++) {
-			if ((rc = index_file_pack(f, i, &p)) || counts_touched(c, &p.name) != COUNTS_NONE ||
-			    (rc = index_pack_number(c->index, &p, &no)))
-				continue;
-			if (no >= seen.len) {
-				size_t more = no + 1024u - seen.len;
-
-				if ((rc = mem_buf_reserve(&seen, more)))
-					continue;
-				memset(seen.p + seen.len, 0, more);
-				seen.len += more;
-			}
-			if (!seen.p[no]++)
-				rc = add_candidate(rw, &p);
-		}
-	}
-	mem_buf_clear(&seen);
-	return rc;
-}
-
-/* The greatest share of dead bytes first. */
-static int
-share_cmp(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-	double sx = (double)x->unused / (double)x->row.bytes, sy = (double)y->unused / (double)y->row.bytes;
-
-	return sx > sy ? -1 : sx < sy ? 1 : name_cmp(&x->row.name, &y->row.name);
-}
-
-/* False when the step is full. */
-static bool
-choose(struct rewrite *rw, struct candidate *k)
-{
-	if (rw->total && rw->total + k->row.live_bytes > rw->policy->max_bytes) {
-		rw->stats->more = true;
-		return false;
-	}
-	k->chosen = true;
-	rw->total += k->row.live_bytes;
-	return true;
-}
-
-static void
-choose_dead(struct rewrite *rw)
-{
-	uint64_t all = 0, unused = 0;
-
-	for (size_t i = 0; i < rw->cand_count; i++) {
-		all += rw->cand[i].row.bytes;
-		unused += rw->cand[i].unused;
-	}
-	for (size_t i = 0; i < rw->cand_count && unused > all / 1000 * rw->policy->max_unused; i++) {
-		if (rw->cand[i].unused == 0 || !choose(rw, &rw->cand[i]))
-			return;
-		unused -= rw->cand[i].unused;
-	}
-}
-
-static int
-class_of(const struct indexfile_pack *p)
-{
-	static const uint64_t limits[CLASSES] = { 64u << 10, 512u << 10, 2u << 20, SMALL };
-
-	for (int i = 0; i < CLASSES; i++)
-		if (p->bytes < limits[i])
-			return i;
-	return CLASSES;
-}
-
-/* The small packs of one kind and class, if at least REWRITE_MERGE of them fit: fewer would only be moved about. */
-static void
-merge_class(struct rewrite *rw, uint32_t kind, int class)
-{
-	uint64_t bytes = rw->total;
-	size_t count = 0, fits = 0;
-
-	for (size_t i = 0; i < rw->cand_count; i++) {
-		const struct candidate *k = &rw->cand[i];
-
-		if (k->chosen || k->row.kind != kind || class_of(&k->row) != class)
-			continue;
-		count++;
-		bytes += k->row.live_bytes;
-		if (bytes <= rw->policy->max_bytes)
-			fits = count;
-	}
-	rw->stats->more = rw->stats->more || (fits < count && fits >= REWRITE_MERGE);
-	if (fits < REWRITE_MERGE)
-		return;
-	for (size_t i = 0; i < rw->cand_count && fits > 0; i++) {
-		struct candidate *k = &rw->cand[i];
-
-		if (k->chosen || k->row.kind != kind || class_of(&k->row) != class)
-			continue;
-		k->chosen = true;
-		rw->total += k->row.live_bytes;
-		fits--;
-	}
-}
-
-static void
-choose_small(struct rewrite *rw)
-{
-	for (uint32_t kind = PACKFILE_DATA; kind <= PACKFILE_META; kind++)
-		for (int class = 0; class < CLASSES; class++)
-			merge_class(rw, kind, class);
-}
 
 /* ------------------------------------------------------------------------------------------------------ gathering */
 
@@ -232,8 +67,8 @@ gather_chunk(void *arg, const struct reader_chunk *ch)
 		return rc;
 	if ((rc = mem_grow((void **)&rw->items, &rw->item_cap, rw->item_count + 1, sizeof(*rw->items))))
 		return rc;
-	rw->items[rw->item_count++] = (struct item){ .cell = cell, .frame = rw->frame, .slot = ch->slot, .depth = ch->depth,
-		.base = base };
+	rw->items[rw->item_count++] = (struct family_item){ .cell = cell, .frame = rw->frame, .slot = ch->slot, .depth = ch->depth,
+		.base = base, .len = ch->len };
 	return OK;
 }
 
@@ -270,17 +105,104 @@ gather_pack(struct rewrite *rw, const struct indexfile_pack *row)
 	return OK;
 }
 
-/* The deepest first, then as they lie in the packs. */
-static int
-item_cmp(const void *a, const void *b)
-{
-	const struct item *x = a, *y = b;
+/* ------------------------------------------------------------------------------------------------------- pulling */
 
-	if (x->depth != y->depth)
-		return x->depth > y->depth ? -1 : 1;
-	if (x->frame != y->frame)
-		return x->frame < y->frame ? -1 : 1;
-	return x->slot < y->slot ? -1 : x->slot > y->slot;
+static int
+cell_order(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Candidates by number of the pack in counts. */
+static int
+map_candidates(struct rewrite *rw, struct pick_pack ***out)
+{
+	uint32_t pack;
+	int rc = mem_new((void **)out, mem_array(rw->c->pack_count + 1, sizeof(**out)));
+
+	for (size_t i = 0; rc == OK && i < rw->pick.count; i++) {
+		rw->pick.packs[i].hollow = 0;
+		if ((pack = counts_touched(rw->c, &rw->pick.packs[i].row.name)) != COUNTS_NONE)
+			(*out)[pack] = &rw->pick.packs[i];
+	}
+	return rc;
+}
+
+/* Each base that lives for others only, once; how many. */
+static int
+hollow_bases(const struct rewrite *rw, uint32_t **out, size_t *count)
+{
+	const struct counts *c = rw->c;
+	uint32_t *list = NULL;
+	size_t n = 0, unique = 0;
+	int rc = mem_new((void **)&list, mem_array(rw->item_count + 1, sizeof(*list)));
+
+	for (size_t i = 0; rc == OK && i < rw->item_count; i++) {
+		uint32_t base = rw->items[i].base;
+
+		if (base != COUNTS_NONE && c->cells[base].refs <= 0 && c->cells[base].copies != COUNTS_NONE)
+			list[n++] = base;
+	}
+	if (n)
+		qsort(list, n, sizeof(*list), cell_order);
+	for (size_t i = 0; i < n; i++)
+		if (unique == 0 || list[unique - 1] != list[i])
+			list[unique++] = list[i];
+	*out = list;
+	*count = unique;
+	return rc;
+}
+
+/* How many bytes of them are in which pack, about. */
+static int
+weigh_hollow(struct rewrite *rw)
+{
+	const struct counts *c = rw->c;
+	struct pick_pack **of = NULL;
+	uint32_t *bases = NULL;
+	size_t count;
+	int rc;
+
+	if ((rc = map_candidates(rw, &of)) || (rc = hollow_bases(rw, &bases, &count)))
+		goto out;
+	for (size_t i = 0; i < count; i++) {
+		const struct indexfile_frame *f = &c->frames[c->copies[c->cells[bases[i]].copies].frame].row;
+
+		if (of[f->pack])
+			of[f->pack]->hollow += f->len / f->chunks;
+	}
+out:
+	free(of);
+	free(bases);
+	return rc;
+}
+
+/*
+ * What is moved may stand on bases in packs that are not: these could go, but for where they are.  A pack with a share of such bytes as one
+ * of dead bytes would have to have is moved, too.
+ */
+static int
+pull_packs(struct rewrite *rw)
+{
+	bool again = !rw->policy->small_only;
+	int rc = OK;
+
+	while (again && (rc = weigh_hollow(rw)) == OK) {
+		again = false;
+		for (size_t i = 0; rc == OK && i < rw->pick.count; i++) {
+			struct pick_pack *k = &rw->pick.packs[i];
+
+			if (k->chosen || !k->hollow || rw->pick.total + k->row.live_bytes > rw->policy->max_bytes ||
+			    k->unused + k->hollow < k->row.bytes / 1000 * rw->policy->max_unused)
+				continue;
+			k->chosen = again = true;
+			rw->pick.total += k->row.live_bytes;
+			rc = gather_pack(rw, &k->row);
+		}
+	}
+	return rc;
 }
 
 /* --------------------------------------------------------------------------------------------------------- moving */
@@ -298,8 +220,9 @@ placed(void *arg, uint32_t cell, uint32_t frame, uint16_t slot)
 		rw->spots[rw->spot_count++] = (struct spot){ cell, frame, slot };
 }
 
+/* A difference, on the base it has. */
 static int
-copy_delta(struct rewrite *rw, const struct item *it)
+copy_delta(struct rewrite *rw, const struct family_item *it, uint8_t depth)
 {
 	struct counts_cell *cell = &rw->c->cells[it->cell];
 	struct index_place place;
@@ -307,64 +230,124 @@ copy_delta(struct rewrite *rw, const struct item *it)
 	const uint8_t *stored;
 	int rc;
 
-	if ((rc = counts_place(rw->c, it->cell, &place)) || (rc = reader_delta(rw->c->reader, &place, &b, &stored)) ||
-	    (rc = packer_copy(rw->packer, cell->type, &cell->id, &b, stored, it->cell)))
+	if ((rc = counts_place(rw->c, it->cell, &place)) || (rc = reader_delta(rw->c->reader, &place, &b, &stored)))
 		return rc;
-	return counts_move(rw->c, it->cell, it->base, it->depth, it->base);
-}
-
-/* Store it anew, on the best base there is and if that pays. */
-static int
-store(struct rewrite *rw, const struct rebase_chunk *ch)
-{
-	struct counts *c = rw->c;
-	struct rebase *rb = &rw->rebase;
-	struct packer_base b;
-	uint32_t chosen;
-	uint8_t depth;
-	int rc = rebase_choose(rb, ch, &chosen, &b);
-
-	if (rc || (rc = packer_add(rw->packer, c->cells[ch->cell].type, &c->cells[ch->cell].id, rb->item.p, rb->item.len,
-	    chosen == COUNTS_NONE ? NULL : &b, ch->cell, &depth)))
+	b.depth = depth;
+	if ((rc = packer_copy(rw->packer, cell->type, &cell->id, &b, stored, it->cell)))
 		return rc;
-	assert(depth <= ch->depth);
-	if (ch->depth)
-		rw->stats->rebased++;
-	return counts_move(c, ch->cell, ch->base, depth, depth ? chosen : COUNTS_NONE);
+	return counts_move(rw->c, it->cell, it->base, depth, it->base);
 }
 
 static int
-move_item(struct rewrite *rw, const struct item *it)
+store_whole(struct rewrite *rw, const struct family_item *it)
 {
 	const struct counts_cell *cell = &rw->c->cells[it->cell];
-	struct rebase_chunk ch = { .cell = it->cell, .base = it->base, .depth = it->depth };
+	const uint8_t *p;
+	uint8_t depth;
+	size_t len;
 	int rc;
 
-	if (cell->copies == COUNTS_NONE || rw->c->copies[cell->copies].frame != it->frame)
-		return OK;                      /* it died with what stood on it */
-	if ((rc = rebase_ancestor(&rw->rebase, &ch)))
+	if ((rc = reader_get(rw->c->reader, &cell->id, cell->type, &p, &len)) ||
+	    (rc = packer_add(rw->packer, cell->type, &cell->id, p, len, NULL, it->cell, &depth)))
 		return rc;
-	rc = rebase_keeps(&rw->rebase, &ch) ? copy_delta(rw, it) : store(rw, &ch);
-	if (err_is_damage(rc))
-		return OK;
-	rw->stats->chunks += rc == OK;
-	if (rc || (rc = rebase_moved(&rw->rebase, &ch)))
+	return counts_move(rw->c, it->cell, COUNTS_NONE, 0, COUNTS_NONE);
+}
+
+/* As it is; but what it stands on may have come up meanwhile. */
+static int
+move_as_is(struct rewrite *rw, const struct family_item *it)
+{
+	struct counts *c = rw->c;
+	uint8_t depth = it->depth, base;
+
+	if (it->base == COUNTS_NONE)
+		return store_whole(rw, it);
+	if (c->cells[it->base].copies != COUNTS_NONE) {
+		base = c->copies[c->cells[it->base].copies].depth;
+		depth = base + 1 < depth ? (uint8_t)(base + 1) : depth;
+	}
+	return copy_delta(rw, it, depth);
+}
+
+static int
+move_planned(struct rewrite *rw, const struct family_item *it, const struct pedigree_choice *ch)
+{
+	struct counts *c = rw->c;
+	const struct counts_cell *cell = &c->cells[it->cell];
+	struct packer_base b = { .p = ch->base_p, .len = ch->base_len, .depth = ch->base_depth };
+	bool whole = ch->base == COUNTS_NONE;
+	uint8_t depth;
+	int rc;
+
+	if (!whole && ch->base == it->base)
+		return copy_delta(rw, it, ch->depth);
+	if (!whole)
+		b.id = c->cells[ch->base].id;
+	if ((rc = packer_add(rw->packer, cell->type, &cell->id, ch->p, ch->len, whole ? NULL : &b, it->cell, &depth)))
 		return rc;
+	assert(depth <= ch->depth);
+	rw->stats->rebased += it->depth > 0;
+	return counts_move(c, it->cell, it->base, depth, depth ? ch->base : COUNTS_NONE);
+}
+
+/* What does not live in its old place any more died with what stood on it. */
+static size_t
+still_there(const struct rewrite *rw, struct family_item *items, size_t count)
+{
+	const struct counts *c = rw->c;
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (c->cells[items[i].cell].copies != COUNTS_NONE && c->copies[c->cells[items[i].cell].copies].frame == items[i].frame)
+			items[n++] = items[i];
+	return n;
+}
+
+static int
+move_family(struct rewrite *rw, struct family_item *items, size_t count)
+{
+	struct pedigree_choice ch;
+	int rc;
+
+	count = still_there(rw, items, count);
+	if ((rc = pedigree_plan(rw->pedigree, items, count)) < 0)
+		return rc;
+	if (rc == FOUND) {
+		/* All or nothing: with a part of it chunks could be less deep than what they stand on. */
+		for (size_t i = 0; pedigree_choice(rw->pedigree, i, &ch); i++) {
+			if ((rc = move_planned(rw, &items[ch.item], &ch)))
+				return rc;
+			rw->stats->chunks++;
+		}
+		return counts_cascade(rw->c);
+	}
+	for (size_t i = 0; i < count; i++) {
+		rc = move_as_is(rw, &items[i]);
+		if (rc && !err_is_damage(rc))
+			return rc;
+		rw->stats->chunks += rc == OK;
+	}
 	return counts_cascade(rw->c);
 }
 
 static int
 move_all(struct rewrite *rw)
 {
-	int rc = packer_new(rw->c->repo, host_cpus(), 3, placed, rw, &rw->packer);
+	size_t end;
+	int rc;
 
-	if (rw->item_count)
-		qsort(rw->items, rw->item_count, sizeof(*rw->items), item_cmp);
-	for (size_t i = 0; rc == OK && i < rw->item_count; i++) {
+	reader_copying(rw->c->reader);
+	if ((rc = family_sort(rw->items, rw->item_count, rw->c->cell_count)) ||
+	    (rc = pedigree_new(rw->c, &rw->pedigree)) ||
+	    (rc = packer_new(rw->c->repo, host_cpus(), 3, placed, rw, &rw->packer)))
+		return rc;
+	for (size_t i = 0; rc == OK && i < rw->item_count; i = end) {
+		for (end = i + 1; end < rw->item_count && rw->items[end].family == rw->items[i].family; end++)
+			continue;
 		if ((rc = signals_check()) == OK)
-			rc = move_item(rw, &rw->items[i]);
-		if (rw->policy->progress && i % 64 == 0)
-			rw->policy->progress(rw->policy->arg, packer_bytes(rw->packer), rw->total);
+			rc = move_family(rw, rw->items + i, end - i);
+		if (rw->policy->progress && (i % 64 == 0 || end - i > 1))
+			rw->policy->progress(rw->policy->arg, packer_bytes(rw->packer), rw->pick.total);
 	}
 	if (rc == OK)
 		rc = packer_flush(rw->packer);
@@ -418,64 +401,19 @@ out:
 
 /* ------------------------------------------------------------------------------------------------------ the whole */
 
-/* Can there be anything to move?  FOUND: look at the packs; OK: no; or an error. */
-static int
-worth_looking(struct rewrite *rw)
-{
-	static const int top[CLASSES] = { 15, 18, 20, 21 };     /* highest bits of the lengths in a class */
-	struct tablesums s;
-	uint64_t count;
-	int rc = sums_now(rw->c, &s), bit;
-
-	if (rc != FOUND)
-		return rc ? rc : FOUND;
-	rw->stats->pack_bytes = s.bytes;
-	if (!rw->policy->small_only && sums_unused_bound(&s) > s.bytes / 1000 * rw->policy->max_unused)
-		return FOUND;
-	for (int kind = 0; kind < 2; kind++) {
-		bit = 0;
-		for (int class = 0; class < CLASSES; class++) {
-			for (count = 0; bit <= top[class]; bit++)
-				count += s.packs[kind][bit];
-			if (count >= REWRITE_MERGE)
-				return FOUND;
-		}
-	}
-	return OK;
-}
-
-static int
-choose_packs(struct rewrite *rw)
-{
-	int rc;
-
-	rw->stats->more = false;
-	if ((rc = worth_looking(rw)) != FOUND)
-		return rc;
-	rw->stats->pack_bytes = 0;
-	if ((rc = gather_packs(rw)))
-		return rc;
-	if (rw->cand_count)
-		qsort(rw->cand, rw->cand_count, sizeof(*rw->cand), share_cmp);
-	if (!rw->policy->small_only)
-		choose_dead(rw);
-	if (!rw->stats->more)
-		choose_small(rw);
-	return OK;
-}
-
 int
 rewrite_wanted(struct repo *r, struct index *ix, const struct rewrite_policy *policy, struct rewrite_stats *stats)
 {
 	struct counts c;
-	struct rewrite rw = { .c = &c, .policy = policy, .stats = stats };
+	struct pick pick = { .c = &c, .policy = policy, .stats = stats };
 	int rc;
 
 	counts_init(&c, r, ix, NULL);
-	rc = choose_packs(&rw);
+	rc = pick_packs(&pick);
 	stats->more = false;
-	free(rw.cand);
-	return rc ? rc : rw.total ? FOUND : OK;
+	rc = rc ? rc : pick.total ? FOUND : OK;
+	pick_clear(&pick);
+	return rc;
 }
 
 static int
@@ -483,13 +421,15 @@ run(struct rewrite *rw)
 {
 	int rc;
 
-	if ((rc = choose_packs(rw)))
+	if ((rc = pick_packs(&rw->pick)))
 		return rc;
-	for (size_t i = 0; i < rw->cand_count; i++)
-		if (rw->cand[i].chosen && (rc = gather_pack(rw, &rw->cand[i].row)))
+	for (size_t i = 0; i < rw->pick.count; i++)
+		if (rw->pick.packs[i].chosen && (rc = gather_pack(rw, &rw->pick.packs[i].row)))
 			return rc;
 	if (rw->item_count == 0)
 		return OK;
+	if ((rc = pull_packs(rw)))
+		return rc;
 	rc = move_all(rw);
 	return rc ? rc : adopt(rw);
 }
@@ -501,9 +441,9 @@ emptied(const struct rewrite *rw)
 	uint64_t n = 0;
 	uint32_t pack;
 
-	for (size_t i = 0; i < rw->cand_count; i++) {
-		pack = counts_touched(rw->c, &rw->cand[i].row.name);
-		n += rw->cand[i].chosen && pack != COUNTS_NONE && rw->c->packs[pack].row.live_frames == 0;
+	for (size_t i = 0; i < rw->pick.count; i++) {
+		pack = counts_touched(rw->c, &rw->pick.packs[i].row.name);
+		n += rw->pick.packs[i].chosen && pack != COUNTS_NONE && rw->c->packs[pack].row.live_frames == 0;
 	}
 	return n;
 }
@@ -521,7 +461,8 @@ rewrite_run(struct counts *c, const struct rewrite_policy *policy, struct rewrit
 	rw->c = c;
 	rw->policy = policy;
 	rw->stats = stats;
-	if ((rc = rebase_begin(&rw->rebase, c)) || (rc = run(rw)) || rw->item_count == 0)
+	rw->pick = (struct pick){ .c = c, .policy = policy, .stats = stats };
+	if ((rc = run(rw)) || rw->item_count == 0)
 		goto out;
 	packs = emptied(rw);
 	stats->packs += packs;
@@ -553,8 +494,8 @@ rewrite_free(struct rewrite *rw)
 	if (!rw)
 		return NULL;
 	packer_free(rw->packer);
-	rebase_clear(&rw->rebase);
-	free(rw->cand);
+	pedigree_free(rw->pedigree);
+	pick_clear(&rw->pick);
 	free(rw->items);
 	free(rw->spots);
 	free(rw->names);

@@ -26,7 +26,7 @@ struct rewrite_policy {
 struct rewrite_stats {
 	uint64_t packs, chunks;         /* emptied; moved */
 	uint64_t bytes_read, bytes_written;     /* of living frames; of new packs */
-	uint64_t rebased;               /* chunks stored anew because their ancestors were otherwise dead */
+	uint64_t rebased;               /* differences stored anew, on another base or whole */
 	uint64_t pack_bytes;            /* of all packs, as they were */
 	bool more;                      /* the policy asks for another step */
 };

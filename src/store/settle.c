@@ -31,6 +31,7 @@
 #include "store/uncounted.h"
 
 #define READER_CACHE (16u << 20)
+#define MOVING_CACHE (32u << 20)        /* versions of one chunk lie in frames all over the packs that are emptied */
 
 /* --------------------------------------------------------------------------------------------------------- count */
 
@@ -88,21 +89,31 @@ note_record(struct catalogue *cat, struct repo *r, const struct name_sid *sid)
 	return rc == ERR_NOMEM ? rc : OK;
 }
 
+/* What a settle knows of records. */
+struct records {
+	struct catalogue cat;           /* of those absorbed */
+	struct recordsum sum;           /* of all that are counted */
+	bool known;                     /* is it? */
+};
+
 /* A session's root counts if there is a record: under the exclusive lock and after the sync, absence means never committed. */
 static int
-count_last_part(struct counts *c, const struct indexfile_header *h, struct catalogue *cat)
+count_last_part(struct counts *c, const struct indexfile_header *h, struct records *records)
 {
 	int rc = snapshots_exist(c->repo, &h->sid);
 
 	if (rc != FOUND)
 		return rc;
 	rc = counts_root(c, &h->root, 1);
-	return rc || !cat ? rc : note_record(cat, c->repo, &h->sid);
+	if (rc || !records)
+		return rc;
+	recordsum_add(&records->sum, &h->sid);
+	return note_record(&records->cat, c->repo, &h->sid);
 }
 
-/* cat may be NULL. */
+/* records may be NULL. */
 static int
-count_segments(struct counts *c, struct removes *dead, struct catalogue *cat, struct settle_stats *stats)
+count_segments(struct counts *c, struct removes *dead, struct records *records, struct settle_stats *stats)
 {
 	int rc;
 
@@ -115,7 +126,7 @@ count_segments(struct counts *c, struct removes *dead, struct catalogue *cat, st
 			return rc;
 		stats->segments++;
 		stats->rows += h->row_count;
-		if ((h->flags & INDEXFILE_LAST_PART) && (rc = count_last_part(c, h, cat)))
+		if ((h->flags & INDEXFILE_LAST_PART) && (rc = count_last_part(c, h, records)))
 			return rc;
 	}
 	return OK;
@@ -179,11 +190,11 @@ dead_packs(struct counts *c, struct removes *dead, struct settle_stats *stats)
 }
 
 static int
-write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, struct catalogue *cat, uint64_t number)
+write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, struct records *records, uint64_t number)
 {
 	char tmp[INDEX_FILE_PATH], path[INDEX_FILE_PATH];
 	struct fold_job job = { .number = number, .tmp_path = tmp, .removes = dead->p, .remove_count = dead->count,
-		.catalogue = cat };
+		.catalogue = &records->cat, .records = records->known ? &records->sum : NULL };
 	struct io *io = c->repo->io;
 	struct tablesums sums;
 	int rc = sums_now(c, &sums);
@@ -215,27 +226,51 @@ check_placed(const struct counts *c)
 	return OK;
 }
 
+/* Only what deletes can lose what is not counted. */
+static int
+check_records(struct counts *c, const struct settle_step *step, const struct removes *dead, struct records *records)
+{
+	struct recordsum exist;
+	struct name_sid sid;
+	int rc;
+
+	if (step->collect->count == 0 && !step->policy && c->chunks_removed == 0)
+		return OK;
+	if ((rc = uncounted_check(c, &records->cat, dead->p, dead->count, records->known ? &records->sum : NULL, &exist)))
+		return rc;
+	records->sum = exist;
+	records->known = true;
+	for (size_t i = 0; i < dead->count; i++)
+		if (dead->p[i].kind == INDEXFILE_DEAD_RECORD) {
+			memcpy(sid.b, dead->p[i].name.b, sizeof(sid.b));
+			recordsum_take(&records->sum, &sid);
+		}
+	return OK;
+}
+
 /* PB-4 (3) to (5).  FOUND when there is a new head, OK when there was nothing to do. */
 static int
 next_head(struct repo *r, struct index *ix, const struct settle_step *step, struct settle_stats *stats)
 {
 	struct removes dead = { 0 };
-	struct catalogue cat = { .count = 0 };
+	struct records records = { .known = false };
 	struct rewrite *rw = NULL;
 	struct counts c;
 	uint64_t had = index_head_number(ix), number = (had > step->above ? had : step->above) + 1;
 	int rc;
 
 	counts_init(&c, r, ix, NULL);
-	if ((rc = reader_new(r, ix, READER_CACHE, &c.reader)) ||
-	    (rc = count_segments(&c, &dead, &cat, stats)) ||
+	if ((rc = reader_new(r, ix, step->policy ? MOVING_CACHE : READER_CACHE, &c.reader)) ||
+	    (rc = uncounted_sum(&c, &records.sum)) < 0)
+		goto out;
+	records.known = rc == FOUND;
+	if ((rc = count_segments(&c, &dead, &records, stats)) ||
 	    (rc = count_collected(&c, step->collect, &dead, stats)) ||
 	    (rc = counts_acquire(&c)) ||
 	    (rc = counts_cascade(&c)) ||
 	    (rc = check_placed(&c)))
 		goto out;
-	/* Only what deletes can lose what is not counted. */
-	if ((step->collect->count || step->policy || c.chunks_removed) && (rc = uncounted_check(&c, &cat, dead.p, dead.count)))
+	if ((rc = check_records(&c, step, &dead, &records)))
 		goto out;
 	if (step->policy && (rc = rewrite_run(&c, step->policy, &stats->rewrite, &rw)))
 		goto out;
@@ -246,14 +281,14 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	qsort(dead.p, dead.count, sizeof(*dead.p), removes_cmp);
 	for (size_t i = 1; i < dead.count; i++)
 		assert(removes_cmp(&dead.p[i - 1], &dead.p[i]) < 0);
-	if ((rc = write_head(&c, &dead, rw, &cat, number)))
+	if ((rc = write_head(&c, &dead, rw, &records, number)))
 		goto out;
 	rc = FOUND;
 	stats->head = number;
 	stats->nodes_read += c.nodes_read;
 	stats->chunks_removed += c.chunks_removed;
 out:
-	catalogue_clear(&cat);
+	catalogue_clear(&records.cat);
 	rewrite_free(rw);
 	reader_free(c.reader);
 	counts_clear(&c);

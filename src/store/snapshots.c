@@ -139,14 +139,51 @@ list_one(void *arg, const char *name)
 	return OK;
 }
 
-static int
-item_cmp(const void *a, const void *b)
-{
-	const struct snapshots_item *x = a, *y = b;
+/* Items are long: what is compared is kept together, and each is moved once. */
+struct order {
+	int64_t begin_ns;
+	struct snapshots_item *item;
+};
 
-	if (x->rec.begin_ns != y->rec.begin_ns)
-		return x->rec.begin_ns < y->rec.begin_ns ? -1 : 1;
-	return name_sid_cmp(&x->sid, &y->sid);
+static int
+order_cmp(const void *a, const void *b)
+{
+	const struct order *x = a, *y = b;
+
+	if (x->begin_ns != y->begin_ns)
+		return x->begin_ns < y->begin_ns ? -1 : 1;
+	return name_sid_cmp(&x->item->sid, &y->item->sid);
+}
+
+/* By time. */
+static int
+sort(struct snapshots *s)
+{
+	struct snapshots_item held;
+	struct order *order;
+	size_t to, from;
+	int rc = mem_new((void **)&order, mem_array(s->count, sizeof(*order)));
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < s->count; i++)
+		order[i] = (struct order){ s->items[i].rec.begin_ns, &s->items[i] };
+	if (s->count)
+		qsort(order, s->count, sizeof(*order), order_cmp);
+	/* Along each circle of the permutation; item NULL: it is in its place. */
+	for (size_t i = 0; i < s->count; i++) {
+		if (!order[i].item)
+			continue;
+		held = s->items[i];
+		for (to = i; (from = (size_t)(order[to].item - s->items)) != i; to = from) {
+			s->items[to] = s->items[from];
+			order[to].item = NULL;
+		}
+		s->items[to] = held;
+		order[to].item = NULL;
+	}
+	free(order);
+	return OK;
 }
 
 /* What the tables have; nothing when that cannot be had. */
@@ -197,9 +234,7 @@ read_each(struct repo *r, bool forgotten, const struct sid_list *l, const struct
 				bad(arg, hex, rc);
 		}
 	}
-	if (out->count)
-		qsort(out->items, out->count, sizeof(*out->items), item_cmp);
-	return OK;
+	return sort(out);
 }
 
 static int

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "format/frame.h"
 #include "store/graves.h"
+#include "store/index_file.h"
 #include "store/snapshots.h"
 
 /* A record that exists and is not being collected; what the catalogues say of it. */
@@ -105,12 +106,10 @@ sid_cmp(const void *a, const void *b)
 	return name_sid_cmp(a, b);
 }
 
-/* Each once, though a crash between link and unlink may have left it in both. */
 static int
 list_both(struct repo *r, struct graves *out)
 {
 	struct graves more;
-	size_t n = 0;
 	int rc = graves_list(r, "snapshots", out);
 
 	if (rc || (rc = graves_list(r, "forgotten", &more)))
@@ -120,13 +119,42 @@ list_both(struct repo *r, struct graves *out)
 		out->count += more.count;
 	}
 	free(more.p);
-	if (out->count)
-		qsort(out->p, out->count, sizeof(*out->p), sid_cmp);
-	for (size_t i = 0; i < out->count; i++)
-		if (n == 0 || name_sid_cmp(&out->p[n - 1], &out->p[i]) != 0)
-			out->p[n++] = out->p[i];
-	out->count = n;
 	return rc;
+}
+
+static int
+sum_one(void *arg, const char *name)
+{
+	struct name_sid sid;
+
+	if (name_sid_unhex(&sid, name))
+		recordsum_add(arg, &sid);
+	return OK;
+}
+
+/* Of all names: one that is in both directories counts twice. */
+static int
+sum_names(struct repo *r, struct recordsum *out)
+{
+	int rc;
+
+	*out = (struct recordsum){ 0 };
+	rc = io_list(r->io, "snapshots", sum_one, out);
+	return rc ? rc : io_list(r->io, "forgotten", sum_one, out);
+}
+
+/* Each once, though a crash between link and unlink may have left it in both. */
+static void
+unify(struct graves *sids)
+{
+	size_t n = 0;
+
+	if (sids->count)
+		qsort(sids->p, sids->count, sizeof(*sids->p), sid_cmp);
+	for (size_t i = 0; i < sids->count; i++)
+		if (n == 0 || name_sid_cmp(&sids->p[n - 1], &sids->p[i]) != 0)
+			sids->p[n++] = sids->p[i];
+	sids->count = n;
 }
 
 /* The catalogues of the tables, and what this settle adds. */
@@ -141,23 +169,59 @@ load_catalogue(struct counts *c, const struct catalogue *now, struct catalogue *
 }
 
 int
-uncounted_check(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count)
+uncounted_sum(struct counts *c, struct recordsum *out)
+{
+	struct mem_buf raw = { 0 };
+	int rc;
+
+	*out = (struct recordsum){ 0 };
+	if (index_table_count(c->index) == 0)
+		return FOUND;
+	rc = index_file_extra(index_table_at(c->index, 0), INDEXFILE_RECORDS, &raw);
+	if (rc == FOUND && (rc = err_verdict(recordsum_decode(out, raw.p, raw.len), "record sum of a table")) == OK)
+		rc = FOUND;
+	mem_buf_clear(&raw);
+	return rc;
+}
+
+static int
+check_all(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count,
+    const struct graves *sids)
 {
 	struct catalogue cat = { .count = 0 };
-	struct graves sids = { 0 };
 	struct roots roots = { 0 };
 	size_t known = 0;
 	int rc;
 
-	if ((rc = list_both(c->repo, &sids)) || (rc = load_catalogue(c, now, &cat)))
+	if ((rc = load_catalogue(c, now, &cat)))
 		goto out;
-	for (size_t i = 0; i < sids.count; i++)
-		known += catalogue_find(&cat, &sids.p[i]) != NULL;
-	if (known < sids.count && (rc = gather(c, &cat, &sids, &roots)) == OK)
+	for (size_t i = 0; i < sids->count; i++)
+		known += catalogue_find(&cat, &sids->p[i]) != NULL;
+	if (known < sids->count && (rc = gather(c, &cat, sids, &roots)) == OK)
 		rc = check_roots(c, &roots, removes, count);
 out:
 	catalogue_clear(&cat);
-	free(sids.p);
 	free(roots.p);
+	return rc;
+}
+
+int
+uncounted_check(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count,
+    const struct recordsum *counted, struct recordsum *exist)
+{
+	struct graves sids = { 0 };
+	int rc;
+
+	if (counted && ((rc = sum_names(c->repo, exist)) || recordsum_equal(counted, exist)))
+		return rc;
+	if ((rc = list_both(c->repo, &sids)))
+		goto out;
+	unify(&sids);
+	*exist = (struct recordsum){ 0 };
+	for (size_t i = 0; i < sids.count; i++)
+		recordsum_add(exist, &sids.p[i]);
+	rc = check_all(c, now, removes, count, &sids);
+out:
+	free(sids.p);
 	return rc;
 }

@@ -7,18 +7,24 @@
 #ifndef STORE_UNCOUNTED_H
 #define STORE_UNCOUNTED_H
 
+#include "format/recordsum.h"
 #include "store/catalogue.h"
 #include "store/counts.h"
 
+/* What the head says of the records it counts (IX-12): FOUND, OK (it does not say), or an error; without a table there are none. */
+int uncounted_sum(struct counts *c, struct recordsum *out) __attribute__((warn_unused_result));
+
 /*
  * After counts_cascade; `now`: records whose segments are absorbed in this
- * settle, removes: sorted as SPEC §9 says.
+ * settle, removes: sorted as SPEC §9 says; counted: what the head and those
+ * segments count, NULL if that is not known.  *exist: the records there are.
  * Errors: ERR_CORRUPT  a root has fewer references than records that name it:
  *         nothing may be published
- * Cost:   lists snapshots/ and forgotten/ and reads the catalogues; opens only
- *         records that no catalogue has (one that cannot be read is passed over)
+ * Cost:   lists snapshots/ and forgotten/; if they have something else than
+ *         `counted` reads the catalogues, and opens records that none has (one
+ *         that cannot be read is passed over)
  */
-int uncounted_check(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count)
-    __attribute__((warn_unused_result));
+int uncounted_check(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count,
+    const struct recordsum *counted, struct recordsum *exist) __attribute__((warn_unused_result));
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "format/frame.h"
 #include "format/listnode.h"
+#include "format/recordsum.h"
 #include "format/tablesums.h"
 #include "format/treenode.h"
 #include "store/index.h"
@@ -216,6 +217,18 @@ tree_children(struct recount *c, const uint8_t *p, size_t len, struct children *
 	return t.verdict == CURSOR_OK || wrong(c, "a tree does not decode");
 }
 
+/* So there are no circles, and a chain is never longer than its top says. */
+static bool
+below_it(struct recount *c, const struct name *base, uint8_t depth)
+{
+	struct index_place place;
+	int rc = index_find(c->ix, base, &place, NULL);
+
+	if (rc == FOUND && place.depth >= depth)
+		return wrong(c, "I6: a chunk of depth %u stands on one of depth %u", depth, place.depth);
+	return rc >= 0 || well(c, rc, "index");
+}
+
 /* Its copy, which must be there and be read, and the base of that. */
 static bool
 place_one(struct recount *c, uint32_t i)
@@ -236,7 +249,7 @@ place_one(struct recount *c, uint32_t i)
 		return false;
 	if (place->depth == 0)
 		return true;
-	if (!well(c, reader_base(c->rd, place, &base), "I1: base"))
+	if (!well(c, reader_base(c->rd, place, &base), "I1: base") || !below_it(c, &base, place->depth))
 		return false;
 	c->res->deltas++;
 	meet(c, &base, c->truth.p[i].type, true);
@@ -565,6 +578,27 @@ sums_equal(struct recount *c)
 	return memcmp(&said, &counted, sizeof(said)) == 0 || wrong(c, "IX-9: the head's sums are wrong");
 }
 
+/* IX-12: the head's record sum, of all records that it does not collect. */
+static bool
+record_sum_equals(struct recount *c)
+{
+	struct recordsum said = { 0 }, there = { 0 };
+	struct mem_buf raw = { 0 };
+	bool same;
+	int rc;
+
+	if (index_table_count(c->ix) == 0)
+		return true;
+	rc = index_file_extra(index_table_at(c->ix, 0), INDEXFILE_RECORDS, &raw);
+	same = rc == FOUND && recordsum_decode(&said, raw.p, raw.len) == CURSOR_OK;
+	mem_buf_clear(&raw);
+	for (size_t i = 0; i < c->here.count; i++)
+		recordsum_add(&there, &c->here.items[i].sid);
+	for (size_t i = 0; i < c->forgotten.count; i++)
+		recordsum_add(&there, &c->forgotten.items[i].sid);
+	return (same && recordsum_equal(&said, &there)) || wrong(c, "IX-12: the head's record sum is wrong");
+}
+
 static int
 check_pack_name(void *arg, const char *text)
 {
@@ -634,7 +668,8 @@ run(struct recount *c, enum support_recount how)
 		return false;
 	if (!roots(c) || !follow(c) || !read_index(c) || !enough(c))
 		return false;
-	return how == SUPPORT_RECOUNT_SAFE || (counts_equal(c) && packs_equal(c) && sums_equal(c) && names_equal(c));
+	return how == SUPPORT_RECOUNT_SAFE || (counts_equal(c) && packs_equal(c) && sums_equal(c) && record_sum_equals(c) &&
+	    names_equal(c));
 }
 
 bool

@@ -164,6 +164,29 @@ test_thirtytwo_bases_come_back(void **state)
 	}
 }
 
+/* Whoever follows what dies asks for the bases of a frame one at a time: its head is read once for all of them. */
+static void
+test_bases_from_one_head(void **state)
+{
+	struct fake *f = fake_new(CACHE);
+	struct name id[16], base;
+	uint64_t once = 0;
+
+	(void)state;
+	chain(f, id, 16, false);
+	for (unsigned i = 1; i < 16; i++) {
+		assert_int_equal(reader_base(f->rd, &f->ix.row[i].place, &base), OK);
+		assert_true(name_cmp(&base, &id[i - 1]) == 0);
+		once = i == 1 ? reader_stats(f->rd)->bytes_read : once;
+	}
+	assert_true(once > 0);
+	assert_int_equal(reader_stats(f->rd)->bytes_read, once);
+	assert_int_equal(reader_stats(f->rd)->frames_read, 0);
+	f->ix.row[1].place.slot = 16;
+	assert_int_equal(reader_base(f->rd, &f->ix.row[1].place, &base), ERR_CORRUPT);
+	fake_free(f);
+}
+
 /* FR-4: 33 are malformed, and stay so when a part of the chain is decoded already. */
 static void
 test_thirtythree_bases_are_malformed(void **state)
@@ -558,6 +581,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chunks_come_back),
+		cmocka_unit_test(test_bases_from_one_head),
 		cmocka_unit_test(test_thirtytwo_bases_come_back),
 		cmocka_unit_test(test_thirtythree_bases_are_malformed),
 		cmocka_unit_test(test_ring_of_bases_is_malformed),

@@ -21,6 +21,7 @@
 #include "store/indexbuild.h"
 #include "store/session.h"
 #include "store/settle.h"
+#include "store/uncounted.h"
 #include "tests/unit/support_recount.h"
 #include "tests/unit/support_store.h"
 
@@ -532,6 +533,41 @@ test_failures(void **state)
 		;
 }
 
+/* IX-12: while the names in snapshots/ and forgotten/ are those that the head counts, nothing else is read to know that. */
+static void
+test_records_are_known(void **state)
+{
+	struct fixture *f = *state;
+	struct catalogue none = { .count = 0 };
+	struct recordsum sum, exist;
+	struct name_sid sid;
+	struct counts c;
+	struct index *ix;
+
+	/* So many that their catalogue is longer than what is read of the table to find the sum behind it. */
+	for (uint64_t i = 0; i < 120; i++)
+		sid = snapshot(f->r, i % 4, NULL, NULL);
+	forget(f->r, &sid);
+	settle(f->r, NULL, 0);
+	assert_int_equal(index_load(f->r, &ix), OK);
+	counts_init(&c, f->r, ix, NULL);
+	assert_int_equal(uncounted_sum(&c, &sum), FOUND);
+	assert_int_equal(sum.count, 120);
+	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_READ), UINT64_MAX, EIO, false);
+	assert_int_equal(uncounted_check(&c, &none, NULL, 0, &sum, &exist), OK);
+	assert_int_equal(support_disk_asked(f->disk), 0);
+	assert_true(recordsum_equal(&sum, &exist));
+	recordsum_take(&sum, &sid);
+	assert_int_equal(uncounted_check(&c, &none, NULL, 0, &sum, &exist), OK);
+	assert_true(support_disk_asked(f->disk) > 0);
+	assert_int_equal(exist.count, 120);
+	support_disk_fail(f->disk, 0, 0, 0, false);
+	counts_clear(&c);
+	index_free(ix);
+	/* The one that is collected is taken out. */
+	settle(f->r, &sid, 1);
+}
+
 int
 main(void)
 {
@@ -550,6 +586,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_damaged_new_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_below_zero, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_records_are_known, setup, teardown),
 		cmocka_unit_test(test_failures),
 	};
 
