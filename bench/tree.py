@@ -1,16 +1,17 @@
 #!/usr/bin/python3
-# needs: linux-source-6.1 restic borgbackup rsync
-"""bench/tree.py [--tree DIR] [--runs N] [--work DIR] [--tools varve,restic,borg] [--json FILE]
+# needs: linux-source-6.1 restic borgbackup bup zpaq casync zstd rsync
+"""bench/tree.py [--tree DIR] [--runs N] [--work DIR] [--tools varve,restic,borg,bup,zpaq,casync,tar] [--json FILE]
 
-A source tree through varve, and through restic and borg where installed: first snapshot, nothing changed, 47 files changed by a line,
-restore, list.  Prints Markdown.  The tree is copied to the work directory; nothing else is written to.
+A source tree through varve, and through restic, borg, bup, zpaq, casync and tar with zstd, those that are installed: first snapshot,
+nothing changed, 47 files changed by a line, restore, list.  Prints Markdown.  The tree is copied to the work directory; nothing else is written to.
 
 What is measured and how:
 - The tools take turns, operation by operation, in an order that rotates from run to run; the figures are medians of the runs.
 - Seconds are wall clock, CPU is user + system, memory is the peak resident set (wait4); memory below that of the measuring process
   cannot be told, its floor is printed.  Files are in the page cache; dirty pages are flushed before each operation.
 - `open` is listing an empty repository: program start, key derivation, lock.  Ratios are given as run and net of each tool's opening.
-- varve uses a key file (no key derivation); restic and borg a passphrase in the environment, as they have no key files.
+- varve uses a key file (no key derivation); restic and borg a passphrase in the environment, as they have no key files, zpaq one as an
+  argument; bup, casync and tar do not encrypt.  tar has no history: each of its snapshots is a whole archive.
 - References, in turn with the tools: `cp -a` of the tree; `find` that stats every file, for "nothing changed"; varve with --jobs 1.
 - What was restored is removed at the end of a run, a minute before anything is written again: ext4 passes over inodes that were freed
   less than a minute ago, one by one, and whoever makes files then would pay for those removed before.
@@ -156,16 +157,124 @@ class Borg(Restic):
         return [self.program, "extract", "::s%d" % self.count]
 
 
+def shell(text):
+    return ["sh", "-c", text]
+
+
+class Bup(Restic):
+    name = "bup"
+
+    def __init__(self, work, tree):
+        self.program = shutil.which("bup")
+        self.repo, self.cache, self.tree = work + "/bup-repo", work + "/bup-none", tree
+        self.env = {"BUP_DIR": self.repo, "HOME": work}
+
+    def version(self):
+        return [self.program, "--version"]
+
+    def snapshot(self):
+        return shell("bup index '%s' && bup save -q -n tree '%s'" % (self.tree, self.tree))
+
+    def list(self):
+        return [self.program, "ls"]
+
+    def restore(self, target):
+        return [self.program, "restore", "-q", "-C", target, "tree/latest%s/." % self.tree]
+
+    def restored(self, target):
+        return target
+
+
+class Zpaq(Restic):
+    name = "zpaq"
+
+    def __init__(self, work, tree):
+        self.program = shutil.which("zpaq")
+        self.repo, self.cache, self.tree = work + "/zpaq-repo", work + "/zpaq-none", tree
+        self.env = {}
+
+    def version(self):
+        return [self.program]
+
+    def init(self):
+        os.mkdir(self.repo)
+        return ["true"]
+
+    def call(self, what, *more):
+        return [self.program, what, self.repo + "/a.zpaq", *more, "-key", "bench"]
+
+    def snapshot(self):
+        return self.call("add", self.tree, "-m1")
+
+    def list(self):
+        # An empty archive is none: nothing to open.
+        return self.call("list", "-all", "-not", "*?/*") if os.path.exists(self.repo + "/a.zpaq") else None
+
+    def restore(self, target):
+        return self.call("extract", self.tree, "-to", target)
+
+    def restored(self, target):
+        return target
+
+
+class Casync(Restic):
+    name = "casync"
+
+    def __init__(self, work, tree):
+        self.program = shutil.which("casync")
+        self.repo, self.cache, self.tree, self.count = work + "/casync-repo", work + "/casync-none", tree, 0
+        self.env = {}
+
+    def version(self):
+        return [self.program, "--version"]
+
+    def init(self):
+        os.mkdir(self.repo)
+        return ["true"]
+
+    def snapshot(self):
+        self.count += 1
+        return [self.program, "make", "--store", self.repo + "/chunks.castr", "%s/%d.caidx" % (self.repo, self.count), self.tree]
+
+    def list(self):
+        return None
+
+    def restore(self, target):
+        return [self.program, "extract", "--store", self.repo + "/chunks.castr", "%s/%d.caidx" % (self.repo, self.count), target]
+
+    def restored(self, target):
+        return target
+
+
+class Tar(Casync):
+    name = "tar"
+
+    def __init__(self, work, tree):
+        super().__init__(work, tree)
+        self.program = shutil.which("tar") if shutil.which("zstd") else None
+        self.repo, self.cache = work + "/tar-repo", work + "/tar-none"
+
+    def snapshot(self):
+        self.count += 1
+        return shell("tar -C '%s' -cf - . | zstd -q -3 -T0 -o '%s/%d.tar.zst'" % (self.tree, self.repo, self.count))
+
+    def restore(self, target):
+        os.mkdir(target)
+        return shell("zstd -q -d -c '%s/%d.tar.zst' | tar -C '%s' -xpf -" % (self.repo, self.count, target))
+
+
 class Bench:
     def __init__(self, options, work, tree):
         self.work, self.tree, self.options = work, tree, options
-        self.tools = [t(work, tree) for t in (Varve, Restic, Borg) if t.name in options.tools.split(",")]
+        self.tools = [t(work, tree) for t in (Varve, Restic, Borg, Bup, Zpaq, Casync, Tar) if t.name in options.tools.split(",")]
         self.tools = [t for t in self.tools if t.program and shutil.which(t.program)]
         self.results = {t.name: {op: [] for op in OPS} for t in self.tools}
         self.bytes = {t.name: {"first": [], "same": [], "change": []} for t in self.tools}
         self.copy, self.walk, self.one, self.touched = [], [], [], time.time()
 
     def call(self, tool, argv, cwd=None):
+        if argv is None:
+            return None
         env = {k: v for k, v in os.environ.items() if not k.startswith(("VARVE_", "RESTIC_", "BORG_"))}
         env.update(tool.env if tool else {}, BENCH_WORK=self.work, LC_ALL="C.UTF-8")
         return measure(argv, env, cwd or self.work)
@@ -174,6 +283,8 @@ class Bench:
         print(text, file=sys.stderr, flush=True)
 
     def note(self, tool, op, figures):
+        if figures is None:
+            return
         self.results[tool.name][op].append(figures)
         self.say("  %-7s %-8s %8.3f s %8.2f CPU-s %6.0f MB" % (tool.name, op, figures["seconds"], figures["cpu"], figures["peak"] / 1e6))
 
@@ -212,7 +323,7 @@ class Bench:
         self.touched = time.time()
 
     def restores(self, order, compare):
-        for tool in [*order, None]:
+        for tool in order:
             target = "%s/restored-%s" % (self.work, tool.name if tool else "cp")
             if not tool:
                 self.copy.append(self.call(None, ["cp", "-a", self.tree, target]))
@@ -249,7 +360,9 @@ class Bench:
         old = self.change()
         try:
             self.snapshots("change", order)
-            self.restores(order, number == 0)
+            everyone = [*self.tools, None]
+            turn = number % len(everyone)
+            self.restores(everyone[turn:] + everyone[:turn], number == 0)
         finally:
             self.revert(old)
         for tool in order:
@@ -259,14 +372,19 @@ class Bench:
         self.touched = time.time()
 
     def median(self, tool, op, what="seconds"):
-        return statistics.median(r[what] for r in self.results[tool.name][op])
+        seen = [r[what] for r in self.results[tool.name][op]]
+        return statistics.median(seen) if seen else None
+
+    def cell(self, tool, op):
+        if self.median(tool, op) is None:
+            return "-"
+        return "%.3f s, %.2f CPU-s, %.0f MB" % (self.median(tool, op), self.median(tool, op, "cpu"), self.median(tool, op, "peak") / 1e6)
 
     def report(self, floor):
         names = [t.name for t in self.tools]
         out = ["| median of %d | %s |" % (self.options.runs, " | ".join(names)), "|---" * (len(names) + 1) + "|"]
         for op in OPS:
-            cells = ["%.3f s, %.2f CPU-s, %.0f MB" % (self.median(t, op), self.median(t, op, "cpu"), self.median(t, op, "peak") / 1e6)
-                for t in self.tools]
+            cells = [self.cell(t, op) for t in self.tools]
             out.append("| %s | %s |" % (TITLES[op], " | ".join(cells)))
         for op, title in (("first", "repository after the first snapshot"), ("same", "growth, nothing changed"), ("change", "growth, 47 files")):
             cells = ["{:,.0f} bytes".format(statistics.median(self.bytes[t.name][op])) for t in self.tools]
@@ -293,7 +411,10 @@ class Bench:
             cells = []
             for t in others:
                 mine, its = self.median(self.tools[0], op), self.median(t, op)
-                mine_net, its_net = mine - self.median(self.tools[0], "open"), its - self.median(t, "open")
+                if its is None:
+                    cells += ["-", "-"]
+                    continue
+                mine_net, its_net = mine - self.median(self.tools[0], "open"), its - (self.median(t, "open") or 0)
                 cells.append("%.1f" % (its / mine))
                 # A difference smaller than the noise of an opening says nothing.
                 cells.append("%.1f" % (its_net / mine_net) if mine_net > 0.005 and its_net > 0.005 else "-")
@@ -337,9 +458,9 @@ def main():
     base = os.path.join(os.environ.get("TMPDIR", "/var/tmp"), "varve-bench")
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--tree", default=os.environ.get("TREE"))
-    ap.add_argument("--runs", type=int, default=int(os.environ.get("RUNS", "3")))
+    ap.add_argument("--runs", type=int, default=int(os.environ.get("RUNS", "5")))
     ap.add_argument("--work", default=base)
-    ap.add_argument("--tools", default="varve,restic,borg")
+    ap.add_argument("--tools", default="varve,restic,borg,bup,zpaq,casync,tar")
     ap.add_argument("--json", help="all single figures")
     options = ap.parse_args()
     source = find_tree(options, base)
@@ -360,7 +481,8 @@ def main():
         print("# A source tree: %s" % os.path.basename(source))
         print("\n%s files, %s bytes. %s.\n" % ("{:,}".format(files), "{:,}".format(tree_bytes(tree)), machine(work)))
         print("; ".join(one_line(t.version()) for t in bench.tools) + ".")
-        print("varve opens with a key file; restic and borg (repokey-blake2, zstd,3) with a passphrase from the environment.\n")
+        print("varve opens with a key file; restic and borg (repokey-blake2, zstd,3) with a passphrase from the environment; zpaq -m1 with one; "
+            "bup, casync and tar (zstd -3 -T0) do not encrypt.\n")
         print("\n".join(bench.report(floor)))
         if options.json:
             with open(options.json, "w") as f:
