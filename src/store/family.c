@@ -14,7 +14,7 @@ struct sorter {
 	struct family_item *items;
 	size_t count;
 	uint32_t *parent;               /* by cell: of its set */
-	uint32_t *first;                /* by set: the least place + 1 of its items */
+	uint32_t *first;                /* by set: place + 1 of its least deep item, the first of these */
 	uint32_t *item;                 /* by cell: place + 1 */
 	uint32_t *child, *sibling;      /* by place: place + 1 of what stands on it, and of the next one that does so */
 	uint32_t *stack, *order;        /* of one family */
@@ -55,10 +55,11 @@ unite(struct sorter *s, size_t cells)
 	for (size_t i = 0; i < s->count; i++) {
 		uint32_t set = set_of(s->parent, s->items[i].cell);
 
-		if (!s->first[set])
+		if (!s->first[set] || s->items[i].depth < s->items[s->first[set] - 1].depth)
 			s->first[set] = (uint32_t)i + 1;
-		s->items[i].family = s->first[set] - 1;
 	}
+	for (size_t i = 0; i < s->count; i++)
+		s->items[i].family = s->first[set_of(s->parent, s->items[i].cell)] - 1;
 }
 
 /* The order of one family, items[from, to): what stands on another one comes after it. */

@@ -27,7 +27,6 @@
 #define META_BLOCK_TARGET (256u << 10)
 #define META_DELTAS (64u << 10)          /* bytes of differences between nodes in a frame */
 #define FINE_BLOCK (128u << 10)
-#define FINE_FRAME (256u << 10)
 #define PACK_TARGET (16u << 20)
 #define THREAD_BYTES (12u << 20)        /* of memory, for each thread */
 #define BASE_BYTES (16u << 20)          /* and once */
@@ -365,7 +364,7 @@ is_large(const struct packer *p, uint32_t kind, const struct framejob *fj, size_
 {
 	if (kind == PACKFILE_META)
 		return framejob_count(fj) > 0 && (fj->raw_len + len > META_BLOCK_TARGET || fj->delta_bytes.len > META_DELTAS);
-	return p->fine && fj->raw_len && fj->raw_len + len > FINE_FRAME;
+	return p->fine && fj->raw_len && fj->raw_len + len > PACKER_FINE;
 }
 
 /* The job being filled, with room for a plain chunk of len bytes (0: a delta). */

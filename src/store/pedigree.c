@@ -27,6 +27,7 @@
 #define DEPTH_MOST 16                   /* as sessions build */
 #define RATE 3                          /* an anchor in 8 bytes, at first */
 #define ANCHORS 256                     /* of the longest chunk, about */
+#define ANCHORS_MOST (4 * ANCHORS)      /* whatever somebody has put into it */
 #define HEAD 60                         /* what a difference costs beside the bytes that are new: more in the frame's head, and zstd's frame */
 #define STEP 8                          /* bytes that a step of depth is worth */
 
@@ -236,7 +237,7 @@ add_anchors(struct node *n, unsigned rate)
 	int rc;
 
 	anchors_begin(&w, n->text.p, n->text.len, rate);
-	while ((h = anchors_next(&w))) {
+	while (n->anchor_count < ANCHORS_MOST && (h = anchors_next(&w))) {
 		if ((rc = mem_grow((void **)&n->anchors, &n->anchor_cap, n->anchor_count + 1, sizeof(h))))
 			return rc;
 		n->anchors[n->anchor_count++] = h;

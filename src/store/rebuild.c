@@ -2,8 +2,8 @@
  * rebuild: packs -> candidates (every copy of every chunk) -> the copies that count -> one segment; a segment with nothing but the
  * root for each record; a settle.
  *
- * Order of candidates: by depth.  A difference counts only if its base does, and the base is never deeper than one less; so one
- * pass in this order finds every chunk that can be read, and never a circle.
+ * Order of candidates: by depth.  A difference counts only if its base does, and the base is seldom deeper than one less; so
+ * one pass in this order, and another where it is, finds every chunk that can be read, and never a circle.
  *
  *     an empty head -> index/       a bar: until it is gone nobody reads or settles what has too few counts (IX-11)
  *     old files -> damaged/
@@ -265,6 +265,20 @@ add_record(struct rebuild *b, const struct name_sid *sid, bool forgotten)
 	return rc;
 }
 
+/* A crash between link and unlink may have left a forgotten one in both places: then it is not forgotten. */
+static int
+is_snapshot(struct rebuild *b, const struct name_sid *sid)
+{
+	char path[64], hex[NAME_SID_HEX];
+	uint64_t size;
+	int rc;
+
+	name_sid_hex(sid, hex);
+	snprintf(path, sizeof(path), "snapshots/%s", hex);
+	rc = io_stat(b->r->io, path, &size);
+	return rc == ERR_ABSENT ? OK : rc ? rc : FOUND;
+}
+
 /* Each record itself: what a catalogue says of it will be gone with the old index (IX-10). */
 static int
 read_records(struct rebuild *b)
@@ -275,7 +289,10 @@ read_records(struct rebuild *b)
 	for (int forgotten = 0; rc == OK && forgotten < 2; forgotten++) {
 		rc = graves_list(b->r, forgotten ? "forgotten" : "snapshots", &list);
 		for (size_t i = 0; rc == OK && i < list.count; i++)
-			rc = add_record(b, &list.p[i], forgotten);
+			if (!forgotten || (rc = is_snapshot(b, &list.p[i])) == OK)
+				rc = add_record(b, &list.p[i], forgotten);
+			else if (rc == FOUND)
+				rc = OK;
 		free(list.p);
 	}
 	if (rc == OK && b->bad_records)
@@ -308,24 +325,42 @@ by_depth(const void *a, const void *b)
 	return x->frame != y->frame ? (x->frame < y->frame ? -1 : 1) : x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
-static void
+/* False: what it stands on is not chosen (yet). */
+static bool
 choose_one(struct rebuild *b, const struct candidate *c)
 {
 	size_t h = row_slot(b, &c->id), base = 0;
 
 	if (b->hash[h])
-		return;
+		return true;
 	if (c->depth) {
 		base = row_slot(b, &c->base);
-		if (!b->hash[base] || b->rows[b->hash[base] - 1].type != c->type) {
-			b->stats->stranded++;
-			return;
-		}
+		if (!b->hash[base] || b->rows[b->hash[base] - 1].type != c->type)
+			return false;
 		b->rows[b->hash[base] - 1].uses++;
 	}
 	b->rows[b->row_count] = (struct indexfile_row){ .id = c->id, .frame = c->frame, .slot = c->slot, .type = c->type, .depth = c->depth };
 	b->hash[h] = (uint32_t)++b->row_count;
 	b->frames[c->frame].live++;
+	return true;
+}
+
+/* Where the copy that a difference was made on is lost, it may stand on one that is deeper than itself: such wait for the next round. */
+static void
+choose_all(struct rebuild *b)
+{
+	size_t left = b->count, before, n;
+	unsigned rounds = 0;
+
+	do {
+		before = left;
+		n = 0;
+		for (size_t i = 0; i < before; i++)
+			if (!choose_one(b, &b->all[i]))
+				b->all[n++] = b->all[i];
+		left = n;
+	} while (left > 0 && left < before && ++rounds <= FRAME_DEPTH_MAX);
+	b->stats->stranded = left;
 }
 
 static int
@@ -340,8 +375,7 @@ choose(struct rebuild *b)
 		return rc;
 	if (b->count)
 		qsort(b->all, b->count, sizeof(*b->all), by_depth);
-	for (size_t i = 0; i < b->count; i++)
-		choose_one(b, &b->all[i]);
+	choose_all(b);
 	for (size_t i = 0; i < b->frame_count; i++) {
 		struct indexfile_frame *f = &b->frames[i];
 

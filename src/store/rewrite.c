@@ -24,6 +24,8 @@
 #include "sys/host.h"
 #include "sys/signals.h"
 
+#define FINE_FRAMES 4u                  /* in a pack, at least: one may be short because there was no more */
+
 struct spot {                           /* where the packer has put it */
 	uint32_t cell, frame;
 	uint16_t slot;
@@ -44,6 +46,7 @@ struct rewrite {
 	size_t name_count;
 	struct pedigree *pedigree;
 	uint32_t frame;                 /* being gathered */
+	uint64_t plain;                 /* bytes of chunks in it that are no differences */
 };
 
 /* ------------------------------------------------------------------------------------------------------ gathering */
@@ -58,6 +61,7 @@ gather_chunk(void *arg, const struct reader_chunk *ch)
 	const struct counts_copy *copy;
 	int rc = counts_find_cell(c, &ch->id, ch->type, &cell);
 
+	rw->plain += ch->depth ? 0 : ch->len;
 	if (rc != FOUND)
 		return rc;
 	copy = &c->copies[c->cells[cell].copies];
@@ -78,12 +82,17 @@ gather_frame(struct rewrite *rw, uint32_t pack)
 	const struct indexfile_frame *f = &rw->c->frames[rw->frame].row;
 	const struct indexfile_pack *p = &rw->c->packs[pack].row;
 	struct index_place at = { .pack_name = p->name, .pack_kind = p->kind, .ordinal = f->ordinal, .off = f->off, .len = f->len };
+	size_t first = rw->item_count;
 	int rc = index_pack_number(rw->c->index, p, &at.pack_no);
 
 	if (rc)
 		return rc;
 	rw->stats->bytes_read += f->len;
+	rw->plain = 0;
 	rc = reader_frame(rw->c->reader, &at, gather_chunk, rw);
+	if (p->frames >= FINE_FRAMES && rw->plain <= PACKER_FINE)
+		for (size_t i = first; i < rw->item_count; i++)
+			rw->items[i].fine = rw->items[i].depth == 0;
 	return err_is_damage(rc) ? OK : rc;
 }
 
@@ -307,8 +316,13 @@ static int
 move_family(struct rewrite *rw, struct family_item *items, size_t count)
 {
 	struct pedigree_choice ch;
+	bool fine = false;
 	int rc;
 
+	for (size_t i = 0; i < count; i++)
+		fine = fine || items[i].fine;
+	if ((rc = packer_fine(rw->packer, fine)))
+		return rc;
 	count = still_there(rw, items, count);
 	if ((rc = pedigree_plan(rw->pedigree, items, count)) < 0)
 		return rc;

@@ -230,15 +230,15 @@ check_placed(const struct counts *c)
 static int
 check_records(struct counts *c, const struct settle_step *step, const struct removes *dead, struct records *records)
 {
-	struct recordsum exist;
+	struct recordsum good;
 	struct name_sid sid;
 	int rc;
 
 	if (step->collect->count == 0 && !step->policy && c->chunks_removed == 0)
 		return OK;
-	if ((rc = uncounted_check(c, &records->cat, dead->p, dead->count, records->known ? &records->sum : NULL, &exist)))
+	if ((rc = uncounted_check(c, &records->cat, dead->p, dead->count, records->known ? &records->sum : NULL, &good)))
 		return rc;
-	records->sum = exist;
+	records->sum = good;
 	records->known = true;
 	for (size_t i = 0; i < dead->count; i++)
 		if (dead->p[i].kind == INDEXFILE_DEAD_RECORD) {

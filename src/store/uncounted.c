@@ -37,24 +37,28 @@ root_cmp(const void *a, const void *b)
 	return name_cmp(a, b);
 }
 
-static bool
+/* FOUND, OK when the record is damaged, or an error: what may only not be read now is no less a snapshot. */
+static int
 root_of(struct counts *c, const struct catalogue *cat, const struct name_sid *sid, struct record *out)
 {
 	const struct catalogue_row *row = catalogue_find(cat, sid);
 	struct snapshots_item it;
 	struct snaprec rec;
+	int rc;
 
 	out->sid = *sid;
 	out->listed = row != NULL;
 	if (row && snaprec_decode(&rec, cat->text.p + row->off, row->len) == CURSOR_OK) {
 		out->root = rec.root;
-		return true;
+		return FOUND;
 	}
-	if (snapshots_read(c->repo, false, sid, &it) && snapshots_read(c->repo, true, sid, &it))
-		return false;
+	if ((rc = snapshots_read(c->repo, false, sid, &it)) == ERR_ABSENT)
+		rc = snapshots_read(c->repo, true, sid, &it);
+	if (rc)
+		return err_is_damage(rc) || rc == ERR_UNSUPPORTED ? OK : rc;
 	out->root = it.rec.root;
 	snapshots_item_clear(&it);
-	return true;
+	return FOUND;
 }
 
 static int
@@ -63,9 +67,10 @@ gather(struct counts *c, const struct catalogue *cat, const struct graves *sids,
 	int rc = OK;
 
 	for (size_t i = 0; i < sids->count; i++) {
-		if ((rc = mem_grow((void **)&out->p, &out->cap, out->count + 1, sizeof(*out->p))))
+		if ((rc = mem_grow((void **)&out->p, &out->cap, out->count + 1, sizeof(*out->p))) ||
+		    (rc = root_of(c, cat, &sids->p[i], &out->p[out->count])) < 0)
 			return rc;
-		out->count += root_of(c, cat, &sids->p[i], &out->p[out->count]);
+		out->count += rc == FOUND;
 	}
 	if (out->count)
 		qsort(out->p, out->count, sizeof(*out->p), root_cmp);
@@ -184,9 +189,10 @@ uncounted_sum(struct counts *c, struct recordsum *out)
 	return rc;
 }
 
+/* *good: those that were found counted. */
 static int
 check_all(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count,
-    const struct graves *sids)
+    const struct graves *sids, struct recordsum *good)
 {
 	struct catalogue cat = { .count = 0 };
 	struct roots roots = { 0 };
@@ -197,8 +203,15 @@ check_all(struct counts *c, const struct catalogue *now, const struct indexfile_
 		goto out;
 	for (size_t i = 0; i < sids->count; i++)
 		known += catalogue_find(&cat, &sids->p[i]) != NULL;
-	if (known < sids->count && (rc = gather(c, &cat, sids, &roots)) == OK)
+	if (known == sids->count) {
+		for (size_t i = 0; i < sids->count; i++)
+			recordsum_add(good, &sids->p[i]);
+		goto out;
+	}
+	if ((rc = gather(c, &cat, sids, &roots)) == OK)
 		rc = check_roots(c, &roots, removes, count);
+	for (size_t i = 0; i < roots.count; i++)
+		recordsum_add(good, &roots.p[i].sid);
 out:
 	catalogue_clear(&cat);
 	free(roots.p);
@@ -207,21 +220,18 @@ out:
 
 int
 uncounted_check(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count,
-    const struct recordsum *counted, struct recordsum *exist)
+    const struct recordsum *counted, struct recordsum *good)
 {
 	struct graves sids = { 0 };
 	int rc;
 
-	if (counted && ((rc = sum_names(c->repo, exist)) || recordsum_equal(counted, exist)))
+	if (counted && ((rc = sum_names(c->repo, good)) || recordsum_equal(counted, good)))
 		return rc;
-	if ((rc = list_both(c->repo, &sids)))
-		goto out;
-	unify(&sids);
-	*exist = (struct recordsum){ 0 };
-	for (size_t i = 0; i < sids.count; i++)
-		recordsum_add(exist, &sids.p[i]);
-	rc = check_all(c, now, removes, count, &sids);
-out:
+	*good = (struct recordsum){ 0 };
+	if ((rc = list_both(c->repo, &sids)) == OK) {
+		unify(&sids);
+		rc = check_all(c, now, removes, count, &sids, good);
+	}
 	free(sids.p);
 	return rc;
 }

@@ -16,15 +16,15 @@ int uncounted_sum(struct counts *c, struct recordsum *out) __attribute__((warn_u
 
 /*
  * After counts_cascade; `now`: records whose segments are absorbed in this
- * settle, removes: sorted as SPEC §9 says; counted: what the head and those
- * segments count, NULL if that is not known.  *exist: the records there are.
+ * settle, removes: in any order; counted: what the head and those segments
+ * count, NULL if that is not known.  *good: the records that are counted.
  * Errors: ERR_CORRUPT  a root has fewer references than records that name it:
  *         nothing may be published
  * Cost:   lists snapshots/ and forgotten/; if they have something else than
  *         `counted` reads the catalogues, and opens records that none has (one
- *         that cannot be read is passed over)
+ *         that is damaged is passed over, and is not in *good)
  */
 int uncounted_check(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count,
-    const struct recordsum *counted, struct recordsum *exist) __attribute__((warn_unused_result));
+    const struct recordsum *counted, struct recordsum *good) __attribute__((warn_unused_result));
 
 #endif

@@ -11,6 +11,9 @@ snap "$T/src"
 echo more >"$T/src/new"
 snap "$T/src"
 cp -a "$T/repo" "$T/good"
+# A sanitizer's shadow needs terabytes of addresses.
+limit='ulimit -v 3000000; exec "$0" scrub --repair'
+[[ ${BUILD:-} != *san ]] || limit='exec "$0" scrub --repair'
 again() { rm -rf "$T/repo" "$T/back"; cp -a "$T/good" "$T/repo"; }
 objects() { (cd "$1" && find varve-repo keys index snapshots forgotten packs -type f -exec sha256sum {} + | sort); }
 same() { is "$1: the objects are as they were" diff <(objects "$T/repo") <(objects "$T/good"); }
@@ -18,7 +21,7 @@ side() { find "$T/repo/parity/$1" -type f | sort | sed -n "${2:-1}p"; }
 
 # Longer than any memory; with a header that speaks of more.
 for f in $(side keys) $(side index) $(side snapshots); do truncate -s 1T "$f"; done
-run bash -c 'ulimit -v 3000000; exec "$0" scrub --repair' "$VARVE"
+run bash -c "$limit" "$VARVE"
 exits 4 "sidecars of a terabyte"
 equal "every one of them is named" "$(grep -c '^parity/[^ ]*: is damaged$' "$T/out")" 3
 same "long sidecars"
@@ -32,7 +35,7 @@ for path in sys.argv[1:]:
         f.seek(96)
         f.write(struct.pack("<QIII", 1 << 40, 1 << 20, 128, 32))
 PY
-run bash -c 'ulimit -v 3000000; exec "$0" scrub --repair' "$VARVE"
+run bash -c "$limit" "$VARVE"
 exits 0 "sidecars of a huge object"
 same "huge counts"
 

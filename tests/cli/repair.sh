@@ -57,6 +57,13 @@ must repair index
 equal "the damaged files are kept" "$(ls "$T/repo/damaged" | wc -l)" "$files"
 checked "counts after that"
 
+# A crash between link and unlink left a record in both directories.
+id=$(ls "$T/repo/snapshots" | head -n 1)
+cp "$T/repo/snapshots/$id" "$T/repo/forgotten/$id"
+must repair index
+checked "a record in both directories"
+rm "$T/repo/forgotten/$id"
+
 # A record that cannot be read: what only it holds would be garbage.
 id=$(ls "$T/repo/snapshots" | head -n 1)
 cp "$T/repo/snapshots/$id" "$T/record"

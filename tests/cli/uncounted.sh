@@ -60,4 +60,25 @@ must forget latest
 must prune
 v verify --read
 exits 0 "a record that came back: nothing is refused"
+
+# It was damaged when its segment was lost, and mended later: it is still not counted.
+rm -rf "$T/repo" "$T/copy"
+mkdir "$T/other"; noise "$T/other/o" 5000 other
+init_repo
+snap "$T/src"
+first=$(field snapshot)
+snap "$T/other"
+second=$(field snapshot)
+must prune
+settled=$(ls "$T/repo/index" "$T/repo/snapshots")
+snap "$T/src" --host other
+lose "$(ls "$T/repo/index" | grep -vxF "$settled")"
+record=$(ls "$T/repo/snapshots" | grep -vxF "$settled")
+cp "$T/repo/snapshots/$record" "$T/record"
+printf XXXX | dd of="$T/repo/snapshots/$record" bs=1 seek=120 conv=notrunc status=none
+must forget "$second"
+v prune
+cp "$T/record" "$T/repo/snapshots/$record"
+must forget "$first"
+refused "a record that was damaged meanwhile"
 finish

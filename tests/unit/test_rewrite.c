@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "format/treenode.h"
+#include "store/family.h"
 #include "store/graves.h"
 #include "store/index.h"
 #include "store/settle.h"
@@ -301,6 +302,91 @@ test_steps(void **state)
 	assert_int_equal(done.chunks, 0);
 }
 
+/* Families follow each other as their least deep members were stored, whatever was gathered first; so a restore finds them in its order. */
+static void
+test_order_of_families(void **state)
+{
+	enum { A, B, C, A1, B1, A2, CELLS };
+	struct family_item items[] = {
+		{ .cell = A2, .base = A1, .depth = 2, .len = 1 }, { .cell = B1, .base = B, .depth = 1, .len = 1 },
+		{ .cell = C, .base = COUNTS_NONE, .len = 1 }, { .cell = A, .base = COUNTS_NONE, .len = 1 },
+		{ .cell = B, .base = COUNTS_NONE, .len = 1 }, { .cell = A1, .base = A, .depth = 1, .len = 1 },
+	};
+	static const uint32_t wanted[CELLS] = { C, A2, A1, A, B1, B };
+
+	(void)state;
+	assert_int_equal(family_sort(items, CELLS, CELLS), OK);
+	for (size_t i = 0; i < CELLS; i++)
+		assert_int_equal(items[i].cell, wanted[i]);
+	assert_true(items[0].family < items[1].family);
+	assert_int_equal(items[1].family, items[3].family);
+	assert_true(items[3].family < items[4].family);
+}
+
+/* A family of too many is cut: parts are whole numbers of members, and what stands on another comes no later than it. */
+static void
+test_large_families(void **state)
+{
+	enum { MANY = 5 * FAMILY_MOST / 2 };
+	struct family_item items[MANY];
+	uint32_t part_of[MANY], parts = 1;
+
+	(void)state;
+	for (uint32_t i = 0; i < MANY; i++)
+		items[i] = (struct family_item){ .cell = i, .base = i ? (i - 1) / 2 : COUNTS_NONE, .len = 1000,
+			.depth = (uint8_t)(i ? items[(i - 1) / 2].depth + 1 : 0) };
+	assert_int_equal(family_sort(items, MANY, MANY), OK);
+	for (size_t i = 0, n = 0; i < MANY; i++) {
+		bool begins = i && items[i].family != items[i - 1].family;
+
+		parts += begins;
+		n = begins ? 1 : n + 1;
+		assert_true(n <= FAMILY_MOST);
+		part_of[items[i].cell] = parts;
+	}
+	assert_int_equal(parts, 3);
+	for (uint32_t i = 1; i < MANY; i++)
+		assert_true(part_of[i] <= part_of[(i - 1) / 2]);
+}
+
+/* The image of a database lies in small frames, so that one chunk is read without its neighbours; it stays so when it is moved. */
+static void
+test_small_frames_stay_small(void **state)
+{
+	enum { CHUNKS = 12, LEN = 100000 };
+	const struct session_config cfg = { .jobs = 1, .level = 1 };
+	struct fixture *f = *state;
+	struct name ids[CHUNKS], root;
+	struct name_sid sids[2];
+	struct index_place place;
+	struct rewrite_stats done;
+	struct settle_stats stats;
+	struct session *s;
+	struct index *ix;
+
+	for (size_t n = 0; n < 2; n++) {
+		assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+		assert_int_equal(session_fine(s, true), OK);
+		for (size_t i = n; i < CHUNKS; i++)
+			assert_int_equal(support_store_data(s, 5000 + i, LEN, NULL, &ids[i]), OK);
+		assert_int_equal(session_fine(s, false), OK);
+		assert_int_equal(support_store_tree(s, TREENODE_FILE, ids + n, CHUNKS - n, NULL, &root), OK);
+		assert_int_equal(support_store_commit(s, &root), OK);
+		sids[n] = *session_sid(s);
+		session_free(s);
+	}
+	assert_int_equal(graves_bury(f->r, sids, 1), OK);
+	assert_int_equal(settle_run(f->r, sids, 1, false, &stats), OK);
+	rewrite(f, &dense, &done);
+	assert_true(done.chunks >= CHUNKS - 1);
+	assert_int_equal(index_load(f->r, &ix), OK);
+	for (size_t i = 1; i < CHUNKS; i++) {
+		assert_int_equal(index_find(ix, &ids[i], &place, NULL), FOUND);
+		assert_true(place.len < 3 * LEN);
+	}
+	index_free(ix);
+}
+
 /* A read that fails stops it before anything is published; the next one does all of it. */
 static void
 test_read_fails(void **state)
@@ -349,6 +435,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_fork, setup_fork, teardown),
 		cmocka_unit_test_setup_teardown(test_held_from_outside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pulls, setup, teardown),
+		cmocka_unit_test(test_order_of_families),
+		cmocka_unit_test(test_large_families),
+		cmocka_unit_test_setup_teardown(test_small_frames_stay_small, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whole_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_fails, setup, teardown),
