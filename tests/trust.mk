@@ -1,6 +1,6 @@
 # Tests with rules of their own, and the long runs of TESTING.md, each of which has a slice in `make check`.
 FAULT_BIN = $(O)/tests/fault/meddle $(O)/tests/fault/starve.so
-CLI += uncounted faults canary confine crypto mend
+CLI += scout uncounted faults canary confine crypto mend
 TRUST_SRC = $(DEEP:%=fuzz/fuzz_%.c) tests/fault/meddle.c tests/fault/starve.c $(TRUST_BIN:$(O)/%=%.c)
 
 TRUST_BIN = $(O)/tests/crypto/crypto_proof $(O)/tests/prop/prop_mend

@@ -21,7 +21,8 @@
 #include "sys/hands.h"
 
 #define RING_BYTES (8u << 20)
-#define CALLS_MAX 100                   /* each holds a directory open */
+#define CALLS_MAX 100                   /* each holds a directory open ... */
+#define CALLS_PART 8                    /* ... of this part of what the process may open */
 #define TEXT_MAX 1024
 
 /* A failure on its way to another thread. */
@@ -315,7 +316,8 @@ later_call(struct place *p, int (*fn)(void *arg, bool dropped), void *arg)
 	char *path;
 	int rc = OK;
 
-	if (p->later.calls >= CALLS_MAX)
+	if (p->later.calls >= CALLS_MAX ||
+	    p->later.calls >= fsys_files_most() / CALLS_PART)
 		rc = later_drain(p);
 	if (rc || (rc = room(p, sizeof(*c), 0, &job, &path)))
 		return rc;
@@ -348,8 +350,10 @@ later_drain(struct place *p)
 int
 later_begin(struct place *p, unsigned threads)
 {
-	return threads < 2 ? OK :
-	    hands_new(threads, RING_BYTES, p, &p->later.hands);
+	/* Without threads it only takes longer. */
+	if (threads >= 2)
+		(void)!hands_new(threads, RING_BYTES, p, &p->later.hands);
+	return OK;
 }
 
 void

@@ -31,15 +31,15 @@ refill_clear(struct refill *f)
 }
 
 /*
- * Whatever the repository cannot give is damage: it costs this file, not the
- * restore.
+ * What is wrong in the repository costs this file, not the restore; that it
+ * cannot be opened now, by this process, is not damage.
  */
 static int
 damage(int rc)
 {
 	char text[TEXT_MAX];
 
-	if (rc >= 0 || rc == ERR_NOMEM || rc == ERR_INTERRUPTED)
+	if (!err_is_lost(rc) && rc != ERR_UNSUPPORTED && rc != ERR_FAILED)
 		return rc;
 	strncpy(text, err_text(), sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
@@ -210,19 +210,6 @@ copy_fetched(void *arg, const struct tree_piece *t, const uint8_t *p)
 	return c->failed = copy_piece(c, t, p);
 }
 
-/* With many threads; AT_END when all is there. */
-static int
-fetch_all(struct copy *c, const struct treenode_entry *e)
-{
-	struct refill *f = c->f;
-	int rc = f->fetch ? OK : fetch_new(f->rd, f->jobs, &f->fetch);
-
-	if (rc == OK)
-		rc = fetch_content(f->fetch, e, copy_fetched, c);
-	if (rc == OK)
-		return AT_END;
-	return c->failed ? rc : damage(rc);
-}
 
 static int
 copy_all(struct copy *c, const struct treenode_entry *e)
@@ -236,6 +223,23 @@ copy_all(struct copy *c, const struct treenode_entry *e)
 		rc = copy_piece(c, &t, NULL);
 	tree_content_close(content);
 	return rc;
+}
+
+/* With many threads; AT_END when all is there. */
+static int
+fetch_all(struct copy *c, const struct treenode_entry *e)
+{
+	struct refill *f = c->f;
+	int rc;
+
+	if (!f->fetch && fetch_new(f->rd, f->jobs, &f->fetch)) {
+		f->jobs = 0;            /* no threads, or no files, for it */
+		return copy_all(c, e);
+	}
+	rc = fetch_content(f->fetch, e, copy_fetched, c);
+	if (rc == OK)
+		return AT_END;
+	return c->failed ? rc : damage(rc);
 }
 
 int

@@ -31,6 +31,7 @@
 #include "ops/leftover.h"
 #include "ops/place.h"
 #include "source/filter.h"
+#include "store/fetch.h"
 #include "store/tree.h"
 #include "sys/clock.h"
 #include "sys/entropy.h"
@@ -583,7 +584,7 @@ prepare(struct walk *w, struct repo *r, const struct snapshots_item *snap)
 		w->p.progress.bytes_total =
 		    snap->rec.stats[SNAPREC_BYTES_TOTAL];
 	}
-	w->p.content.jobs = host_cpus() > 1 ? host_cpus() : 0;
+	w->p.content.jobs = fetch_jobs();
 	if ((rc = refill_init(&w->p.content)) ||
 	    (rc = owners_load(&w->p.owners, &snap->rec, o->numeric_owner)) ||
 	    (rc = chosen_normal("", o->subpath ? o->subpath : "", &w->base)) ||
@@ -674,10 +675,10 @@ restore_run(struct repo *r, const struct snapshots_item *snap,
 		return rc;
 	if ((rc = index_load(r, &ix)) ||
 	    (rc = reader_new(r, ix, CACHE_BYTES, &w.rd)) ||
-	    (rc = reader_ahead(w.rd, host_cpus())) ||
 	    (rc = prepare(&w, r, snap)) ||
 	    (rc = later_begin(&w.p, makers(o))))
 		goto out;
+	(void)!reader_ahead(w.rd, host_cpus()); /* without threads it only takes longer */
 	rc = run(&w);
 	res->bytes_written = w.p.content.written;
 	if (rc == OK)

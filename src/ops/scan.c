@@ -107,7 +107,7 @@ scan_names(struct scan *sc, const struct scout_dir *d, struct twin *t, const str
 
 	for (size_t i = 0; rc == OK && i < d->names.count; i++) {
 		const char *name = d->names.name[i];
-		const struct spot at = { d->fd, name, name, d->stats ? &d->stats[i] : NULL, false };
+		const struct spot at = { d->fd, name, name, scout_stat(d, i), false };
 
 		/* The tag itself is kept, so that a restored directory is still marked. */
 		if (keep && !tags_is_named(name, keep))
@@ -183,10 +183,16 @@ scan_dir(struct scan *sc, struct queue_item *q, int dirfd, const char *name, con
 		q->e.flags |= TREENODE_UNREAD;
 		return OK;
 	}
-	if ((rc = scout_open(sc->scout, dirfd, name, &d))) {
+	rc = scout_open(sc->scout, dirfd, name, &d);
+	/* What was opened may be another one than what was listed. */
+	if (rc == OK && !d.self.mode && (rc = fsys_stat(d.fd, "", &d.self)))
+		scout_close(sc->scout, &d);
+	if (rc) {
 		q->e.flags |= TREENODE_UNREAD;
 		return scanlog_refused(sc, rc);
 	}
+	st = &d.self;
+	entry_stat(&q->e, st);
 	if (is_root)
 		sc->root_dev = st->dev;
 	rc = scan_same_inode(sc, &q->e, old) ? queue_copy_ext(q, old) : queue_ext(sc, q, dirfd, name, st->mode, d.fd);
@@ -232,13 +238,6 @@ read_open_file(struct scan *sc, struct queue_item *q, int fd, struct fsys_stat *
 	enum readfile_outcome outcome;
 	int rc;
 
-	/* What was opened must be what was listed. */
-	if ((rc = fsys_stat(fd, "", st)) || !S_ISREG(st->mode)) {
-		q->e.flags |= TREENODE_UNREAD;
-		scanlog_problem(sc, rc ? err_text() : "was replaced while the snapshot was made");
-		return OK;
-	}
-	entry_stat(&q->e, st);
 	if (q->e.flags & TREENODE_HARDLINK && inodes_find(&sc->links, &q->e))
 		return OK;
 	if ((rc = readfile_read(&sc->file, fd, st, old, &q->e, &outcome)))
@@ -291,6 +290,21 @@ raw_database(struct scan *sc, struct queue_item *q, const struct dbset_item *db)
 	return entry_ext_add(&q->e, &q->mem, TREENODE_EXT_DATABASE, db->ext, sizeof(db->ext));
 }
 
+/* What was opened may be another one than what was listed, and longer: whether it is a database is seen now. */
+static bool
+is_regular(struct scan *sc, struct queue_item *q, int fd, struct fsys_stat *st)
+{
+	int rc = fsys_stat(fd, "", st);
+
+	if (rc == OK && S_ISREG(st->mode)) {
+		entry_stat(&q->e, st);
+		return true;
+	}
+	q->e.flags |= TREENODE_UNREAD;
+	scanlog_problem(sc, rc ? err_text() : "was replaced while the snapshot was made");
+	return false;
+}
+
 static int
 scan_file(struct scan *sc, struct queue_item *q, int dirfd, const char *name, struct fsys_stat *st, const struct treenode_entry *old)
 {
@@ -312,7 +326,9 @@ scan_file(struct scan *sc, struct queue_item *q, int dirfd, const char *name, st
 		rc = scanlog_refused(sc, rc);
 		return rc ? rc : queue_ext(sc, q, dirfd, name, st->mode, -1);
 	}
-	if ((rc = dbfind_late(sc, fd, st, &late)) == OK && !late)
+	if (!is_regular(sc, q, fd, st))
+		rc = OK;
+	else if ((rc = dbfind_late(sc, fd, st, &late)) == OK && !late)
 		rc = read_open_file(sc, q, fd, st, old);
 	if (rc == OK && !late)
 		rc = queue_ext(sc, q, dirfd, name, st->mode, fd);
@@ -359,7 +375,7 @@ scan_entry(struct scan *sc, struct queue *queue, const struct spot *at, const st
 	assert(queue->count < queue->cap);
 	if ((rc = scanlog_tick(sc)))
 		return rc;
-	if (at->st && at->st->mode)
+	if (at->st)
 		st = *at->st;
 	else if ((rc = fsys_stat(at->dirfd, at->name, &st)))
 		return scanlog_refused(sc, rc);

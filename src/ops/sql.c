@@ -19,6 +19,7 @@
 #include "ops/view.h"
 #include "store/tree.h"
 #include "sys/clock.h"
+#include "store/fetch.h"
 #include "sys/host.h"
 #include "sys/signals.h"
 #include "sys/watch.h"
@@ -326,7 +327,7 @@ sql_add(struct sql *s, const char *schema, const struct name *root, const char *
 int
 sql_fill(struct sql *s)
 {
-	return imagevfs_fill(s->vfs, host_cpus());
+	return imagevfs_fill(s->vfs, fetch_jobs());
 }
 
 int

@@ -494,10 +494,9 @@ imagevfs_fill(struct imagevfs *v, unsigned jobs)
 	struct fetch *f = NULL;
 	int rc;
 
-	if (!v->images || v->images->e.size == 0)
+	if (jobs == 0 || !v->images || v->images->e.size < FETCH_LEAST || fetch_new(v->rd, jobs, &f))
 		return OK;
-	if ((rc = fetch_new(v->rd, jobs, &f)) == OK)
-		rc = fetch_content(f, &v->images->e, fill_piece, &fill);
+	rc = fetch_content(f, &v->images->e, fill_piece, &fill);
 	fetch_free(f);
 	return rc == ERR_NOMEM || rc == ERR_INTERRUPTED ? rc : OK;
 }

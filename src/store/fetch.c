@@ -14,13 +14,18 @@
 #include "base/mem.h"
 #include "codec/keys.h"
 #include "codec/lanes.h"
+#include "sys/fsys.h"
 #include "sys/hands.h"
+#include "sys/host.h"
 #include "sys/signals.h"
 
 #define CACHE_BYTES (32u << 20)
 #define PIECES 64
 #define JOB_BYTES (1u << 20)            /* a chunk can be as long */
 #define NOTE_CAP 512
+#define JOBS_MOST 8
+#define FILES 34                        /* of a reader, and some of its index */
+#define FILES_LEFT 100                  /* for everybody else */
 
 struct pen {                            /* of one thread at a time */
 	struct index *ix;
@@ -229,6 +234,19 @@ fetch_content(struct fetch *f, const struct treenode_entry *e, fetch_fn fn,
 	err_set(f->rc, f->note);
 	err_set_errno(f->sys_errno);
 	return f->rc;
+}
+
+unsigned
+fetch_jobs(void)
+{
+	unsigned jobs = host_cpus(), most = fsys_files_most();
+	unsigned can = most > FILES_LEFT ? (most - FILES_LEFT) / FILES : 0;
+
+	if (jobs > JOBS_MOST)
+		jobs = JOBS_MOST;
+	if (jobs > can)
+		jobs = can;
+	return jobs > 1 ? jobs : 0;
 }
 
 static int

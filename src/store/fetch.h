@@ -12,6 +12,9 @@
 
 #define FETCH_LEAST (16ull << 20)       /* shorter files are not worth it */
 
+/* Threads that are worth it and can be had; 0: none.  Each holds up to 34 files open. */
+unsigned fetch_jobs(void);
+
 struct fetch;
 
 /*

@@ -610,6 +610,14 @@ fsys_resolve(const char *path, char **out)
 	return fail_io("cannot resolve '%s'", path);
 }
 
+unsigned
+fsys_files_most(void)
+{
+	struct rlimit l;
+
+	return getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur > 1u << 20 ? 1u << 20 : (unsigned)l.rlim_cur;
+}
+
 void
 fsys_raise_limits(void)
 {

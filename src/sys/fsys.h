@@ -80,6 +80,9 @@ int fsys_resolve(const char *path, char **out) __attribute__((warn_unused_result
 /* Lexically absolute, without "." "..", double or trailing slashes.  Owns: *out: caller frees. */
 int fsys_absolute(const char *path, char **out) __attribute__((warn_unused_result));
 
+/* How many files this process may have open. */
+unsigned fsys_files_most(void);
+
 /* Raise the limit of open descriptors to the hard limit. */
 void fsys_raise_limits(void);
 

@@ -9,7 +9,8 @@
  *
  * Invariants: 1. states are touched under `lock` only; a running job's bytes
  *                belong to its thread, all others to the caller.
- *             2. jobs before `untouched` are not waiting.
+ *             2. jobs before `untouched` are not waiting, and it is not before
+ *                `oldest` when a job is given: its slot may be looked at then.
  *             3. oldest, count, rc and the bytes' ends are the caller's own;
  *                threads see `count` under the lock, where it grows.
  */
@@ -239,14 +240,14 @@ hands_room(struct hands *h, size_t len, void **job)
 void
 hands_give(struct hands *h, hands_run run, hands_reap reap, uint64_t place)
 {
-	struct job *j = job_at(h, h->count);
-
 	assert(h->room_end > 0);
-	*j = (struct job){ .state = run ? WAITING : DONE, .run = run,
+	pthread_mutex_lock(&h->lock);
+	if (h->untouched < h->oldest)
+		h->untouched = h->oldest;
+	*job_at(h, h->count) = (struct job){ .state = run ? WAITING : DONE, .run = run,
 	    .reap = reap, .place = place, .begin = h->room_begin,
 	    .end = h->room_end };
 	h->room_end = 0;
-	pthread_mutex_lock(&h->lock);
 	h->count++;
 	if (run && h->idle > 0)
 		pthread_cond_signal(&h->work);
@@ -306,11 +307,17 @@ hands_new(unsigned threads, size_t ring_bytes, void *arg, struct hands **out)
 struct hands *
 hands_free(struct hands *h)
 {
+	char note[sizeof(h->note)];
+	int sys_errno = err_errno();
+
 	if (!h)
 		return NULL;
-	h->rc = ERR_INTERRUPTED;        /* drops them; the note stays */
+	snprintf(note, sizeof(note), "%s", err_text());
+	h->rc = ERR_INTERRUPTED;        /* drops what nobody has begun */
 	while (hands_pending(h))
 		reap_oldest(h);
+	err_set(ERR_INTERRUPTED, note);
+	err_set_errno(sys_errno);
 	pthread_mutex_lock(&h->lock);
 	h->stop = true;
 	pthread_cond_broadcast(&h->work);

@@ -25,7 +25,7 @@ typedef int (*hands_reap)(void *arg, void *job, bool dropped);
 /* Starts `threads` threads, or as many as the system lets us; arg is for `reap`.  Owns: *out: hands_free. */
 int hands_new(unsigned threads, size_t ring_bytes, void *arg, struct hands **out) __attribute__((warn_unused_result));
 
-/* Jobs that are left are dropped. */
+/* Jobs that are left are dropped; the note of a failure stays. */
 struct hands *hands_free(struct hands *h);
 
 /* Room for a job, at most a quarter of the ring.  *job is aligned for any type, and the caller's until the next call. */

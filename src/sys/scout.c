@@ -8,7 +8,7 @@
  * request: asked -> running -> ready -> taken;  the walk takes one that is
  * still asked to do it itself, and helps with others while its own is running.
  *
- * Bounds: READY_GROUP requests of a group and READY_ALL in all are running or
+ * Bounds: READY_GROUP requests of a group and ready_most in all are running or
  * ready, each of at most STATS_MAX looked-at entries, ENTRIES_ALL together.
  *
  * Invariants: 1. everything of a group is touched under `lock` only, but a
@@ -27,9 +27,11 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "sys/clock.h"
 
 #define READY_GROUP 16u
 #define READY_ALL 256u
+#define FILES_PART 8u                   /* of what the process may open */
 #define STATS_MAX 4096u
 #define ENTRIES_ALL 65536u
 
@@ -54,7 +56,7 @@ struct scout {
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
 	struct scout_group *top;
-	unsigned ready;                 /* or running */
+	unsigned ready, ready_most;     /* or running */
 	size_t entries;                 /* of those that are ready */
 	unsigned idle;                  /* threads that wait for work */
 	bool stats, stop;
@@ -93,7 +95,7 @@ begin(struct scout *s, struct scout_group **group)
 {
 	struct scout_group *g;
 
-	if (s->ready >= READY_ALL || s->entries >= ENTRIES_ALL)
+	if (s->ready >= s->ready_most || s->entries >= ENTRIES_ALL)
 		return NULL;
 	for (g = s->top; g; g = g->older) {
 		while (g->begun < g->count && g->req[g->begun].state != ASKED)
@@ -117,8 +119,9 @@ serve(struct scout *s, struct scout_group *g, struct request *q)
 	int dirfd = g->fd;
 
 	pthread_mutex_unlock(&s->lock);
-	q->dir = (struct scout_dir){ .fd = -1 };
+	q->dir = (struct scout_dir){ .fd = -1, .since = clock_steady_ns() };
 	q->good = fsys_open_dir(dirfd, q->name, &q->dir.fd) == OK &&
+	    (!stats || fsys_stat(q->dir.fd, "", &q->dir.self) == OK) &&
 	    scout_list(&q->dir) == OK;
 	if (q->good && stats)
 		look(&q->dir);
@@ -192,6 +195,18 @@ find(struct scout_group *g, int dirfd, const char *name)
 	return NULL;
 }
 
+static bool
+is_fresh(const struct scout_dir *d)
+{
+	return clock_steady_ns() - d->since < SCOUT_FRESH_NS;
+}
+
+const struct fsys_stat *
+scout_stat(const struct scout_dir *d, size_t i)
+{
+	return d->stats && d->stats[i].mode && is_fresh(d) ? &d->stats[i] : NULL;
+}
+
 int
 scout_open(struct scout *s, int dirfd, const char *name, struct scout_dir *d)
 {
@@ -208,7 +223,7 @@ scout_open(struct scout *s, int dirfd, const char *name, struct scout_dir *d)
 			pthread_cond_signal(&s->work);
 		pthread_mutex_unlock(&s->lock);
 	}
-	if (ready && q->good) {
+	if (ready && q->good && is_fresh(&q->dir)) {
 		*d = q->dir;
 		return OK;
 	}
@@ -306,6 +321,9 @@ scout_new(unsigned threads, struct scout **out)
 	*out = NULL;
 	if (threads == 0 || (rc = MEM_NEW(s)))
 		return threads == 0 ? OK : rc;
+	s->ready_most = fsys_files_most() / FILES_PART;
+	if (s->ready_most > READY_ALL)
+		s->ready_most = READY_ALL;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->work, NULL);
 	pthread_cond_init(&s->done, NULL);

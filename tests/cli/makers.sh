@@ -60,6 +60,15 @@ else
 	skip "other threads name files" "one processor, or no strace"
 fi
 
+# Directories wait for their files with a descriptor each: few of them must be enough.
+mkdir "$T/many"
+for i in $(seq 120); do mkdir "$T/many/d$i" && echo "$i" >"$T/many/d$i/f"; done
+snap "$T/many"
+run bash -c 'ulimit -n 64; exec "$@"' sh "$VARVE" restore "latest:$T/many" --target "$T/few"
+exits 0 "with 64 descriptors"
+is "everything is there" diff -r "$T/many" "$T/few"
+must forget latest
+
 # What the target refuses: a longest length of files.
 run bash -c 'trap "" XFSZ; ulimit -f 200; exec "$@"' sh "$VARVE" restore "latest:$S" --target "$T/short" --verbose
 exits 1 "files that are too long for the target"

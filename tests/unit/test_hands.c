@@ -229,6 +229,23 @@ test_what_is_left_is_dropped(void **state)
 	assert_string_equal(err_text(), "the reason");
 }
 
+/* More than a ring of jobs with nothing to do, while the threads sleep, then one with: it is done once (a race, told by TSan). */
+static void
+test_after_many_with_nothing_to_do(void **state)
+{
+	struct meeting m;
+	struct hands *h;
+
+	(void)state;
+	meeting_init(&m);
+	assert_int_equal(hands_new(2, RING, &m, &h), OK);
+	for (unsigned i = 0; i < 8000; i++)
+		assert_int_equal(give(h, &m, i, 10, i % 700 > 690 ? invert : NULL, 1), OK);
+	assert_int_equal(hands_drain(h), OK);
+	assert_int_equal(m.reaped, 8000);
+	hands_free(h);
+}
+
 int
 main(void)
 {
@@ -238,6 +255,7 @@ main(void)
 		cmocka_unit_test(test_one_place_has_room_for_two),
 		cmocka_unit_test(test_a_failure_drops_the_rest),
 		cmocka_unit_test(test_what_is_left_is_dropped),
+		cmocka_unit_test(test_after_many_with_nothing_to_do),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,6 +126,12 @@ reader_get(struct reader *rd, const struct name *id, uint8_t type,
 	return fail(ERR_ABSENT, "missing");
 }
 
+unsigned
+fetch_jobs(void)
+{
+	return 2;
+}
+
 int
 fetch_new(struct reader *rd, unsigned jobs, struct fetch **out)
 {
