@@ -276,8 +276,7 @@ place_of(struct index *ix, struct view_file *v, const struct indexfile_row *row,
 	struct indexfile_pack pk;
 	int rc;
 
-	if ((rc = index_file_frame(v->f, row->frame, &fr)) ||
-	    (rc = index_file_pack(v->f, fr.pack, &pk)))
+	if ((rc = index_file_place(v->f, row->frame, &fr, &pk)))
 		return rc;
 	if (row->slot >= fr.chunks || (uint64_t)fr.off + fr.len > pk.bytes)
 		return fail(ERR_CORRUPT, "the index places a chunk outside its frame");

@@ -314,6 +314,20 @@ body_read(struct index_file *f, uint64_t off, void *dst, size_t len)
 	return OK;
 }
 
+/* For who wants few bytes of many blocks: of those that have been checked (IX-3) no more is read than that. */
+static int
+body_peek(struct index_file *f, uint64_t off, void *dst, size_t len)
+{
+	uint64_t i = off / INDEXFILE_BLOCK;
+
+	if (f->body || len == 0 || off > f->l.end || len > f->l.end - off)
+		return body_read(f, off, dst, len);
+	for (; i <= (off + len - 1) / INDEXFILE_BLOCK; i++)
+		if (f->block_no == i || !bit(f->seen, i))
+			return body_read(f, off, dst, len);
+	return io_read_at(f->repo->io, f->file, f->l.body_off + off, dst, len);
+}
+
 int
 index_file_keep(struct index_file *f, uint32_t i, uint64_t *number)
 {
@@ -339,28 +353,51 @@ index_file_remove(struct index_file *f, uint32_t i, struct indexfile_remove *r)
 	return rc ? rc : err_verdict(indexfile_remove_decode(r, raw, sizeof(raw)), "row of dead names in the index");
 }
 
-int
-index_file_pack(struct index_file *f, uint32_t i, struct indexfile_pack *p)
+/* How a row is read: with its block, or alone. */
+typedef int (*body_fn)(struct index_file *f, uint64_t off, void *dst, size_t len);
+
+static int
+pack_row(struct index_file *f, uint32_t i, struct indexfile_pack *p, body_fn read)
 {
 	uint8_t raw[INDEXFILE_PACK_LEN];
 	int rc;
 
 	if (i >= f->h.pack_count)
 		return fail(ERR_CORRUPT, "index file '%s' names a pack it does not have", f->path);
-	rc = body_read(f, f->l.packs + (uint64_t)i * sizeof(raw), raw, sizeof(raw));
+	rc = read(f, f->l.packs + (uint64_t)i * sizeof(raw), raw, sizeof(raw));
 	return rc ? rc : err_verdict(indexfile_pack_decode(p, raw, sizeof(raw)), "row of packs in the index");
 }
 
-int
-index_file_frame(struct index_file *f, uint32_t i, struct indexfile_frame *fr)
+static int
+frame_row(struct index_file *f, uint32_t i, struct indexfile_frame *fr, body_fn read)
 {
 	uint8_t raw[INDEXFILE_FRAME_LEN];
 	int rc;
 
 	if (i >= f->h.frame_count)
 		return fail(ERR_CORRUPT, "index file '%s' names a frame it does not have", f->path);
-	rc = body_read(f, f->l.frames + (uint64_t)i * sizeof(raw), raw, sizeof(raw));
+	rc = read(f, f->l.frames + (uint64_t)i * sizeof(raw), raw, sizeof(raw));
 	return rc ? rc : err_verdict(indexfile_frame_decode(fr, raw, sizeof(raw)), "row of frames in the index");
+}
+
+int
+index_file_pack(struct index_file *f, uint32_t i, struct indexfile_pack *p)
+{
+	return pack_row(f, i, p, body_read);
+}
+
+int
+index_file_frame(struct index_file *f, uint32_t i, struct indexfile_frame *fr)
+{
+	return frame_row(f, i, fr, body_read);
+}
+
+int
+index_file_place(struct index_file *f, uint32_t i, struct indexfile_frame *fr, struct indexfile_pack *p)
+{
+	int rc = frame_row(f, i, fr, body_peek);
+
+	return rc ? rc : pack_row(f, fr->pack, p, body_peek);
 }
 
 int
@@ -383,10 +420,10 @@ bucket(struct index_file *f, const struct name *id, uint64_t *lo, uint64_t *hi)
 
 	if (b == 0) {
 		*lo = 0;
-		rc = body_read(f, f->l.fanout, raw, INDEXFILE_FANOUT_LEN);
+		rc = body_peek(f, f->l.fanout, raw, INDEXFILE_FANOUT_LEN);
 		cursor_init(&c, raw, INDEXFILE_FANOUT_LEN);
 	} else {
-		rc = body_read(f, f->l.fanout + (uint64_t)(b - 1) * INDEXFILE_FANOUT_LEN, raw, sizeof(raw));
+		rc = body_peek(f, f->l.fanout + (uint64_t)(b - 1) * INDEXFILE_FANOUT_LEN, raw, sizeof(raw));
 		cursor_init(&c, raw, sizeof(raw));
 		*lo = rc ? 0 : cursor_u32(&c);
 	}
@@ -398,33 +435,13 @@ bucket(struct index_file *f, const struct name *id, uint64_t *lo, uint64_t *hi)
 	return OK;
 }
 
-int
-index_file_find(struct index_file *f, const struct name *id, struct indexfile_row *row)
+/* FOUND: the id is among these rows. */
+static int
+search(const uint8_t *rows, size_t count, const struct name *id, struct indexfile_row *row)
 {
-	uint8_t rows[BUCKET_ROWS * INDEXFILE_ROW_LEN];
-	uint64_t lo, hi, mid;
-	size_t a = 0, b, m;
+	size_t a = 0, b = count, m;
 	int rc, cmp;
 
-	if (f->h.row_count == 0)
-		return OK;
-	if ((rc = bucket(f, id, &lo, &hi)))
-		return rc;
-	while (hi - lo > BUCKET_ROWS) {
-		mid = lo + (hi - lo) / 2;
-		if ((rc = index_file_row(f, mid, row)))
-			return rc;
-		cmp = name_cmp(id, &row->id);
-		if (cmp == 0)
-			return FOUND;
-		if (cmp < 0)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	b = (size_t)(hi - lo);
-	if ((rc = body_read(f, f->l.rows + lo * INDEXFILE_ROW_LEN, rows, b * INDEXFILE_ROW_LEN)))
-		return rc;
 	while (a < b) {
 		m = (a + b) / 2;
 		cmp = memcmp(id->b, rows + m * INDEXFILE_ROW_LEN, NAME_LEN);
@@ -439,6 +456,77 @@ index_file_find(struct index_file *f, const struct name *id, struct indexfile_ro
 			a = m + 1;
 	}
 	return OK;
+}
+
+/* Ids are as good as random, so the bits behind the bucket's tell how far along in it the id is: of its rows those that one block has there. */
+static void
+guess(const struct index_file *f, const struct name *id, uint64_t *lo, uint64_t *hi)
+{
+	uint64_t bits = 0, row, begin, first, end;
+
+	for (int k = 0; k < 8; k++)
+		bits = bits << 8 | id->b[k];
+	bits = bits << f->h.fanout_bits >> 32;
+	row = *lo + ((*hi - *lo) * bits >> 32);
+	begin = (f->l.rows + row * INDEXFILE_ROW_LEN) / INDEXFILE_BLOCK * INDEXFILE_BLOCK;
+	first = begin <= f->l.rows ? 0 : (begin - f->l.rows + INDEXFILE_ROW_LEN - 1) / INDEXFILE_ROW_LEN;
+	end = begin + INDEXFILE_BLOCK <= f->l.rows ? 0 : (begin + INDEXFILE_BLOCK - f->l.rows) / INDEXFILE_ROW_LEN;
+	*lo = first > *lo ? first : *lo;
+	*hi = end < *hi ? end : *hi;
+}
+
+/* The id among the rows of one block, where it should be: FOUND, AT_END (it is nowhere), or OK: it may be from *lo to *hi. */
+static int
+find_near(struct index_file *f, const struct name *id, uint64_t *lo, uint64_t *hi, struct indexfile_row *row)
+{
+	uint8_t rows[INDEXFILE_BLOCK];
+	uint64_t from = *lo, to = *hi;
+	size_t count;
+	int rc;
+
+	guess(f, id, &from, &to);
+	count = from < to ? (size_t)(to - from) : 0;
+	if (count == 0)
+		return OK;
+	if ((rc = body_peek(f, f->l.rows + from * INDEXFILE_ROW_LEN, rows, count * INDEXFILE_ROW_LEN)))
+		return rc;
+	if (memcmp(id->b, rows, NAME_LEN) < 0)
+		*hi = from;
+	else if (memcmp(id->b, rows + (count - 1) * INDEXFILE_ROW_LEN, NAME_LEN) > 0)
+		*lo = to;
+	else
+		rc = (rc = search(rows, count, id, row)) ? rc : AT_END;
+	return rc;
+}
+
+int
+index_file_find(struct index_file *f, const struct name *id, struct indexfile_row *row)
+{
+	uint8_t rows[BUCKET_ROWS * INDEXFILE_ROW_LEN];
+	uint64_t lo, hi, mid;
+	int rc, cmp;
+
+	if (f->h.row_count == 0)
+		return OK;
+	if ((rc = bucket(f, id, &lo, &hi)))
+		return rc;
+	if (!f->body && (rc = find_near(f, id, &lo, &hi, row)))
+		return rc == AT_END ? OK : rc;
+	while (hi - lo > BUCKET_ROWS) {
+		mid = lo + (hi - lo) / 2;
+		if ((rc = index_file_row(f, mid, row)))
+			return rc;
+		cmp = name_cmp(id, &row->id);
+		if (cmp == 0)
+			return FOUND;
+		if (cmp < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	if ((rc = body_peek(f, f->l.rows + lo * INDEXFILE_ROW_LEN, rows, (size_t)(hi - lo) * INDEXFILE_ROW_LEN)))
+		return rc;
+	return search(rows, (size_t)(hi - lo), id, row);
 }
 
 int

@@ -41,6 +41,10 @@ int index_file_keep(struct index_file *f, uint32_t i, uint64_t *number) __attrib
 int index_file_remove(struct index_file *f, uint32_t i, struct indexfile_remove *r) __attribute__((warn_unused_result));
 int index_file_pack(struct index_file *f, uint32_t i, struct indexfile_pack *p) __attribute__((warn_unused_result));
 int index_file_frame(struct index_file *f, uint32_t i, struct indexfile_frame *fr) __attribute__((warn_unused_result));
+
+/* A frame and its pack, for who looks at few of them, all over the file. */
+int index_file_place(struct index_file *f, uint32_t frame, struct indexfile_frame *fr, struct indexfile_pack *p)
+    __attribute__((warn_unused_result));
 int index_file_row(struct index_file *f, uint64_t i, struct indexfile_row *row) __attribute__((warn_unused_result));
 
 /* FOUND (with *row), OK when it is not there, or an error.  Cost: about one cache miss. */

@@ -411,6 +411,23 @@ test_large(void **state)
 	file = open_table(f->r, 1);
 	assert_true(index_file_len(file) > INDEX_FILE_CACHED);
 	find_all(file, rows, ROWS, 9973);
+	/* Once more where blocks have been checked, and right beside each id. */
+	for (size_t i = 0; i < ROWS; i += 7) {
+		struct name next = rows[i].id;
+		struct indexfile_frame fr, fr2;
+		struct indexfile_pack pk, pk2;
+
+		assert_int_equal(index_file_find(file, &next, &row), FOUND);
+		assert_memory_equal(&row.id, &next, sizeof(next));
+		assert_int_equal(row.frame, rows[i].frame);
+		next.b[NAME_LEN - 1] ^= 1;
+		assert_int_equal(index_file_find(file, &next, &row), OK);
+		assert_int_equal(index_file_place(file, rows[i].frame, &fr, &pk), OK);
+		assert_int_equal(index_file_frame(file, rows[i].frame, &fr2), OK);
+		assert_int_equal(index_file_pack(file, fr2.pack, &pk2), OK);
+		assert_int_equal(fr.off, fr2.off);
+		assert_memory_equal(&pk.name, &pk2.name, sizeof(pk.name));
+	}
 	index_file_close(file);
 	/* The last byte of row 5000: found by nobody who does not look there. */
 	off = INDEXFILE_HEADER_LEN + INDEXFILE_PACK_LEN + INDEXFILE_FRAME_LEN + 5001 * INDEXFILE_ROW_LEN - 1;
