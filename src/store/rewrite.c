@@ -83,14 +83,16 @@ gather_frame(struct rewrite *rw, uint32_t pack)
 	const struct indexfile_pack *p = &rw->c->packs[pack].row;
 	struct index_place at = { .pack_name = p->name, .pack_kind = p->kind, .ordinal = f->ordinal, .off = f->off, .len = f->len };
 	size_t first = rw->item_count;
+	bool many = p->frames >= FINE_FRAMES;
 	int rc = index_pack_number(rw->c->index, p, &at.pack_no);
 
 	if (rc)
 		return rc;
 	rw->stats->bytes_read += f->len;
 	rw->plain = 0;
+	/* Looking chunks up moves the tables that f and p point into. */
 	rc = reader_frame(rw->c->reader, &at, gather_chunk, rw);
-	if (p->frames >= FINE_FRAMES && rw->plain <= PACKER_FINE)
+	if (many && rw->plain <= PACKER_FINE)
 		for (size_t i = first; i < rw->item_count; i++)
 			rw->items[i].fine = rw->items[i].depth == 0;
 	return err_is_damage(rc) ? OK : rc;
