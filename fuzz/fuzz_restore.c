@@ -50,7 +50,7 @@ static void
 raw(struct script *c, uint64_t v, size_t bytes)
 {
 	for (size_t i = 0; i < bytes; i++)
-		c->tree[c->len++] = i < 8 ? (uint8_t)(v >> 8 * i) : 0;
+		c->tree[c->len++] = (uint8_t)(i < 8 ? v >> 8 * i : 0);
 }
 
 /* So many bytes of the script. */
