@@ -39,7 +39,7 @@
 struct spot {
 	int dirfd;
 	const char *name, *as;          /* as: in the snapshot */
-	const struct fsys_stat *st;     /* NULL, or of mode 0: not looked at yet */
+	const struct fsys_stat *st;     /* NULL: not looked at yet */
 	bool is_root;
 };
 

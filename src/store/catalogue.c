@@ -214,8 +214,8 @@ catalogue_find(const struct catalogue *c, const struct name_sid *sid)
 
 /* -------------------------------------------------------------------------------------------------------- settling */
 
-static bool
-collected(const struct indexfile_remove *removes, size_t count, const struct name_sid *sid)
+bool
+catalogue_collected(const struct indexfile_remove *removes, size_t count, const struct name_sid *sid)
 {
 	for (size_t i = 0; i < count; i++)
 		if (removes[i].kind == INDEXFILE_DEAD_RECORD && memcmp(removes[i].name.b, sid->b, NAME_SID_LEN) == 0)
@@ -234,7 +234,7 @@ catalogue_drop(struct catalogue *c, struct repo *r, const struct indexfile_remov
 	while (first + records < count && removes[first + records].kind == INDEXFILE_DEAD_RECORD)
 		records++;
 	for (size_t i = 0; i < c->count; i++) {
-		if (collected(removes + first, records, &c->rows[i].sid))
+		if (catalogue_collected(removes + first, records, &c->rows[i].sid))
 			continue;
 		if (c->rows[i].folded) {
 			if ((rc = snapshots_exist(r, &c->rows[i].sid)) < 0)

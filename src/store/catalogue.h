@@ -47,6 +47,9 @@ int catalogue_load(struct catalogue *c, struct repo *r, struct index *ix) __attr
 /* The row of this snapshot, or NULL.  Rows are sorted. */
 const struct catalogue_row *catalogue_find(const struct catalogue *c, const struct name_sid *sid);
 
+/* Is this record among those that are collected? */
+bool catalogue_collected(const struct indexfile_remove *removes, size_t count, const struct name_sid *sid);
+
 /*
  * Drop what exists no more: collected now (removes: sorted as SPEC §9 says), or, of what came from tables, before.
  * Cost: one or two looks into directories per row that came from a table.

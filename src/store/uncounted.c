@@ -22,15 +22,6 @@ struct roots {
 	size_t count, cap;
 };
 
-static bool
-is_collected(const struct indexfile_remove *removes, size_t count, const struct name_sid *sid)
-{
-	for (size_t i = 0; i < count; i++)
-		if (removes[i].kind == INDEXFILE_DEAD_RECORD && memcmp(removes[i].name.b, sid->b, NAME_SID_LEN) == 0)
-			return true;
-	return false;
-}
-
 static int
 root_cmp(const void *a, const void *b)
 {
@@ -91,7 +82,7 @@ check_roots(struct counts *c, const struct roots *l, const struct indexfile_remo
 
 		for (end = i; end < l->count && root_cmp(&l->p[i], &l->p[end]) == 0; end++) {
 			strange = l->p[end].listed ? strange : &l->p[end];
-			needed += !is_collected(removes, count, &l->p[end].sid);
+			needed += !catalogue_collected(removes, count, &l->p[end].sid);
 		}
 		if (!strange || needed == 0)
 			continue;
