@@ -530,20 +530,6 @@ add_object(void *arg, const struct sql_value *v, unsigned count)
 	return mem_dup_bytes((uint8_t **)&o->name, v[2].p, v[2].len);
 }
 
-static int
-no_columns(void *arg, const char *const *columns, unsigned count)
-{
-	(void)arg, (void)columns, (void)count;
-	return OK;
-}
-
-static int
-no_end(void *arg)
-{
-	(void)arg;
-	return OK;
-}
-
 /* Tables first. */
 static int
 read_objects(struct dbdiff *d)
@@ -562,8 +548,7 @@ read_objects(struct dbdiff *d)
 	    "UNION ALL SELECT '-', type, name, 0, v FROM o "
 	    "  WHERE (type, name) NOT IN (SELECT type, name FROM n) "
 	    ") ORDER BY type <> 'table', type, name";
-	const struct sql_sink sink = { .begin = no_columns, .row = add_object, .end = no_end,
-	    .arg = d };
+	const struct sql_sink sink = { .row = add_object, .arg = d };
 
 	return sql_run(d->sql, question, &sink);
 }

@@ -36,13 +36,6 @@ struct answer {
 };
 
 static int
-no_columns(void *arg, const char *const *columns, unsigned count)
-{
-	(void)arg, (void)columns, (void)count;
-	return OK;
-}
-
-static int
 first_row(void *arg, const struct sql_value *values, unsigned count)
 {
 	struct answer *a = arg;
@@ -50,13 +43,6 @@ first_row(void *arg, const struct sql_value *values, unsigned count)
 	if (!a->text[0] && count > 0 && values[0].p)
 		snprintf(a->text, sizeof(a->text), "%.*s", (int)(values[0].len < ANSWER_MAX ? values[0].len : ANSWER_MAX),
 		    values[0].p);
-	return OK;
-}
-
-static int
-no_end(void *arg)
-{
-	(void)arg;
 	return OK;
 }
 
@@ -102,7 +88,7 @@ judge(struct walk *w, const struct name *content, int rc, int code, struct answe
 static int
 examine(struct walk *w, const struct treenode_entry *e, struct answer *a)
 {
-	const struct sql_sink sink = { no_columns, first_row, no_end, a };
+	const struct sql_sink sink = { .row = first_row, .arg = a };
 	const struct sql_options o = { .seconds = w->ask->seconds ? w->ask->seconds : PROVEDB_SECONDS + (e->size >> 20) };
 	struct sql *s = NULL;
 	int code = SQLITE_OK, rc;

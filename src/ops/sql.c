@@ -448,7 +448,7 @@ give_columns(struct sql *s, sqlite3_stmt *stmt, unsigned count, const struct sql
 	for (unsigned i = 0; rc == OK && i < count; i++)
 		if (!(s->columns[i] = sqlite3_column_name(stmt, (int)i)))
 			rc = fail(ERR_NOMEM, "out of memory");
-	return rc ? rc : sink->begin(sink->arg, s->columns, count);
+	return rc || !sink->begin ? rc : sink->begin(sink->arg, s->columns, count);
 }
 
 static enum sql_kind
@@ -504,7 +504,7 @@ give_rows(struct sql *s, sqlite3_stmt *stmt, const struct sql_sink *sink)
 			return rc;
 	}
 	rc = sql_failure(s, code);
-	if (count > 0 && rc == OK)
+	if (count > 0 && rc == OK && sink->end)
 		rc = sink->end(sink->arg);
 	return rc;
 }

@@ -85,7 +85,7 @@ struct sql_value {
 	size_t len;
 };
 
-/* Where rows go; a failure ends the statement and is returned. */
+/* Where rows go; a failure ends the statement and is returned.  begin and end may be NULL. */
 struct sql_sink {
 	int (*begin)(void *arg, const char *const *columns, unsigned count);
 	int (*row)(void *arg, const struct sql_value *values, unsigned count);
