@@ -1,7 +1,7 @@
 # Tests with rules of their own, and the long runs of TESTING.md, each of which has a slice in `make check`.
 FAULT_BIN = $(O)/tests/fault/meddle $(O)/tests/fault/starve.so
 CLI += scout uncounted faults canary confine crypto mend
-TRUST_SRC = $(DEEP:%=fuzz/fuzz_%.c) tests/fault/meddle.c tests/fault/starve.c $(TRUST_BIN:$(O)/%=%.c)
+TRUST_SRC = $(DEEP:%=fuzz/fuzz_%.c) tests/fault/meddle.c tests/fault/starve.c $(TRUST_BIN:$(O)/%=%.c) $(EVERY:%=tests/fault/%.c)
 
 TRUST_BIN = $(O)/tests/crypto/crypto_proof $(O)/tests/prop/prop_mend
 
@@ -10,7 +10,7 @@ DEEP = filter text image restore
 DEEP_BIN = $(DEEP:%=$(O)/fuzz/fuzz_%)
 REGRESS_BIN += $(DEEP_BIN)
 
-everything: $(FAULT_BIN) $(TRUST_BIN) $(DEEP_BIN)
+everything: $(FAULT_BIN) $(TRUST_BIN) $(DEEP_BIN) $(O)/tests/fault/every_failure
 
 $(DEEP_BIN): %: %.o $(O)/fuzz/regress.o $(O)/libsupport.a $(O)/libvarve.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
@@ -34,6 +34,23 @@ $(O)/tests/fault/meddle: tests/fault/meddle.c
 $(O)/tests/fault/starve.so: tests/fault/starve.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -fPIC -shared -o $@ $<
+
+# Every N in one process.  Allocations and calls of these objects go through tests/fault/seam.c.
+EVERY = every_failure every_fixture every_reads every_repairs every_writes seam
+EVERY_BIN = $(O)/tests/fault/every_failure
+EVERY_WRAP = malloc calloc realloc free sodium_malloc sodium_free ZSTD_createCCtx ZSTD_createDCtx pthread_create read pread write pwrite \
+	openat open fstat fstatat statx mkdirat unlinkat renameat renameat2 linkat symlinkat readlinkat fchown fchownat fchmod \
+	fchmodat futimens utimensat ftruncate fsync syncfs fstatfs lseek fdopendir readdir flistxattr fgetxattr fsetxattr syscall
+PROP_BIN += $(EVERY_BIN)
+
+$(EVERY_BIN): %: $(EVERY:%=$(O)/tests/fault/%.o) $(O)/libsupport.a $(O)/libvarve.a
+	$(Q)$(CC) $(ALL_LDFLAGS) $(EVERY_WRAP:%=-Wl,--wrap=%) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+# Every N of every operation; CASES=... for so many of each kind of failure.
+every: $(EVERY_BIN)
+	@$< $(or $(CASES),all) $(or $(SEED),1)
+
+.PHONY: every
 
 # States that a crash can leave, of every operation that writes; STATES=all is twice as many, most of them of init.
 crash: everything
