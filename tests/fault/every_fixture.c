@@ -293,22 +293,29 @@ make_database(struct every *e, struct repo *r)
 	return rc ? rc : settle(r);
 }
 
-/* Harm one in `step` of the objects whose paths begin so: one byte is another, or all but the beginning is gone. */
+enum harm { HARM_FLIP, HARM_CUT, HARM_REMOVE };
+
+/* Harm one in `step` of the objects whose paths begin so; which byte of them it is changes from one to the next. */
 static void
-harm(struct support_disk *d, const struct support_disk *made, const char *prefix, size_t step, bool cut)
+harm(struct support_disk *d, const struct support_disk *made, const char *prefix, size_t step, enum harm how)
 {
+	struct io *io = support_disk_io(d);
+	uint64_t size;
 	size_t n = 0;
 
 	for (size_t i = 0; i < support_disk_ops(made); i++) {
 		const struct support_op *op = support_disk_op(made, i);
 
-		if (op->kind != SUPPORT_RENAME || strncmp(op->to, prefix, strlen(prefix)) != 0 || n++ % step)
+		if (op->kind != SUPPORT_RENAME || strncmp(op->to, prefix, strlen(prefix)) != 0 || n++ % step || io_stat(io, op->to, &size))
 			continue;
-		if (cut)
-			support_disk_cut(d, op->to, 150);
+		if (how == HARM_FLIP)
+			support_disk_flip(d, op->to, (uint64_t[]){ 200, size - 1, 40, size / 2, size - 30 }[n / step % 5] % size);
+		else if (how == HARM_CUT)
+			support_disk_cut(d, op->to, size / 2);
 		else
-			support_disk_flip(d, op->to, 200);
+			support_disk_remove(d, op->to);
 	}
+	io_free(io);
 }
 
 static int
@@ -325,6 +332,7 @@ make(struct every *e, enum every_fixture which, struct repo *r)
 	case EVERY_BAD:
 	case EVERY_BARE:
 	case EVERY_LOST:
+	case EVERY_SIDES:
 		return make_history(e, r);
 	case EVERY_PRUNE:
 		return make_prune(e, r);
@@ -342,13 +350,28 @@ make(struct every *e, enum every_fixture which, struct repo *r)
 static void
 damage(struct support_disk *d, const struct support_disk *made, enum every_fixture which)
 {
-	if (which == EVERY_BAD) {
-		harm(d, made, "packs/", 3, false);
-		harm(d, made, "index/0", 1, false);
-		harm(d, made, "snapshots/", 4, false);
-	} else if (which == EVERY_LOST) {
-		harm(d, made, "packs/", 4, false);
-		harm(d, made, "parity/packs/", 3, true);
+	switch (which) {
+	case EVERY_BAD:
+		harm(d, made, "packs/", 3, HARM_FLIP);
+		harm(d, made, "index/0", 1, HARM_FLIP);
+		harm(d, made, "snapshots/", 4, HARM_FLIP);
+		break;
+	case EVERY_LOST:
+		harm(d, made, "packs/", 2, HARM_FLIP);
+		harm(d, made, "packs/", 5, HARM_CUT);
+		harm(d, made, "parity/", 2, HARM_CUT);
+		harm(d, made, "packs/", 9, HARM_REMOVE);
+		break;
+	case EVERY_SIDES:
+		support_disk_flip(d, "varve-repo", 20);
+		harm(d, made, "parity/", 2, HARM_FLIP);
+		harm(d, made, "parity/", 7, HARM_CUT);
+		harm(d, made, "parity/snapshots/", 3, HARM_REMOVE);
+		harm(d, made, "packs/", 6, HARM_REMOVE);
+		harm(d, made, "index/", 3, HARM_REMOVE);
+		break;
+	default:
+		break;
 	}
 }
 
