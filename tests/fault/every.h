@@ -18,7 +18,8 @@ enum every_fixture {
 	EVERY_SEGMENTS,                 /* one more snapshot folds the segments */
 	EVERY_DATABASE,                 /* a database that changed, captured twice; settled */
 	EVERY_BAD,                      /* as EVERY_HISTORY: a pack of data, a table and a slot with a bad byte */
-	EVERY_LOST,                     /* of BARE: packs of data cut, and flipped; one of nodes gone with its sidecar */
+	EVERY_LOST,                     /* as EVERY_BARE: packs bad, some cut, and half of the sidecars, too */
+	EVERY_SIDES,                    /* as EVERY_HISTORY: the header and many sidecars are bad, some objects are gone */
 	EVERY_BARE,                     /* as EVERY_HISTORY, without parity for data */
 	EVERY_FIXTURES
 };
@@ -40,7 +41,8 @@ struct every {
 #define EVERY_ON_DISK 1u                /* operations of the repository's disk fail */
 #define EVERY_ON_MEMORY 2u              /* allocations fail */
 #define EVERY_ON_CALLS 4u               /* system calls of the program fail */
-#define EVERY_ALL (EVERY_ON_DISK | EVERY_ON_MEMORY)
+#define EVERY_ON_SIGNALS 512u           /* it is interrupted */
+#define EVERY_ALL (EVERY_ON_DISK | EVERY_ON_MEMORY | EVERY_ON_SIGNALS)
 #define EVERY_OPENS 8u                  /* it opens the repository itself */
 #define EVERY_MUTE 16u                  /* what it says depends on what threads did first */
 #define EVERY_FORGIVES 32u              /* it goes on after a failure and says which: rc may be OK, and what is said another */

@@ -1,7 +1,7 @@
 /*
  * every_failure [CASES | all [SEED [NAME]]]: every operation (every_*.c) again and again in one process, while the N-th thing that it
  * asks for fails, once or from then on: operations of the repository's disk (EIO, ENOSPC; writes are done by half), allocations and
- * threads, system calls.  For every N, or for so many of each kind of failure of each operation.
+ * threads, system calls; or it is interrupted.  For every N, or for so many of each kind of failure of each operation.
  *
  * What must hold after each.  It ends, with every allocation freed.  If it says that it failed, it says why, and does not call a failing
  * disk damage.  If it says success, the answer and the repository are those of a run in which nothing failed.  Whatever it says: the
@@ -152,7 +152,8 @@ static void wrong(struct run *u, const struct fault *f, const char *fmt, ...) __
 static void
 wrong(struct run *u, const struct fault *f, const char *fmt, ...)
 {
-	static const char *const what[] = { "", "disk", "memory", "", "call" };
+	const char *what = f->how == EVERY_ON_DISK ? "disk" : f->how == EVERY_ON_MEMORY ? "memory" : f->how == EVERY_ON_CALLS ? "call " :
+	    "signal";
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -160,7 +161,7 @@ wrong(struct run *u, const struct fault *f, const char *fmt, ...)
 	va_end(ap);
 	u->wrong++;
 	if (u->told++ < 6)
-		printf("# %s, %s %ju %s%s, %s: %s\n", now.op, what[f->how], (uintmax_t)f->nth, f->how == EVERY_ON_CALLS ? seam_refused_what() : "",
+		printf("# %s, %s %ju %s%s, %s: %s\n", now.op, what, (uintmax_t)f->nth, f->how == EVERY_ON_CALLS ? seam_refused_what() : "",
 		    f->forever ? " and all later" : " once", strerror(f->err), u->why);
 }
 
@@ -178,7 +179,8 @@ arm(struct every *e, const struct fault *f)
 	if (f->how == EVERY_ON_DISK)
 		support_disk_fail(e->d, kinds, f->nth, f->err, f->forever);
 	else if (f->how)
-		seam_arm(f->how == EVERY_ON_MEMORY ? SEAM_MEMORY : SEAM_CALLS, f->nth, f->err, f->forever);
+		seam_arm(f->how == EVERY_ON_MEMORY ? SEAM_MEMORY : f->how == EVERY_ON_CALLS ? SEAM_CALLS : SEAM_SIGNALS, f->nth, f->err,
+		    f->forever);
 }
 
 /* Stop failing: how many were asked for, how many failed. */
@@ -232,7 +234,7 @@ check_recovery(struct run *u, struct every *e, const struct fault *f)
 
 	u->recovered++;
 	look(e, e->d, false, &s);
-	if (s.opened && e->op->on > EVERY_NOTHING)
+	if (s.opened && u->before[e->op->on].opened == OK)
 		wrong(u, f, "it does not open any more: %s", s.why);
 	if (u->before[e->op->on].safe && !s.safe && s.opened == OK && !half)
 		wrong(u, f, "afterwards: %s", s.why);
@@ -366,6 +368,7 @@ every_fault(struct run *u, const struct every_op *op, struct plan *p)
 		{ EVERY_ON_DISK, ENOSPC, false, 0 }, { EVERY_ON_DISK, ENOSPC, true, 0 },
 		{ EVERY_ON_MEMORY, ENOMEM, false, 0 }, { EVERY_ON_MEMORY, ENOMEM, true, 0 },
 		{ EVERY_ON_CALLS, EIO, false, 0 }, { EVERY_ON_CALLS, EIO, true, 0 }, { EVERY_ON_CALLS, ENOSPC, false, 0 },
+		{ EVERY_ON_SIGNALS, EINTR, true, 0 },
 	};
 	unsigned long n = 0;
 
@@ -411,7 +414,7 @@ died(int sig)
 static bool
 begin(struct run *u)
 {
-	const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR");
+	const char *tmp = getenv("TMPDIR");
 	struct every base = { 0 };
 
 	signal(SIGABRT, died);

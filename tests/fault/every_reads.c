@@ -21,6 +21,7 @@
 #include "ops/sql.h"
 #include "ops/stats.h"
 #include "ops/verify.h"
+#include "source/filter.h"
 #include "store/census.h"
 #include "store/fetch.h"
 #include "store/keyring.h"
@@ -476,6 +477,45 @@ restore_some(struct every *e)
 	return restore_with(e, &(struct restore_options){ .paths = paths, .path_count = 2, .overwrite = RESTORE_IF_CHANGED }, true);
 }
 
+static void
+ignore_item(void *arg, char what, const char *path, const char *beneath, uint64_t size)
+{
+	(void)arg;
+	(void)what;
+	(void)path;
+	(void)beneath;
+	(void)size;
+}
+
+static void
+ignore_progress(void *arg, const struct restore_progress *p)
+{
+	(void)arg;
+	(void)p;
+}
+
+/* By patterns, over what is there, and what is not in it is removed. */
+static int
+restore_filtered(struct every *e)
+{
+	struct restore_options o = { .delete_extra = true, .overwrite = RESTORE_IF_NEWER, .item = ignore_item,
+		.progress = ignore_progress, .devices = true };
+	struct filter *f;
+	int rc = filter_new(&f);
+
+	o.filter = f;
+	if (rc == OK && (rc = filter_add(f, "a/new*", false)) == OK && (rc = filter_add(f, "hole", false)) == OK)
+		rc = restore_with(e, &o, true);
+	filter_free(f);
+	return rc;
+}
+
+static int
+restore_never(struct every *e)
+{
+	return restore_with(e, &(struct restore_options){ .overwrite = RESTORE_NEVER }, true);
+}
+
 static int
 restore_dry(struct every *e)
 {
@@ -575,6 +615,8 @@ const struct every_op every_reads[] = {
 	{ "restore", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore, 0 },
 	{ "restore: over another", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_over, 0 },
 	{ "restore: some", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_some, 0 },
+	{ "restore: by patterns", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_filtered, 0 },
+	{ "restore: over nothing", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_never, 0 },
 	{ "restore: dry run", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_dry, 0 },
 	{ "restore: databases", EVERY_DATABASE, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_databases, 0 },
 	{ "sql", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, sql, 0 },

@@ -82,6 +82,20 @@ take_otherwise(struct every *e)
 	return snapshot_run(e->r, &o, &res);
 }
 
+/* Everything is read and counted, nothing written. */
+static int
+take_dry(struct every *e)
+{
+	const char *const paths[] = { e->source };
+	const struct snapshot_options o = { .paths = paths, .path_count = 1, .host = "host", .user = "user", .jobs = 1, .dry_run = true };
+	struct snapshot_result res;
+	int rc = snapshot_run(e->r, &o, &res);
+
+	if (rc == OK)
+		every_say(e, "%ju files", (uintmax_t)res.stats[SNAPREC_FILES]);
+	return rc;
+}
+
 static int
 take_nothing_new(struct every *e)
 {
@@ -183,10 +197,18 @@ settle(struct every *e)
 	return rc;
 }
 
+static void
+count_progress(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	(void)done;
+	(void)total;
+}
+
 static int
 prune(struct every *e, unsigned max_unused)
 {
-	const struct prune_options o = { .max_unused = max_unused, .max_rewrite = UINT64_MAX };
+	const struct prune_options o = { .max_unused = max_unused, .max_rewrite = UINT64_MAX, .progress = count_progress };
 	struct prune_result res;
 	int rc = prune_run(e->r, &o, &res);
 
@@ -372,7 +394,7 @@ reserve(struct every *e)
 static int
 policy(struct every *e)
 {
-	const struct sidecar_shape shape = { .block = 4096, .data = 16, .parity = 2 };
+	const struct sidecar_shape shape = { .block = 65536, .data = 16, .parity = 2 };
 	struct sidecar_shape is = { 0 };
 	int rc = io_lock(e->r->io, IO_EXCLUSIVE, true), rc2;
 
@@ -384,6 +406,33 @@ policy(struct every *e)
 	}
 	rc2 = io_lock(e->r->io, IO_UNLOCKED, false);
 	return rc ? rc : rc2;
+}
+
+/* A repository of a later version that this one may read: nothing is written. */
+static int
+only_reads(struct every *e)
+{
+	const struct session_config cfg = { .jobs = 1 };
+	const struct keys_secret secret = { KEYSLOT_KEYFILE, third_key, sizeof(third_key) };
+	struct settle_stats st;
+	struct session *s;
+	struct name_sid id;
+	struct proofs p;
+	int rc;
+
+	e->r->read_only = true;
+	every_say(e, "%d %d", settle_run(e->r, NULL, 0, true, &st), keyring_add(e->r, &secret, NULL, NULL, &id));
+	if ((rc = session_begin(e->r, &cfg, &s)) == OK)
+		session_free(s);
+	every_say(e, " %d", rc);
+	if ((rc = io_lock(e->r->io, IO_SHARED, true)))
+		return rc;
+	every_say(e, " %d %d", pins_set(e->r, e->sids, true), graves_bury(e->r, e->sids, 1));
+	if ((rc = proofs_load(e->r, &p)) == OK)
+		every_say(e, " %d", proofs_save(e->r, &p));
+	proofs_clear(&p);
+	(void)!io_lock(e->r->io, IO_UNLOCKED, false);
+	return rc;
 }
 
 static int
@@ -407,7 +456,7 @@ const struct every_op every_writes[] = {
 	{ "snapshot: next", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS, take, 0 },
 	{ "snapshot: unlike", EVERY_HISTORY, EVERY_ALL, take_otherwise, 0 },
 	{ "snapshot: folds", EVERY_SEGMENTS, EVERY_ALL, take, 0 },
-	{ "snapshot: databases", EVERY_NEW, EVERY_ALL | EVERY_ON_CALLS, take_databases, 0 },
+	{ "snapshot: databases", EVERY_NEW, EVERY_ALL | EVERY_ON_CALLS | EVERY_ANEW, take_databases, 0 },
 	{ "snapshot: nothing new", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, take_nothing_new, 0 },
 	{ "snapshot: of a command", EVERY_NEW, EVERY_ALL | EVERY_ANEW, take_command, 0 },
 	{ "session: parts and bases", EVERY_HISTORY, EVERY_ALL, sessions, 0 },
@@ -429,6 +478,8 @@ const struct every_op every_writes[] = {
 	{ "proofs", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, proofs, 0 },
 	{ "reserve", EVERY_HISTORY, EVERY_ALL, reserve, 0 },
 	{ "parity policy", EVERY_BARE, EVERY_ALL, policy, 0 },
+	{ "nothing is written to a later version", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, only_reads, 0 },
+	{ "snapshot: dry run", EVERY_HISTORY, EVERY_ALL, take_dry, 0 },
 	{ "paper", EVERY_HISTORY, EVERY_ALL, paper, 0 },
 	{ 0 },
 };

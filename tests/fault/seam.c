@@ -14,6 +14,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "tests/unit/support_io.h"
 
 struct zstd_context;
@@ -246,6 +247,17 @@ int
 __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
 {
 	return refuse(SEAM_MEMORY) ? EAGAIN : __real_pthread_create(t, a, fn, arg);
+}
+
+/* ----------------------------------------------------------------------------------------------------- signals */
+
+int __real_signals_check(void);
+int __wrap_signals_check(void);
+
+int
+__wrap_signals_check(void)
+{
+	return refuse(SEAM_SIGNALS) ? fail(ERR_INTERRUPTED, "interrupted") : __real_signals_check();
 }
 
 /* ----------------------------------------------------------------------------------------------- system calls */

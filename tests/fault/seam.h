@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum seam { SEAM_NONE, SEAM_MEMORY, SEAM_CALLS };
+enum seam { SEAM_NONE, SEAM_MEMORY, SEAM_CALLS, SEAM_SIGNALS };         /* SIGNALS: looks at whether one has come */
 
 /* Counted from now: the nth (from 1) fails with this errno, and with `forever` all later ones; nth 0: they are only counted. */
 void seam_arm(enum seam what, uint64_t nth, int err, bool forever);
