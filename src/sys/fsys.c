@@ -207,26 +207,46 @@ fsys_readlink(int dirfd, const char *name, char *buf, size_t cap, size_t *len)
 	return OK;
 }
 
-int
-fsys_read_at(int fd, uint64_t off, void *buf, size_t len, size_t *got)
+/* n: what one call gave. */
+static int
+read_once(int fd, uint64_t off, void *buf, size_t len, size_t *got)
 {
 	ssize_t n;
 
-	*got = 0;
-	while (*got < len) {
-		n = pread(fd, (char *)buf + *got, len - *got,
-		    (off_t)(off + *got));
+	do {
+		n = pread(fd, buf, len, (off_t)off);
 		if (n < 0 && errno == ESPIPE)
-			n = read(fd, (char *)buf + *got, len - *got);
-		if (n == 0)
+			n = read(fd, buf, len);
+	} while (n < 0 && errno == EINTR);
+	*got = n < 0 ? 0 : (size_t)n;
+	return n < 0 ? fail_io("cannot read") : OK;
+}
+
+int
+fsys_read_at(int fd, uint64_t off, void *buf, size_t len, size_t *got)
+{
+	size_t n = 1;
+	int rc = OK;
+
+	for (*got = 0; n && *got < len; *got += n)
+		if ((rc = read_once(fd, off + *got, (char *)buf + *got,
+		    len - *got, &n)))
 			break;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_io("cannot read");
-		*got += (size_t)n;
-	}
-	return OK;
+	return rc;
+}
+
+int
+fsys_read_file(int fd, size_t size, void *buf, size_t *got)
+{
+	size_t more;
+	int rc = read_once(fd, 0, buf, size + 1, got);
+
+	if (rc || *got == size)
+		return rc;
+	rc = fsys_read_at(fd, *got, (char *)buf + *got, size + 1 - *got,
+	    &more);
+	*got += more;
+	return rc;
 }
 
 int
