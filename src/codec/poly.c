@@ -36,6 +36,9 @@ struct number {
 	uint64_t v[3];
 };
 
+_Static_assert(sizeof(struct number) == sizeof(((struct poly *)0)->h),
+    "a number is what struct poly keeps");
+
 static uint64_t
 load64(const uint8_t *p)
 {
@@ -76,7 +79,7 @@ add_block(struct number *h, const uint8_t *p, uint64_t top)
 	h->v[2] += hi >> 24 | top;
 }
 
-/* What is left after the eights; the last block may be short. */
+/* What is left after the eights; the last block of all may be short. */
 static void
 one_by_one(struct number *h, const struct number *r, const uint8_t *p,
     size_t len)
@@ -246,12 +249,13 @@ lanes_sum(const struct lanes *h)
 }
 
 /*
- * power[i]: r^(i + 1); count > 0: of 128 bytes.  Two chains, each of every
+ * *sum with `count` > 0 times 128 bytes; power[i]: r^(i + 1).  Two chains, each of every
  * other eight blocks and r^16 between them, so that one is added up while the
  * other waits for its products; what has been summed is h + g / r^8.
  */
 IFMA static struct number
-eights(const struct number power[static LANES], const uint8_t *p, size_t count)
+eights(const struct number *sum, const struct number power[static LANES],
+    const uint8_t *p, size_t count)
 {
 	struct number twice = multiply(&power[LANES - 1], &power[LANES - 1]);
 	struct factor r8, r16, last;
@@ -260,8 +264,12 @@ eights(const struct number power[static LANES], const uint8_t *p, size_t count)
 	factor_set(&r8, &power[LANES - 1]);
 	factor_set(&r16, &twice);
 	factor_set_last(&last, power);
-	for (int k = 0; k < 3; k++)
-		h.v[k] = g.v[k] = _mm512_setzero_si512();
+	for (int k = 0; k < 3; k++) {
+		/* In the lane of the first block. */
+		h.v[k] = _mm512_zextsi128_si512(_mm_cvtsi64_si128(
+		    (long long)sum->v[k]));
+		g.v[k] = _mm512_setzero_si512();
+	}
 	if (count % 2 && count > 1) {
 		add8(&h, p);
 		multiply8(&h, &r8.r, &r8.s);
@@ -304,24 +312,58 @@ has_unit(void)
 }
 
 bool
-poly_mac_wide(uint8_t out[static 16], const uint8_t key[static 32],
-    const void *p, size_t len)
+poly_begin(struct poly *s, const uint8_t key[static 32])
 {
-	size_t most = len - len % EIGHT;
-	struct number power[LANES], h = { { 0, 0, 0 } };
-	const uint8_t *bytes = p;
+	struct number power[LANES];
 
 	if (!has_unit())
 		return false;
 	power[0] = clamp(key);
-	for (unsigned i = 1; most && i < LANES; i++)
+	for (unsigned i = 1; i < LANES; i++)
 		power[i] = multiply(&power[i - 1], &power[0]);
-	if (most)
-		h = eights(power, bytes, most / EIGHT);
-	if (len > most)
-		one_by_one(&h, &power[0], bytes + most, len - most);
-	finish(out, &h, key + 16);
+	memcpy(s->power, power, sizeof(power));
+	memset(s->h, 0, sizeof(s->h));
+	memcpy(s->pad, key + 16, sizeof(s->pad));
 	sodium_memzero(power, sizeof(power));
+	return true;
+}
+
+void
+poly_add(struct poly *s, const void *p, size_t len)
+{
+	const uint8_t *bytes = p;
+	size_t most = len - len % EIGHT;
+	struct number power[LANES], h;
+
+	memcpy(power, s->power, sizeof(power));
+	memcpy(&h, s->h, sizeof(h));
+	if (most)
+		h = eights(&h, power, bytes, most / EIGHT);
+	one_by_one(&h, &power[0], bytes + most, len - most);
+	memcpy(s->h, &h, sizeof(h));
+	sodium_memzero(power, sizeof(power));
+}
+
+void
+poly_end(struct poly *s, uint8_t out[static 16])
+{
+	struct number h;
+
+	memcpy(&h, s->h, sizeof(h));
+	finish(out, &h, s->pad);
+	sodium_memzero(s, sizeof(*s));
+}
+
+bool
+poly_mac_wide(uint8_t out[static 16], const uint8_t key[static 32],
+    const void *p, size_t len)
+{
+	struct poly s;
+
+	if (!poly_begin(&s, key))
+		return false;
+	poly_add(&s, p, len);
+	poly_end(&s, out);
 	return true;
 }
 
@@ -333,6 +375,25 @@ poly_mac_wide(uint8_t out[static 16], const uint8_t key[static 32],
 {
 	(void)out, (void)key, (void)p, (void)len;
 	return false;
+}
+
+bool
+poly_begin(struct poly *s, const uint8_t key[static 32])
+{
+	(void)s, (void)key;
+	return false;
+}
+
+void
+poly_add(struct poly *s, const void *p, size_t len)
+{
+	(void)s, (void)p, (void)len;
+}
+
+void
+poly_end(struct poly *s, uint8_t out[static 16])
+{
+	(void)s, (void)out;
 }
 
 #endif

@@ -19,4 +19,18 @@ void poly_mac(uint8_t out[static 16], const uint8_t key[static 32],
 bool poly_mac_wide(uint8_t out[static 16], const uint8_t key[static 32],
     const void *p, size_t len);
 
+/*
+ * The same in parts: poly_begin (false: there is no such unit), poly_add with
+ * lengths that are multiples of 16, poly_end, which wipes it.
+ */
+struct poly {
+	uint64_t power[8][3];           /* of r: r, r^2, ... */
+	uint64_t h[3];
+	uint8_t pad[16];
+};
+
+bool poly_begin(struct poly *s, const uint8_t key[static 32]);
+void poly_add(struct poly *s, const void *p, size_t len);
+void poly_end(struct poly *s, uint8_t out[static 16]);
+
 #endif
