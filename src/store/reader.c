@@ -353,10 +353,9 @@ block_build(struct reader *rd, struct cached *f, struct framebox_block *b,
 	unsigned n = 0;
 	int rc = OK;
 
-	for (; rc == OK && n < b->base_count; n++)
-		if ((rc = take_room(room, 1, at)) ||
-		    (rc = chunk_open(rd, &b->base[n], true, room, &bases[n])))
-			break;
+	while (n < b->base_count && (rc = take_room(room, 1, at)) == OK &&
+	    (rc = chunk_open(rd, &b->base[n], true, room, &bases[n])) == OK)
+		n++;
 	if (rc == OK)
 		rc = fault(block_decode(rd, f, b, bases, n), at, true);
 	while (n-- > 0) {
@@ -373,13 +372,10 @@ block_open(struct reader *rd, struct cached *f, struct framebox_block *b,
 {
 	int rc = OK;
 
-	if (b->codec == FRAME_RAW) {
-		*raw = framebox_raw(&f->box, b);
-		return OK;
-	}
-	rc = b->raw ? take_room(room, b->chain, at) :
-	    block_build(rd, f, b, at, room);
-	*raw = b->raw;
+	if (b->codec != FRAME_RAW)
+		rc = b->raw ? take_room(room, b->chain, at) :
+		    block_build(rd, f, b, at, room);
+	*raw = rc ? NULL : framebox_raw(&f->box, b);
 	return rc;
 }
 
