@@ -34,6 +34,7 @@
 #define MEMORY (384u << 20)
 #define SLOW_LEVEL 9                    /* where little is compressed, and the level is not one chosen for speed */
 #define SLOW_FROM 3
+#define SLOW_SAVES 8                    /* one part in so many, seldom more */
 
 enum job_state { JOB_OPEN, JOB_QUEUED, JOB_RUNNING, JOB_DONE };
 enum pack_state { PACK_OPEN, PACK_SYNC_WANTED, PACK_SYNCING, PACK_SYNCED };
@@ -416,13 +417,13 @@ add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
 		return rc;
 	if ((rc = squeeze_pack(p->squeeze, p->delta_buf, cap, data, len, base->p, base->len, &n)))
 		return rc;
-	if (p->fine && p->slow && n > len / FRAMEJOB_SURE &&
-	    (rc = squeeze_pack(p->slow, p->delta_buf, cap, data, len, base->p, base->len, &n)))
-		return rc;
 	plain = len;
 	/* What is that short needs no comparison. */
 	if (n > len / FRAMEJOB_SURE && n < len &&
 	    (rc = squeeze_pack(p->squeeze, p->delta_buf + cap, cap, data, len, NULL, 0, &plain)))
+		return rc;
+	if (p->fine && p->slow && n > len / FRAMEJOB_SURE && framejob_delta_pays(n - n / SLOW_SAVES, base->count, len, plain, save) &&
+	    (rc = squeeze_pack(p->slow, p->delta_buf, cap, data, len, base->p, base->len, &n)))
 		return rc;
 	if (!framejob_delta_pays(n, base->count, len, plain, save))
 		return OK;
