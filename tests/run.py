@@ -5,7 +5,7 @@
 
 A program prints TAP (`ok 1 - name`, `not ok 2 - name`, `ok 3 - name # SKIP why`, `1..3`); one that prints none counts as one test, by its
 exit status.  `fuzz:PROGRAM` is run over the files of its corpus.  Each runs in a TMPDIR of its own, which is removed afterwards, with
-nothing on standard input.  Only the output of failed programs is shown.  The last line is `N passed, N failed, N skipped`.
+nothing on standard input.  UNDER is a command that other programs than scripts are run by.  Only the output of failed programs is shown.  The last line is `N passed, N failed, N skipped`.
 """
 import argparse
 import concurrent.futures
@@ -46,7 +46,7 @@ def command(program):
         return [os.environ.get("PYTHON", sys.executable), path], shown
     if program.endswith(".sh"):
         return ["/bin/bash", path], shown
-    return [path], shown
+    return os.environ.get("UNDER", "").split() + [path], shown
 
 
 def count(result, out, status):

@@ -25,7 +25,7 @@ struct reparity {
 static bool
 is_damage(int rc)
 {
-	return rc == ERR_CORRUPT || rc == ERR_AUTH || rc == ERR_UNSUPPORTED || rc == ERR_IO;
+	return (rc != ERR_ABSENT && err_is_lost(rc)) || rc == ERR_UNSUPPORTED;
 }
 
 /* Every row, so that every block is checked (IX-3). */

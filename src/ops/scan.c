@@ -9,6 +9,7 @@
  */
 #include "ops/scan.h"
 
+#include <errno.h>
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -462,15 +463,17 @@ implied(struct scan *sc, struct treenode_entry *e)
 	e->kind = TREENODE_DIR;
 	e->flags = TREENODE_IMPLIED;
 	e->mode = 0755;
-	if (rc)
-		return rc == ERR_NOMEM ? rc : OK;
-	if (fsys_stat(dirfd, "", &st) == OK) {
-		e->mode = st.mode & 07777;
-		e->uid = st.uid;
-		e->gid = st.gid;
+	if (rc == OK) {
+		rc = fsys_stat(dirfd, "", &st);
+		fsys_close(dirfd);
+		free(store);
 	}
-	fsys_close(dirfd);
-	free(store);
+	/* If it is not there, or may not be passed, that is told of the path it leads to. */
+	if (rc)
+		return rc == ERR_ABSENT || (rc == ERR_IO && err_errno() == EACCES) ? OK : scanlog_refused(sc, rc);
+	e->mode = st.mode & 07777;
+	e->uid = st.uid;
+	e->gid = st.gid;
 	return OK;
 }
 

@@ -364,6 +364,16 @@ check(struct worker *w, uint64_t *read)
 
 /* ------------------------------------------------------------------------------------------------------- threads */
 
+/* The first failure counts.  The lock is held. */
+static void
+fails(struct scrub *s, int rc)
+{
+	if (rc == OK || s->rc)
+		return;
+	s->rc = rc;
+	snprintf(s->note, sizeof(s->note), "%s", err_text());
+}
+
 static void
 finish_item(struct worker *w, int rc, uint64_t read)
 {
@@ -375,10 +385,7 @@ finish_item(struct worker *w, int rc, uint64_t read)
 	s->stats->packs += w->item->kind == OBJECTS_PACK;
 	s->stats->proven += w->proven && !w->bad;
 	s->stats->bytes_read += read;
-	if (rc && s->rc == OK) {
-		s->rc = rc;
-		snprintf(s->note, sizeof(s->note), "%s", err_text());
-	}
+	fails(s, rc);
 	if (s->o->progress)
 		s->o->progress(s->o->arg, s->done, s->objects.count, s->stats->bytes_read);
 	pthread_mutex_unlock(&s->lock);
@@ -395,8 +402,7 @@ work(void *arg)
 	rc = mem_new((void **)&w.buf, BLOCKSUM_BLOCK_MAX);
 	for (;;) {
 		pthread_mutex_lock(&s->lock);
-		if (rc && s->rc == OK)
-			s->rc = rc;
+		fails(s, rc);
 		w.item = s->rc == OK && s->next < s->objects.count ? &s->objects.p[s->next++] : NULL;
 		pthread_mutex_unlock(&s->lock);
 		if (!w.item)

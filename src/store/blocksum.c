@@ -4,12 +4,6 @@
 #include "codec/digest.h"
 #include "format/cursor.h"
 
-uint64_t
-blocksum_count(uint64_t len, uint32_t block)
-{
-	return len / block + (len % block != 0);
-}
-
 bool
 blocksum_fits(const struct blocksum *b, uint64_t i, const uint8_t *p, size_t len)
 {

@@ -27,7 +27,4 @@ int blocksum_check(struct io *io, struct io_file *f, const struct blocksum *b, u
 /* Does block `i`, these bytes, have its checksum? */
 bool blocksum_fits(const struct blocksum *b, uint64_t i, const uint8_t *p, size_t len);
 
-/* Number of blocks of so many bytes. */
-uint64_t blocksum_count(uint64_t len, uint32_t block);
-
 #endif

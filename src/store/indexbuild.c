@@ -81,13 +81,21 @@ flush(struct indexbuild *b)
 	return rc;
 }
 
+/* Rows come from older files, too, and what these say may contradict itself. */
+static int
+impossible(void)
+{
+	return fail(ERR_CORRUPT, "the index contradicts itself: 'varve repair index' makes it anew");
+}
+
 static int
 body_add(struct indexbuild *b, const uint8_t *p, size_t len)
 {
 	size_t n;
 	int rc;
 
-	assert(len > 0);
+	if (len == 0)                   /* it could not be encoded */
+		return impossible();
 	while (len) {
 		n = BUFFER - b->fill < len ? BUFFER - b->fill : len;
 		memcpy(b->buffer + b->fill, p, n);
@@ -137,7 +145,9 @@ indexbuild_frame(struct indexbuild *b, const struct indexfile_frame *f)
 {
 	uint8_t raw[INDEXFILE_FRAME_LEN];
 
-	assert(b->h.row_count == 0 && f->pack < b->h.pack_count);
+	assert(b->h.row_count == 0);
+	if (f->pack >= b->h.pack_count)
+		return impossible();
 	b->h.frame_count++;
 	return body_add(b, raw, indexfile_frame_encode(raw, sizeof(raw), f));
 }
@@ -147,8 +157,9 @@ indexbuild_row(struct indexbuild *b, const struct indexfile_row *row)
 {
 	uint8_t raw[INDEXFILE_ROW_LEN];
 
-	assert(b->h.row_count == 0 || name_cmp(&b->last, &row->id) < 0);
-	assert(row->frame == INDEXFILE_NO_FRAME || row->frame < b->h.frame_count);
+	if ((b->h.row_count > 0 && name_cmp(&b->last, &row->id) >= 0) ||
+	    (row->frame != INDEXFILE_NO_FRAME && row->frame >= b->h.frame_count))
+		return impossible();
 	b->last = row->id;
 	b->h.row_count++;
 	b->fanout[indexfile_bucket(&row->id, b->fan_bits)]++;

@@ -1,7 +1,8 @@
 /*
  * indexbuild: write a segment or table in one pass (SPEC §9).
  *
- * Sections are added in the order of the file: keeps, removes, packs, frames, rows, each in its prescribed order (asserted).
+ * Sections are added in the order of the file: keeps, removes, packs, frames, rows, each in its prescribed order.
+ * ERR_CORRUPT when a row cannot be, or comes out of order: it was taken from an older file, which lied.
  * Memory: the fanout table and the tags, about 0.1 % of the file.
  */
 #ifndef STORE_INDEXBUILD_H

@@ -8,18 +8,24 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "sys/entropy.h"
 
 static int
-make(struct repo *r, const char *hex, const char *path)
+make(struct repo *r, const char *path)
 {
-	char tmp[64];
+	char tmp[64], once[NAME_SID_HEX];
+	struct name_sid random;
 	int rc = io_mkdir(r->io, "pins");
 
 	if (rc && rc != ERR_EXISTS)
 		return rc;
-	if (rc == OK && (rc = io_sync_dir(r->io, "")))
+	/* Whoever made the directory may not have come to this. */
+	if ((rc = io_sync_dir(r->io, "")))
 		return rc;
-	snprintf(tmp, sizeof(tmp), "tmp/%s.pin", hex);
+	/* A name of its own: what was left by one that was cut short is in nobody's way. */
+	entropy_fill(random.b, sizeof(random.b));
+	name_sid_hex(&random, once);
+	snprintf(tmp, sizeof(tmp), "tmp/%s.pin", once);
 	if ((rc = io_write_file(r->io, tmp, "", 0)))
 		return rc;
 	if ((rc = io_rename(r->io, tmp, path)))
@@ -39,7 +45,7 @@ pins_set(struct repo *r, const struct name_sid *sid, bool on)
 	name_sid_hex(sid, hex);
 	snprintf(path, sizeof(path), "pins/%s", hex);
 	snprintf(record, sizeof(record), "snapshots/%s", hex);
-	rc = on ? make(r, hex, path) : io_unlink(r->io, path);
+	rc = on ? make(r, path) : io_unlink(r->io, path);
 	if (rc)
 		return !on && rc == ERR_ABSENT ? OK : rc;
 	if ((rc = io_sync_dir(r->io, "pins")))

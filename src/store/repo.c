@@ -531,8 +531,10 @@ repo_unlock(struct repo *r, const struct keys_secret *secret)
 	for (size_t i = 0; i < count; i++) {
 		struct keyslot *slot = &all[i].slot;
 
-		if (all[i].verdict) {
-			attempt_note(&a, keyring_read(r, &slot->slot_id, slot));
+		/* What could not be read in passing may be readable now. */
+		if (all[i].verdict &&
+		    (rc = keyring_read(r, &slot->slot_id, slot))) {
+			attempt_note(&a, rc);
 			continue;
 		}
 		a.kinds |= 1u << slot->kind;

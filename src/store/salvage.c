@@ -128,9 +128,9 @@ save(struct salvage *s, uint64_t off, uint64_t len)
 	if (rc)
 		return is_damage(rc) ? OK : rc;
 	if (!s->begun) {
+		s->begun = true;
 		if ((rc = packout_begin(&s->out, s->r, s->h.kind)))
 			return rc;
-		s->begun = true;
 	}
 	if ((rc = reseal(s, (size_t)len)) != FOUND)
 		return rc;
@@ -173,28 +173,25 @@ frame_len(struct salvage *s, uint64_t off)
 	return (uint64_t)FRAME_PREFIX_LEN + pre.head_len + pre.body_len;
 }
 
-/* The next place, from off on, that begins as a frame; the size of the file if there is none.  Unreadable parts are passed over. */
-static uint64_t
-next_magic(struct salvage *s, uint64_t off)
+/* The next place, from *off on, that begins as a frame; the size of the file if there is none.  Unreadable parts are passed over. */
+static int
+next_magic(struct salvage *s, uint64_t *off)
 {
-	uint8_t *buf, *hit;
+	uint8_t *buf, *hit = NULL;
+	uint64_t at = *off;
 	size_t n;
+	int rc;
 
-	if (mem_new((void **)&buf, WINDOW + 3))
-		return s->size;
-	for (; off + FRAME_PREFIX_LEN <= s->size; off += WINDOW) {
-		n = s->size - off < WINDOW + 3 ? (size_t)(s->size - off) : WINDOW + 3;
-		if (io_read_at(s->r->io, s->f, off, buf, n))
-			continue;
-		hit = memmem(buf, n, "VFRM", 4);
-		if (hit) {
-			off += (uint64_t)(hit - buf);
-			free(buf);
-			return off;
-		}
+	if ((rc = mem_new((void **)&buf, WINDOW + 3)))
+		return rc;
+	*off = s->size;
+	for (; !hit && at + FRAME_PREFIX_LEN <= s->size; at += WINDOW) {
+		n = s->size - at < WINDOW + 3 ? (size_t)(s->size - at) : WINDOW + 3;
+		if (io_read_at(s->r->io, s->f, at, buf, n) == OK && (hit = memmem(buf, n, "VFRM", 4)))
+			*off = at + (uint64_t)(hit - buf);
 	}
 	free(buf);
-	return s->size;
+	return OK;
 }
 
 static int
@@ -207,7 +204,9 @@ by_magic(struct salvage *s)
 		len = frame_len(s, off);
 		if ((rc = save(s, off, len)) < 0)
 			return rc;
-		off = rc == FOUND ? off + len : next_magic(s, off + 1);
+		off += rc == FOUND ? len : 1;
+		if (rc == OK && (rc = next_magic(s, &off)))
+			return rc;
 	}
 	return OK;
 }

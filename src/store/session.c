@@ -170,6 +170,7 @@ session_free(struct session *s)
 	if (!s)
 		return NULL;
 	packer_free(s->packer);
+	kin_free(s->kin);
 	reader_free(s->reader);
 	index_free(s->index);
 	if (s->locked)

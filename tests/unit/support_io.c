@@ -59,8 +59,11 @@ struct support_disk {
 struct io_file {
 	struct support_disk *d;
 	struct inode *ino;
+	bool written;
 	char path[SUPPORT_IO_PATH];
 };
+
+_Thread_local volatile unsigned support_io_inside;
 
 struct process {
 	struct io io;
@@ -324,11 +327,25 @@ disk_of(struct io *io)
 	return ((struct process *)io)->d;
 }
 
+static void
+enter(struct support_disk *d)
+{
+	pthread_mutex_lock(&d->lock);
+	support_io_inside++;
+}
+
+static void
+leave(struct support_disk *d)
+{
+	support_io_inside--;
+	pthread_mutex_unlock(&d->lock);
+}
+
 /* Unlock; err 0: OK, else the failure with this errno. */
 static int
 done(struct support_disk *d, int err, const char *what, const char *path)
 {
-	pthread_mutex_unlock(&d->lock);
+	leave(d);
 	if (!err)
 		return OK;
 	errno = err;
@@ -355,7 +372,7 @@ sim_open(struct io *io, const char *path, struct io_file **out)
 	const struct entry *e;
 	int err = 0;
 
-	pthread_mutex_lock(&d->lock);
+	enter(d);
 	e = image_find(&d->now, path);
 	if (fails(d, SUPPORT_OPEN))
 		err = errno;
@@ -377,7 +394,7 @@ sim_create(struct io *io, const char *path, struct io_file **out)
 	struct inode *ino;
 	int err = 0;
 
-	pthread_mutex_lock(&d->lock);
+	enter(d);
 	if (fails(d, SUPPORT_CREATE))
 		err = errno;
 	else if (image_find(&d->now, path))
@@ -397,9 +414,12 @@ sim_create(struct io *io, const char *path, struct io_file **out)
 static int
 sim_size(struct io_file *f, uint64_t *size)
 {
-	pthread_mutex_lock(&f->d->lock);
+	int err;
+
+	enter(f->d);
+	err = fails(f->d, SUPPORT_SIZE) ? errno : 0;
 	*size = f->ino->len;
-	return done(f->d, 0, "stat", f->path);
+	return done(f->d, err, "stat", f->path);
 }
 
 static int
@@ -409,7 +429,7 @@ sim_read_at(struct io_file *f, uint64_t off, void *buf, size_t len)
 	bool ends;
 	int err = 0;
 
-	pthread_mutex_lock(&d->lock);
+	enter(d);
 	if (fails(d, SUPPORT_READ))
 		err = errno;
 	ends = off > f->ino->len || len > f->ino->len - off;
@@ -425,11 +445,12 @@ write_any(struct io_file *f, enum support_kind kind, uint64_t off, const void *b
 	struct support_disk *d = f->d;
 	int err = 0;
 
-	pthread_mutex_lock(&d->lock);
+	enter(d);
 	if (fails(d, kind)) {
 		err = errno;
 		len /= 2;
 	}
+	f->written = true;
 	log_write(d, kind, f, kind == SUPPORT_APPEND ? f->ino->len : off, buf, len);
 	return done(d, err, "write", f->path);
 }
@@ -452,7 +473,7 @@ sim_sync(struct io_file *f)
 	struct support_disk *d = f->d;
 	int err = 0;
 
-	pthread_mutex_lock(&d->lock);
+	enter(d);
 	if (fails(d, SUPPORT_SYNC)) {
 		err = errno;
 		f->ino->poisoned = true;
@@ -465,11 +486,16 @@ sim_sync(struct io_file *f)
 static int
 sim_close(struct io_file *f)
 {
-	pthread_mutex_lock(&f->d->lock);
+	struct support_disk *d = f->d;
+	char path[SUPPORT_IO_PATH];
+	int err;
+
+	enter(d);
+	err = f->written && fails(d, SUPPORT_CLOSE) ? errno : 0;
 	inode_drop(f->ino);
-	pthread_mutex_unlock(&f->d->lock);
+	set_path(path, f->path);
 	free(f);
-	return OK;
+	return done(d, err, "close", path);
 }
 
 static int
@@ -480,7 +506,7 @@ sim_rename(struct io *io, const char *from, const char *to)
 	struct entry *e;
 	int err = 0;
 
-	pthread_mutex_lock(&d->lock);
+	enter(d);
 	e = image_find(&d->now, from);
 	if (fails(d, SUPPORT_RENAME))
 		err = errno;
@@ -504,7 +530,7 @@ sim_unlink(struct io *io, const char *path)
 	const struct entry *e;
 	int err = 0;
 
-	pthread_mutex_lock(&d->lock);
+	enter(d);
 	e = image_find(&d->now, path);
 	if (fails(d, SUPPORT_UNLINK))
 		err = errno;
@@ -525,7 +551,7 @@ sim_mkdir(struct io *io, const char *path)
 	struct support_disk *d = disk_of(io);
 	int err = 0;
 
-	pthread_mutex_lock(&d->lock);
+	enter(d);
 	if (fails(d, SUPPORT_MKDIR))
 		err = errno;
 	else if (image_find(&d->now, path))
@@ -553,7 +579,7 @@ sim_sync_dir(struct io *io, const char *path)
 	struct support_disk *d = disk_of(io);
 	int err = 0;
 
-	pthread_mutex_lock(&d->lock);
+	enter(d);
 	if (fails(d, SUPPORT_SYNC_DIR))
 		err = errno;
 	else if (!is_dir(d, path))
@@ -571,7 +597,7 @@ sim_list(struct io *io, const char *path, io_list_fn fn, void *arg)
 	char (*names)[SUPPORT_IO_PATH];
 	int err = 0, rc;
 
-	pthread_mutex_lock(&d->lock);
+	enter(d);
 	if (fails(d, SUPPORT_LIST))
 		err = errno;
 	else if (!is_dir(d, path))
@@ -599,7 +625,7 @@ sim_stat(struct io *io, const char *path, uint64_t *size)
 	const struct entry *e;
 	int err = 0;
 
-	pthread_mutex_lock(&d->lock);
+	enter(d);
 	e = image_find(&d->now, path);
 	if (fails(d, SUPPORT_STAT))
 		err = errno;
@@ -629,11 +655,15 @@ sim_lock(struct io *io, enum io_lock kind, bool wait)
 	struct process *p = (struct process *)io;
 	enum io_lock before = p->held;
 	bool ok;
+	int err;
 
 	(void)wait;
-	pthread_mutex_lock(&p->d->lock);
+	enter(p->d);
 	assert(!(before == IO_SHARED && kind == IO_EXCLUSIVE));
 	unlock(p);
+	err = kind != IO_UNLOCKED && fails(p->d, SUPPORT_LOCK) ? errno : 0;
+	if (err)
+		return done(p->d, err, "lock", "the repository");
 	ok = kind == IO_UNLOCKED || (!p->d->exclusive && (kind == IO_SHARED || p->d->shared == 0));
 	if (ok && kind == IO_SHARED)
 		p->d->shared++;
@@ -641,7 +671,7 @@ sim_lock(struct io *io, enum io_lock kind, bool wait)
 		p->d->exclusive = true;
 	if (ok)
 		p->held = kind;
-	pthread_mutex_unlock(&p->d->lock);
+	leave(p->d);
 	return ok ? OK : fail(ERR_LOCKED, "the repository is locked by another process");
 }
 
@@ -650,9 +680,9 @@ sim_free(struct io *io)
 {
 	struct process *p = (struct process *)io;
 
-	pthread_mutex_lock(&p->d->lock);
+	enter(p->d);
 	unlock(p);
-	pthread_mutex_unlock(&p->d->lock);
+	leave(p->d);
 	free(p);
 }
 
@@ -665,8 +695,11 @@ static const struct io_ops sim_ops = {
 struct io *
 support_disk_io(struct support_disk *d)
 {
-	struct process *p = calloc(1, sizeof(*p));
+	struct process *p;
 
+	support_io_inside++;
+	p = calloc(1, sizeof(*p));
+	support_io_inside--;
 	assert(p);
 	p->io.ops = &sim_ops;
 	p->d = d;

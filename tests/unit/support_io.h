@@ -24,12 +24,14 @@ struct support_bytes;
 enum support_kind {
 	SUPPORT_CREATE, SUPPORT_APPEND, SUPPORT_WRITE_AT, SUPPORT_SYNC, SUPPORT_RENAME, SUPPORT_UNLINK, SUPPORT_MKDIR,
 	SUPPORT_SYNC_DIR,
-	SUPPORT_OPEN, SUPPORT_LIST, SUPPORT_STAT, SUPPORT_READ  /* change nothing; SUPPORT_READ is not in the log */
+	SUPPORT_OPEN, SUPPORT_LIST, SUPPORT_STAT, SUPPORT_READ, /* change nothing; SUPPORT_READ is not in the log ... */
+	SUPPORT_SIZE, SUPPORT_CLOSE, SUPPORT_LOCK               /* ... nor are these.  A file that was not written to closes well */
 };
 
 #define SUPPORT_BIT(kind) (1u << (kind))
 #define SUPPORT_WRITES 0xffu                            /* the first row */
 #define SUPPORT_READS 0xf00u
+#define SUPPORT_REST 0x7000u
 
 /* One operation that succeeded (or a write that failed half-way: then with what was written). */
 struct support_op {
@@ -58,6 +60,9 @@ void support_disk_blind(struct support_disk *d);
 
 /* Operations whose bit is in `kinds`, counted from now: the nth (from 1) fails with this errno, and with `forever` all later ones. */
 void support_disk_fail(struct support_disk *d, uint32_t kinds, uint64_t nth, int err, bool forever);
+
+/* Above 0 while this thread is inside of an operation of a disk. */
+extern _Thread_local volatile unsigned support_io_inside;
 
 /* How many of these kinds were asked for since support_disk_fail, and how many of them failed. */
 uint64_t support_disk_asked(const struct support_disk *d);

@@ -1,0 +1,625 @@
+/* every_reads: the operations that only read. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "codec/digest.h"
+#include "ops/cat.h"
+#include "ops/dbdiff.h"
+#include "ops/diff.h"
+#include "ops/find.h"
+#include "ops/forget.h"
+#include "ops/heads.h"
+#include "ops/listing.h"
+#include "ops/lost.h"
+#include "ops/prune.h"
+#include "ops/restore.h"
+#include "ops/sample.h"
+#include "ops/scrub.h"
+#include "ops/sql.h"
+#include "ops/stats.h"
+#include "ops/verify.h"
+#include "source/filter.h"
+#include "store/census.h"
+#include "store/fetch.h"
+#include "store/keyring.h"
+#include "tests/fault/every.h"
+
+static int
+open_and_close(struct every *e)
+{
+	struct repo *r;
+	int rc = every_open(e->d, 1, &r);
+
+	if (rc == OK)
+		every_say(e, "%s", r->slot_label);
+	repo_close(r);
+	return rc;
+}
+
+static int
+wrong_key(struct every *e)
+{
+	struct repo *r;
+	int rc = every_open(e->d, 77, &r);
+
+	repo_close(r);
+	return rc;
+}
+
+static int
+keys(struct every *e)
+{
+	const uint8_t bytes[32] = { 'k', 'e', 'y', 1 };
+	const struct keys_secret secret = { KEYSLOT_KEYFILE, bytes, sizeof(bytes) };
+	struct keyring_entry *all;
+	struct name_sid id;
+	size_t count;
+	int rc = keyring_list(e->r, &all, &count);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < count; i++)
+		every_say(e, "%d", all[i].verdict);
+	free(all);
+	rc = keyring_find(e->r, &secret, &id);
+	every_say(e, " %d", rc);
+	return rc < 0 ? rc : OK;
+}
+
+static void
+count_bad(void *arg, const char *sid_hex, int rc)
+{
+	(void)sid_hex;
+	every_say(arg, "bad %d ", rc);
+}
+
+/* A view, and what is done with it. */
+static int
+with_view(struct every *e, unsigned what, int (*fn)(struct every *e, struct view *v))
+{
+	struct view v;
+	int rc = view_open(e->r, what, count_bad, e, &v);
+
+	if (rc == OK)
+		rc = fn(e, &v);
+	view_close(&v);
+	return rc;
+}
+
+static int
+say_records(struct every *e, struct view *v)
+{
+	struct snapshots files = { 0 }, some = { 0 };
+	char hex[NAME_SID_HEX];
+	const char *const ids[] = { hex };
+	int rc;
+
+	name_sid_hex(&e->sids[0], hex);
+	if ((rc = snapshots_load_files(e->r, false, count_bad, e, &files)) == OK &&
+	    (rc = snapshots_load_some(e->r, false, ids, 1, count_bad, e, &some)) == OK)
+		every_say(e, "%zu %zu %zu, there: %d", v->snaps.count, files.count, some.count, snapshots_exist(e->r, &e->sids[1]));
+	snapshots_clear(&files);
+	snapshots_clear(&some);
+	return rc;
+}
+
+static int
+records(struct every *e)
+{
+	return with_view(e, 0, say_records);
+}
+
+static int
+say_forgotten(struct every *e, struct view *v)
+{
+	every_say(e, "%zu forgotten", v->snaps.count);
+	return OK;
+}
+
+static int
+forgotten(struct every *e)
+{
+	return with_view(e, VIEW_FORGOTTEN, say_forgotten);
+}
+
+static int
+count_pack(struct index *ix, uint32_t no, const struct indexfile_pack *p, void *arg)
+{
+	(void)ix;
+	(void)no;
+	*(uint64_t *)arg += p->live_frames;
+	return OK;
+}
+
+static int
+say_index(struct every *e, struct view *v)
+{
+	struct census c = { 0 };
+	uint64_t frames = 0;
+	int rc, whole = 0;
+
+	if ((rc = index_each_pack(v->ix, count_pack, &frames)) || (rc = whole = index_packs_whole(v->ix)) < 0 ||
+	    (rc = census_load(e->r, v->ix, &c)))
+		goto out;
+	every_say(e, "%ju %d %zu %zu %zu", (uintmax_t)frames, whole, c.cell_count, c.frame_count, c.pack_count);
+out:
+	census_clear(&c);
+	return rc;
+}
+
+static int
+index_all(struct every *e)
+{
+	return with_view(e, VIEW_CONTENT, say_index);
+}
+
+static int
+say_stats(struct every *e, struct view *v)
+{
+	const struct select_filter f = { 0 };
+	struct stats_result s;
+	int rc = stats_run(v, &f, &s);
+
+	if (rc == OK)
+		every_say(e, "%ju %ju %ju %ju", (uintmax_t)s.files, (uintmax_t)s.bytes_total, (uintmax_t)s.chunks, (uintmax_t)s.packs);
+	return rc;
+}
+
+static int
+stats(struct every *e)
+{
+	return with_view(e, VIEW_CONTENT, say_stats);
+}
+
+/* ----------------------------------------------------------------------------------------------- what is in them */
+
+static int
+say_item(void *arg, const struct listing_item *it)
+{
+	every_say(arg, "%s %ju;", it->path + strlen(it->path) / 2, (uintmax_t)it->e->size);
+	return OK;
+}
+
+static void
+say_problem(void *arg, const char *path)
+{
+	every_say(arg, "problem %s;", path);
+}
+
+static const struct name *
+root_of(const struct view *v, size_t i)
+{
+	return &v->snaps.items[i].rec.root;
+}
+
+static int
+say_listing(struct every *e, struct view *v)
+{
+	const struct listing_options o = { true, say_item, say_problem, e };
+
+	return listing_walk(v->rd, root_of(v, v->snaps.count - 1), "", &o);
+}
+
+static int
+ls(struct every *e)
+{
+	return with_view(e, VIEW_CONTENT, say_listing);
+}
+
+static int
+add_sum(void *arg, const void *p, size_t len)
+{
+	*(uint64_t *)arg = digest_xxh3(p, len) + 3 * *(uint64_t *)arg;
+	return OK;
+}
+
+static int
+say_content(struct every *e, struct view *v)
+{
+	static const char *const names[] = { "large", "hole", "a/two" };
+	uint64_t sum = 0, bytes;
+	char path[400];
+	int rc = OK;
+
+	for (size_t i = 0; rc == OK && i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", e->source, names[i]);
+		rc = cat_file(v->rd, root_of(v, v->snaps.count - 1), path, add_sum, &sum, &bytes);
+	}
+	every_say(e, "%jx", (uintmax_t)sum);
+	return rc;
+}
+
+static int
+cat(struct every *e)
+{
+	return with_view(e, VIEW_CONTENT, say_content);
+}
+
+static int
+say_difference(void *arg, const struct diff_item *it)
+{
+	every_say(arg, "%c%zu", it->what, strlen(it->path));
+	return OK;
+}
+
+static int
+say_diff(struct every *e, struct view *v)
+{
+	const struct diff_options o = { say_difference, say_problem, e };
+	struct diff_result res;
+	int rc = diff_run(v->rd, root_of(v, 0), "", root_of(v, v->snaps.count - 1), "", &o, &res);
+
+	every_say(e, " %ju %ju", (uintmax_t)res.added, (uintmax_t)res.modified);
+	return rc;
+}
+
+static int
+diff(struct every *e)
+{
+	return with_view(e, VIEW_CONTENT, say_diff);
+}
+
+static void
+say_find_problem(void *arg, const struct snapshots_item *snap, const char *path)
+{
+	(void)snap;
+	every_say(arg, "problem %s;", path);
+}
+
+static int
+say_find(struct every *e, struct view *v)
+{
+	static const char *const patterns[] = { "new*", "a/*", "/**/LARGE" };
+	const struct find_options o = { patterns, 3, true, say_find_problem, e };
+	const struct snapshots_item *snaps[EVERY_SNAPS];
+	struct find_result res;
+	int rc;
+
+	for (size_t i = 0; i < v->snaps.count; i++)
+		snaps[i] = &v->snaps.items[i];
+	rc = find_run(v->rd, snaps, v->snaps.count, &o, &res);
+	every_say(e, "%zu %ju", res.count, (uintmax_t)res.matches);
+	find_clear(&res);
+	return rc;
+}
+
+static int
+find(struct every *e)
+{
+	return with_view(e, VIEW_CONTENT, say_find);
+}
+
+static int
+say_lost(struct every *e, struct view *v)
+{
+	const struct lost_options o = { 0 };
+	struct lost_stats st;
+	int rc = lost_run(v, &o, &st);
+
+	every_say(e, "%ju %ju", (uintmax_t)st.files, (uintmax_t)st.directories);
+	return rc;
+}
+
+static int
+lost(struct every *e)
+{
+	return with_view(e, VIEW_CONTENT, say_lost);
+}
+
+/* ------------------------------------------------------------------------------------------------------ choices */
+
+static int
+say_choice(struct every *e, struct view *v)
+{
+	const char *const tags[] = { "x" };
+	const struct retention_policy policy = { .last = 1, .periods = { 1 } };
+	const struct forget_request q = { .policy = &policy, .keep_tags = tags, .keep_tag_count = 1,
+		.group_by = FORGET_BY_HOST | FORGET_BY_PATHS | FORGET_BY_TAGS, .younger_ns = INT64_MAX, .now_ns = INT64_MAX / 2 };
+	struct settle_preview p;
+	struct forget_plan plan;
+	int rc = forget_choose(v, &q, &plan);
+
+	if (rc == OK && (rc = prune_preview(e->r, plan.gone, plan.gone_count, &p)) == OK)
+		every_say(e, "%zu of %zu, %ju chunks", plan.gone_count, plan.count, (uintmax_t)p.chunks);
+	forget_clear(&plan);
+	return rc;
+}
+
+static int
+choose(struct every *e)
+{
+	return with_view(e, 0, say_choice);
+}
+
+static void
+say_head(void *arg, const char *text)
+{
+	every_say(arg, "%s;", text);
+}
+
+static int
+say_heads(struct every *e, struct view *v)
+{
+	struct heads h = { 0 };
+	char *text = NULL;
+	uint64_t older = 0;
+	int rc = heads_now(e->r, &v->snaps, &h);
+
+	if (rc == OK && (rc = heads_text(&h, &text)) == OK && (rc = heads_check(e->r, &h, text, say_head, e, &older)) == OK)
+		every_say(e, "%zu %ju", h.count, (uintmax_t)older);
+	free(text);
+	heads_clear(&h);
+	return rc;
+}
+
+static int
+heads(struct every *e)
+{
+	return with_view(e, 0, say_heads);
+}
+
+/* ------------------------------------------------------------------------------------------------------- proofs */
+
+static int
+verify_with(struct every *e, const struct verify_options *o)
+{
+	struct verify_result res;
+	int rc = verify_run(e->r, o, &res);
+
+	if (rc == OK)
+		every_say(e, "%ju damaged, %ju chunks, %ju databases", (uintmax_t)res.damages.total, (uintmax_t)res.chunks,
+		    (uintmax_t)res.databases.checked);
+	verify_clear(&res);
+	return rc;
+}
+
+static int
+verify(struct every *e)
+{
+	return verify_with(e, &(struct verify_options){ .jobs = 1, .no_state = true });
+}
+
+static int
+verify_read(struct every *e)
+{
+	return verify_with(e, &(struct verify_options){ .jobs = 2, .no_state = true, .read = true });
+}
+
+static int
+verify_one(struct every *e)
+{
+	return verify_with(e, &(struct verify_options){ .jobs = 1, .no_state = true, .read = true, .snaps = e->sids, .snap_count = 1 });
+}
+
+static int
+verify_databases(struct every *e)
+{
+	return verify_with(e, &(struct verify_options){ .jobs = 1, .no_state = true, .databases = true });
+}
+
+static int
+scrub(struct every *e)
+{
+	const struct scrub_options o = { .jobs = 1 };
+	struct scrub_stats st;
+	int rc = scrub_run(e->r->io, &o, &st);
+
+	every_say(e, "%ju %ju %ju", (uintmax_t)st.objects, (uintmax_t)st.proven, (uintmax_t)st.damaged);
+	return rc;
+}
+
+static int
+sample(struct every *e)
+{
+	struct damages d;
+	struct sample_options o = { .count = 100, .damages = &d };
+	struct sample_result res;
+	int rc = damage_init(&d);
+
+	if (rc == OK && (rc = sample_run(e->r, &o, &res)) == OK)
+		every_say(e, "%ju damaged", (uintmax_t)res.damaged);
+	damage_clear(&d);
+	return rc;
+}
+
+/* ------------------------------------------------------------------------------------------------------ restores */
+
+static void
+note_problem(void *arg, const char *path, const char *text)
+{
+	(void)path;
+	if (*text)
+		every_say(arg, "!");
+}
+
+static int
+restore_with(struct every *e, struct restore_options *o, bool twice)
+{
+	struct snapshots_item snap;
+	struct restore_result res;
+	int rc = snapshots_read(e->r, false, &e->sids[0], &snap);
+
+	o->target = e->target;
+	o->subpath = e->op->on == EVERY_DATABASE ? e->databases : e->source;
+	o->problem = note_problem;
+	o->arg = e;
+	if (rc == OK && (rc = restore_run(e->r, &snap, o, &res)) == OK && twice) {
+		snapshots_item_clear(&snap);
+		if ((rc = snapshots_read(e->r, false, &e->sids[e->count - 1], &snap)) == OK)
+			rc = restore_run(e->r, &snap, o, &res);
+	}
+	snapshots_item_clear(&snap);
+	if (rc == OK && !o->dry_run)
+		every_say(e, "%jx", (uintmax_t)every_tree_sum(e->target));
+	return rc;
+}
+
+static int
+restore(struct every *e)
+{
+	return restore_with(e, &(struct restore_options){ .verify = true, .sparse = true }, false);
+}
+
+static int
+restore_over(struct every *e)
+{
+	return restore_with(e, &(struct restore_options){ .delete_extra = true, .numeric_owner = true }, true);
+}
+
+static int
+restore_some(struct every *e)
+{
+	static const char *const paths[] = { "a/deep", "large" };
+
+	return restore_with(e, &(struct restore_options){ .paths = paths, .path_count = 2, .overwrite = RESTORE_IF_CHANGED }, true);
+}
+
+static void
+ignore_item(void *arg, char what, const char *path, const char *beneath, uint64_t size)
+{
+	(void)arg;
+	(void)what;
+	(void)path;
+	(void)beneath;
+	(void)size;
+}
+
+static void
+ignore_progress(void *arg, const struct restore_progress *p)
+{
+	(void)arg;
+	(void)p;
+}
+
+/* By patterns, over what is there, and what is not in it is removed. */
+static int
+restore_filtered(struct every *e)
+{
+	struct restore_options o = { .delete_extra = true, .overwrite = RESTORE_IF_NEWER, .item = ignore_item,
+		.progress = ignore_progress, .devices = true };
+	struct filter *f;
+	int rc = filter_new(&f);
+
+	o.filter = f;
+	if (rc == OK && (rc = filter_add(f, "a/new*", false)) == OK && (rc = filter_add(f, "hole", false)) == OK)
+		rc = restore_with(e, &o, true);
+	filter_free(f);
+	return rc;
+}
+
+static int
+restore_never(struct every *e)
+{
+	return restore_with(e, &(struct restore_options){ .overwrite = RESTORE_NEVER }, true);
+}
+
+static int
+restore_dry(struct every *e)
+{
+	return restore_with(e, &(struct restore_options){ .dry_run = true }, false);
+}
+
+static int
+restore_databases(struct every *e)
+{
+	return restore_with(e, &(struct restore_options){ .check_databases = true }, true);
+}
+
+/* ----------------------------------------------------------------------------------------------------- databases */
+
+static int
+say_row(void *arg, const struct sql_value *v, unsigned count)
+{
+	every_say(arg, "%u %.*s;", count, (int)v[0].len, v[0].p);
+	return OK;
+}
+
+static int
+say_sql(struct every *e, struct view *v)
+{
+	const struct sql_options o = { 0 };
+	const struct sql_sink sink = { .row = say_row, .arg = e };
+	struct sql_remarks remarks;
+	struct sql *s = NULL;
+	char *path = NULL;
+	int rc;
+
+	if ((rc = sql_find(v->rd, root_of(v, 0), NULL, "app.db", &path)) == OK && (rc = sql_new(v->rd, &o, &s)) == OK &&
+	    (rc = sql_add(s, "main", root_of(v, 0), path, &remarks)) == OK &&
+	    (rc = sql_add(s, "other", root_of(v, 1), path, NULL)) == OK && (rc = sql_fill(s)) == OK && (rc = sql_seal(s)) == OK)
+		rc = sql_run(s, "select count(*) from t; select count(*) from other.t where b like '%7'", &sink);
+	sql_free(s);
+	free(path);
+	return rc;
+}
+
+static int
+sql(struct every *e)
+{
+	return with_view(e, VIEW_CONTENT, say_sql);
+}
+
+static int
+say_table(void *arg, const struct dbdiff_item *it)
+{
+	every_say(arg, "%ju %ju", (uintmax_t)it->added, (uintmax_t)it->changed);
+	return OK;
+}
+
+static int
+say_dbdiff(struct every *e, struct view *v)
+{
+	struct tree_entry a = { 0 }, b = { 0 };
+	char path[400];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/app.db", e->databases);
+	if ((rc = tree_lookup(v->rd, root_of(v, 0), path, strlen(path), &a)) == FOUND &&
+	    (rc = tree_lookup(v->rd, root_of(v, 1), path, strlen(path), &b)) == FOUND && (rc = dbdiff_probe(v->rd, &a.e, &b.e)) == FOUND)
+		rc = dbdiff_run(v->rd, &a.e, &b.e, say_table, e);
+	tree_entry_clear(&a);
+	tree_entry_clear(&b);
+	return rc;
+}
+
+static int
+dbdiff(struct every *e)
+{
+	return with_view(e, VIEW_CONTENT, say_dbdiff);
+}
+
+const struct every_op every_reads[] = {
+	{ "open", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS | EVERY_WHOLE, open_and_close, 0 },
+	{ "open: wrong key", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS, wrong_key, 0 },
+	{ "key list and find", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, keys, 0 },
+	{ "records", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, records, 0 },
+	{ "records: forgotten", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, forgotten, 0 },
+	{ "index and census", EVERY_PRUNE, EVERY_ALL | EVERY_FORGIVES, index_all, 0 },
+	{ "stats", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, stats, 0 },
+	{ "ls", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, ls, 0 },
+	{ "cat", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, cat, 0 },
+	{ "diff", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, diff, 0 },
+	{ "find", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, find, 0 },
+	{ "lost", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, lost, 0 },
+	{ "forget: choice and preview", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, choose, 0 },
+	{ "heads", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, heads, 0 },
+	{ "verify", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, verify, 0 },
+	{ "verify --read", EVERY_PRUNE, EVERY_ALL | EVERY_FORGIVES, verify_read, 0 },
+	{ "verify --read of one", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, verify_one, 0 },
+	{ "verify --databases", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, verify_databases, 0 },
+	{ "scrub", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, scrub, 0 },
+	{ "verify --restore-sample", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, sample, 0 },
+	{ "restore", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore, 0 },
+	{ "restore: over another", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_over, 0 },
+	{ "restore: some", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_some, 0 },
+	{ "restore: by patterns", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_filtered, 0 },
+	{ "restore: over nothing", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_never, 0 },
+	{ "restore: dry run", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_dry, 0 },
+	{ "restore: databases", EVERY_DATABASE, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_databases, 0 },
+	{ "sql", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, sql, 0 },
+	{ "diff --databases", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, dbdiff, 0 },
+	{ 0 },
+};
