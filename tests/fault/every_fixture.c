@@ -17,6 +17,7 @@
 #include "store/keyring.h"
 #include "store/parity.h"
 #include "store/pins.h"
+#include "store/reserve.h"
 #include "store/settle.h"
 #include "store/snapshots.h"
 #include "tests/fault/every.h"
@@ -243,13 +244,13 @@ add_key(struct repo *r)
 }
 
 static int
-with_parity(struct repo *r)
+with_parity_and_reserve(struct repo *r)
 {
 	const struct sidecar_shape shape = PARITY_DEFAULT;
 	int rc = parity_set_policy(r, &shape);
 
 	parity_forget(r);
-	return rc;
+	return rc ? rc : reserve_make(r->io, reserve_want(1));
 }
 
 static int
@@ -323,8 +324,8 @@ make(struct every *e, enum every_fixture which, struct repo *r)
 {
 	int rc = which == EVERY_NEW ? OK : add_key(r);
 
-	if (rc == OK && which != EVERY_BARE && which != EVERY_LOST)
-		rc = with_parity(r);
+	if (rc == OK && which != EVERY_BARE && which != EVERY_LOST && which != EVERY_SMALL)
+		rc = with_parity_and_reserve(r);
 	if (rc)
 		return rc;
 	switch (which) {

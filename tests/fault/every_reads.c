@@ -435,23 +435,46 @@ note_problem(void *arg, const char *path, const char *text)
 		every_say(arg, "!");
 }
 
+static struct restore_progress last;     /* what progress was told last */
+
+static void
+note_progress(void *arg, const struct restore_progress *p)
+{
+	(void)arg;
+	last = *p;
+}
+
 static int
-restore_with(struct every *e, struct restore_options *o, bool twice)
+restore_one(struct every *e, const struct name_sid *sid, const struct restore_options *o)
 {
 	struct snapshots_item snap;
 	struct restore_result res;
-	int rc = snapshots_read(e->r, false, &e->sids[0], &snap);
+	int rc = snapshots_read(e->r, false, sid, &snap);
 
+	if (rc)
+		return rc;
+	rc = restore_run(e->r, &snap, o, &res);
+	snapshots_item_clear(&snap);
+	every_say(e, "%ju made %ju same %ju skipped %ju dirs %ju others %ju deleted %ju bytes of %ju %ju verified, progress %ju %ju; ",
+	    (uintmax_t)res.files_restored, (uintmax_t)res.files_unchanged, (uintmax_t)res.files_skipped, (uintmax_t)res.dirs,
+	    (uintmax_t)res.others, (uintmax_t)res.deleted, (uintmax_t)res.bytes_written, (uintmax_t)res.bytes_total,
+	    (uintmax_t)res.verified, (uintmax_t)last.files, (uintmax_t)last.bytes);
+	return rc;
+}
+
+static int
+restore_with(struct every *e, struct restore_options *o, bool twice)
+{
+	int rc;
+
+	last = (struct restore_progress){ 0 };
 	o->target = e->target;
 	o->subpath = e->op->on == EVERY_DATABASE ? e->databases : e->source;
 	o->problem = note_problem;
+	o->progress = note_progress;
 	o->arg = e;
-	if (rc == OK && (rc = restore_run(e->r, &snap, o, &res)) == OK && twice) {
-		snapshots_item_clear(&snap);
-		if ((rc = snapshots_read(e->r, false, &e->sids[e->count - 1], &snap)) == OK)
-			rc = restore_run(e->r, &snap, o, &res);
-	}
-	snapshots_item_clear(&snap);
+	if ((rc = restore_one(e, &e->sids[0], o)) == OK && twice)
+		rc = restore_one(e, &e->sids[e->count - 1], o);
 	if (rc == OK && !o->dry_run)
 		every_say(e, "%jx", (uintmax_t)every_tree_sum(e->target));
 	return rc;
@@ -487,19 +510,11 @@ ignore_item(void *arg, char what, const char *path, const char *beneath, uint64_
 	(void)size;
 }
 
-static void
-ignore_progress(void *arg, const struct restore_progress *p)
-{
-	(void)arg;
-	(void)p;
-}
-
 /* By patterns, over what is there, and what is not in it is removed. */
 static int
 restore_filtered(struct every *e)
 {
-	struct restore_options o = { .delete_extra = true, .overwrite = RESTORE_IF_NEWER, .item = ignore_item,
-		.progress = ignore_progress, .devices = true };
+	struct restore_options o = { .delete_extra = true, .overwrite = RESTORE_IF_NEWER, .item = ignore_item, .devices = true };
 	struct filter *f;
 	int rc = filter_new(&f);
 
@@ -592,34 +607,44 @@ dbdiff(struct every *e)
 }
 
 const struct every_op every_reads[] = {
-	{ "open", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS | EVERY_WHOLE, open_and_close, 0 },
-	{ "open: wrong key", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS, wrong_key, 0 },
-	{ "key list and find", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, keys, 0 },
-	{ "records", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, records, 0 },
-	{ "records: forgotten", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, forgotten, 0 },
-	{ "index and census", EVERY_PRUNE, EVERY_ALL | EVERY_FORGIVES, index_all, 0 },
-	{ "stats", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, stats, 0 },
-	{ "ls", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, ls, 0 },
-	{ "cat", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, cat, 0 },
-	{ "diff", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, diff, 0 },
-	{ "find", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, find, 0 },
-	{ "lost", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, lost, 0 },
-	{ "forget: choice and preview", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, choose, 0 },
-	{ "heads", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, heads, 0 },
-	{ "verify", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, verify, 0 },
-	{ "verify --read", EVERY_PRUNE, EVERY_ALL | EVERY_FORGIVES, verify_read, 0 },
-	{ "verify --read of one", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, verify_one, 0 },
-	{ "verify --databases", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, verify_databases, 0 },
-	{ "scrub", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, scrub, 0 },
-	{ "verify --restore-sample", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, sample, 0 },
-	{ "restore", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore, 0 },
-	{ "restore: over another", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_over, 0 },
-	{ "restore: some", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_some, 0 },
-	{ "restore: by patterns", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_filtered, 0 },
-	{ "restore: over nothing", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_never, 0 },
-	{ "restore: dry run", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_dry, 0 },
-	{ "restore: databases", EVERY_DATABASE, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_databases, 0 },
-	{ "sql", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, sql, 0 },
-	{ "diff --databases", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, dbdiff, 0 },
+	{ "open", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS | EVERY_WHOLE, open_and_close, 0, NULL },
+	{ "open: wrong key", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS, wrong_key, 0, NULL },
+	{ "key list and find", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, keys, 0, NULL },
+	{ "records", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, records, 0, NULL },
+	{ "records: forgotten", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, forgotten, 0, NULL },
+	{ "index and census", EVERY_PRUNE, EVERY_ALL | EVERY_FORGIVES, index_all, 0, NULL },
+	{ "stats", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, stats, 0, NULL },
+	{ "ls", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, ls, 0, NULL },
+	{ "cat", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, cat, 0, NULL },
+	{ "diff", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, diff, 0, NULL },
+	{ "find", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, find, 0, NULL },
+	{ "lost", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, lost, 0, NULL },
+	{ "forget: choice and preview", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, choose, 0, NULL },
+	{ "heads", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, heads, 0, NULL },
+	{ "verify", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, verify, 0, NULL },
+	{ "verify --read", EVERY_PRUNE, EVERY_ALL | EVERY_FORGIVES, verify_read, 0, NULL },
+	{ "verify --read of one", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, verify_one, 0, NULL },
+	{ "verify --databases", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, verify_databases, 0, NULL },
+	{ "scrub", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, scrub, 0, NULL },
+	{ "verify --restore-sample", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, sample, 0, NULL },
+	{ "restore", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore, 0,
+	    "7 made 0 same 0 skipped 3 dirs 2 others 0 deleted 89353 bytes of 1138229 7 verified, " },
+	{ "restore: over another", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_over, 0,
+	    "7 made 0 same 0 skipped 3 dirs 2 others 0 deleted 89353 bytes of 1138229 0 verified, progress 1 40; "
+	    "7 made 5 same 0 skipped 3 dirs 0 others 0 deleted 169060 bytes of 1238279 0 verified, " },
+	{ "restore: some", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_some, 0,
+	    "2 made 0 same 0 skipped 2 dirs 0 others 0 deleted 60040 bytes of 60040 0 verified, progress 1 40; "
+	    "1 made 1 same 0 skipped 2 dirs 0 others 0 deleted 60000 bytes of 60040 0 verified, " },
+	{ "restore: by patterns", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_filtered, 0,
+	    "5 made 0 same 0 skipped 3 dirs 2 others 0 deleted 69350 bytes of 69650 0 verified, progress 1 40; "
+	    "2 made 0 same 5 skipped 3 dirs 0 others 0 deleted 69060 bytes of 69700 0 verified, " },
+	{ "restore: over nothing", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_never, 0,
+	    "7 made 0 same 0 skipped 3 dirs 2 others 0 deleted 89353 bytes of 1138229 0 verified, progress 1 40; "
+	    "5 made 0 same 9 skipped 3 dirs 0 others 0 deleted 100000 bytes of 1238279 0 verified, " },
+	{ "restore: dry run", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_dry, 0,
+	    "7 made 0 same 0 skipped 3 dirs 2 others 0 deleted 0 bytes of 1138229 0 verified, " },
+	{ "restore: databases", EVERY_DATABASE, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_databases, 0, NULL },
+	{ "sql", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, sql, 0, NULL },
+	{ "diff --databases", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, dbdiff, 0, NULL },
 	{ 0 },
 };
