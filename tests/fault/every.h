@@ -20,6 +20,7 @@ enum every_fixture {
 	EVERY_BAD,                      /* as EVERY_HISTORY: a pack of data, a table and a slot with a bad byte */
 	EVERY_LOST,                     /* as EVERY_BARE: packs bad, some cut, and half of the sidecars, too */
 	EVERY_SIDES,                    /* as EVERY_HISTORY: the header and many sidecars are bad, some objects are gone */
+	EVERY_GIVEN_UP,                 /* as EVERY_LOST; then what cannot be read was given up */
 	EVERY_BARE,                     /* as EVERY_HISTORY, without parity for data */
 	EVERY_FIXTURES
 };

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "codec/digest.h"
@@ -320,7 +321,15 @@ say_choice(struct every *e, struct view *v)
 		.group_by = FORGET_BY_HOST | FORGET_BY_PATHS | FORGET_BY_TAGS, .younger_ns = INT64_MAX, .now_ns = INT64_MAX / 2 };
 	struct settle_preview p;
 	struct forget_plan plan;
-	int rc = forget_choose(v, &q, &plan);
+	char hex[NAME_SID_HEX], path[64];
+	int rc;
+
+	/* A pin that came when its snapshot was forgotten already. */
+	name_sid_hex(&e->sids[3], hex);
+	snprintf(path, sizeof(path), "pins/%s", hex);
+	if ((rc = io_write_file(e->r->io, path, "", 0)) && rc != ERR_EXISTS)
+		return rc;
+	rc = forget_choose(v, &q, &plan);
 
 	if (rc == OK && (rc = prune_preview(e->r, plan.gone, plan.gone_count, &p)) == OK)
 		every_say(e, "%zu of %zu, %ju chunks", plan.gone_count, plan.count, (uintmax_t)p.chunks);
@@ -525,10 +534,86 @@ restore_filtered(struct every *e)
 	return rc;
 }
 
+static void
+put_file(const char *dir, const char *name)
+{
+	char path[500];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if ((f = fopen(path, "w")))
+		fclose(f);
+}
+
+/* Where a directory should be is a file, and things that the snapshot does not have are beside and beneath. */
+static int
+restore_in_the_way(struct every *e)
+{
+	struct restore_options o = { .target = e->target, .subpath = e->source, .delete_extra = true, .item = ignore_item,
+		.problem = note_problem, .arg = e };
+	char path[400];
+	int rc = restore_one(e, &e->sids[0], &o);
+
+	if (rc)
+		return rc;
+	put_file(e->target, "extra");
+	snprintf(path, sizeof(path), "%s/extras", e->target);
+	(void)mkdir(path, 0700);
+	put_file(path, "one");
+	snprintf(path, sizeof(path), "%s/a", e->target);
+	every_remove_tree(path);
+	put_file(e->target, "a");
+	o.dry_run = true;
+	if ((rc = restore_one(e, &e->sids[0], &o)))
+		return rc;
+	o.dry_run = false;
+	o.overwrite = RESTORE_NEVER;
+	if ((rc = restore_one(e, &e->sids[0], &o)))
+		return rc;
+	o.overwrite = RESTORE_ALWAYS;
+	rc = restore_one(e, &e->sids[0], &o);
+	every_say(e, "%jx", (uintmax_t)every_tree_sum(e->target));
+	return rc;
+}
+
+/* By somebody who is not root, over directories that he may not write to. */
+static int
+restore_by_another(struct every *e)
+{
+	struct restore_options o = { .numeric_owner = true };
+	bool root = geteuid() == 0;
+	int rc;
+
+	if (root && seteuid(65534))
+		return fail(ERR_FAILED, "cannot be another user");
+	rc = restore_with(e, &o, true);
+	if (root && seteuid(0))
+		abort();
+	return rc;
+}
+
 static int
 restore_never(struct every *e)
 {
 	return restore_with(e, &(struct restore_options){ .overwrite = RESTORE_NEVER }, true);
+}
+
+/* Snapshots in which files and directories are marked as lost. */
+static int
+restore_given_up(struct every *e)
+{
+	const struct restore_options o = { .target = e->target, .subpath = e->source, .verify = true, .problem = note_problem, .arg = e };
+	struct snapshots all = { 0 };
+	struct restore_result res;
+	int rc = snapshots_load(e->r, false, NULL, NULL, &all), worst = OK;
+
+	for (size_t i = 0; rc == OK && i < all.count; i++)
+		if ((rc = restore_run(e->r, &all.items[i], &o, &res)) == ERR_PARTIAL) {
+			worst = rc;
+			rc = OK;
+		}
+	snapshots_clear(&all);
+	return rc ? rc : worst;
 }
 
 static int
@@ -638,6 +723,9 @@ const struct every_op every_reads[] = {
 	{ "restore: by patterns", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_filtered, 0,
 	    "5 made 0 same 0 skipped 3 dirs 2 others 0 deleted 69350 bytes of 69650 0 verified, progress 1 40; "
 	    "2 made 0 same 5 skipped 3 dirs 0 others 0 deleted 69060 bytes of 69700 0 verified, " },
+	{ "restore: in the way", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_in_the_way, 0, NULL },
+	{ "restore: by another user", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_by_another, 0, NULL },
+	{ "restore: of what was given up", EVERY_GIVEN_UP, EVERY_ALL | EVERY_FORGIVES, restore_given_up, 0, NULL },
 	{ "restore: over nothing", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_never, 0,
 	    "7 made 0 same 0 skipped 3 dirs 2 others 0 deleted 89353 bytes of 1138229 0 verified, progress 1 40; "
 	    "5 made 0 same 9 skipped 3 dirs 0 others 0 deleted 100000 bytes of 1238279 0 verified, " },
