@@ -4,7 +4,7 @@
  * A lane walks over its message block by block; a message is `type || chunk`, so block k of it begins at chunk + 128 k - 1: read in
  * place, except the first block (the type byte) and the last (zero padding), which are made ready in the lane.  The block of
  * the key comes first and is the same for all: it is compressed once.  When a lane's message is finished, the lane takes the next
- * one; lanes without work compress zeros.
+ * one, the longest that is left; lanes without work compress zeros.
  */
 #include "codec/lanes.h"
 
@@ -15,6 +15,8 @@
 
 #define BLOCK 128
 #define WIDTH_MAX 8
+#define ORDER_MAX 1024u                 /* jobs put into order at a time */
+#define CLASSES 488u                    /* of lengths: class_of() is less */
 
 struct lane {
 	struct lanes_job *job;          /* NULL: idle */
@@ -229,24 +231,51 @@ lane_step(struct lane *l, uint64_t *t, uint64_t *f)
 	return p;
 }
 
+/* Eight classes for each power of two. */
+static unsigned
+class_of(size_t len)
+{
+	unsigned bits = 63 - (unsigned)__builtin_clzll(len | 8);
+
+	return (bits - 3) * 8 + (unsigned)(len >> (bits - 3) & 7);
+}
+
+/* Longest first, so that lanes finish together: which[] gets their places. */
 static void
-run(compress_fn compress, unsigned width, const uint8_t key[static 32], struct lanes_job *jobs, size_t count)
+order(const struct lanes_job *jobs, size_t count, uint16_t which[ORDER_MAX])
+{
+	uint16_t at[CLASSES + 1] = { 0 };
+
+	for (size_t i = 0; i < count; i++)
+		at[CLASSES - class_of(jobs[i].len)]++;
+	for (unsigned c = 0; c < CLASSES; c++)
+		at[c + 1] = (uint16_t)(at[c + 1] + at[c]);
+	for (size_t i = 0; i < count; i++)
+		which[at[CLASSES - 1 - class_of(jobs[i].len)]++] = (uint16_t)i;
+}
+
+static void
+run(compress_fn compress, unsigned width, const uint64_t start[8], struct lanes_job *jobs, size_t count)
 {
 	static const uint8_t zeros[BLOCK];
-	uint64_t h[8][WIDTH_MAX] = { { 0 } }, t[WIDTH_MAX] = { 0 }, f[WIDTH_MAX] = { 0 }, start[8];
+	uint64_t h[8][WIDTH_MAX] = { { 0 } }, t[WIDTH_MAX] = { 0 }, f[WIDTH_MAX] = { 0 };
 	const uint8_t *p[WIDTH_MAX];
 	struct lane lane[WIDTH_MAX];
+	uint16_t which[ORDER_MAX];
 	size_t next = 0;
 	unsigned busy;
 
-	keyed_state(compress, key, start);
+	for (size_t i = 0; count <= width && i < count; i++)
+		which[i] = (uint16_t)i;
+	if (count > width)
+		order(jobs, count, which);
 	for (unsigned l = 0; l < width; l++)
 		lane[l].job = NULL;
 	for (;;) {
 		busy = 0;
 		for (unsigned l = 0; l < width; l++) {
 			if (!lane[l].job && next < count) {
-				lane_load(&lane[l], &jobs[next++]);
+				lane_load(&lane[l], &jobs[which[next++]]);
 				for (int i = 0; i < 8; i++)
 					h[i][l] = start[i];
 			}
@@ -260,7 +289,6 @@ run(compress_fn compress, unsigned width, const uint8_t key[static 32], struct l
 			if (lane[l].job && lane[l].block == lane[l].blocks)
 				lane_finish(&lane[l], h, l);
 	}
-	explicit_bzero(start, sizeof(start));
 }
 
 static compress_fn
@@ -287,7 +315,14 @@ lanes_chunk_ids_width(const uint8_t key[static 32], struct lanes_job *jobs, size
 	compress_fn compress = choose(&width);
 
 	if (compress) {
-		run(compress, width, key, jobs, count);
+		uint64_t start[8];
+
+		keyed_state(compress, key, start);
+		for (size_t n; count; jobs += n, count -= n) {
+			n = count < ORDER_MAX ? count : ORDER_MAX;
+			run(compress, width, start, jobs, n);
+		}
+		explicit_bzero(start, sizeof(start));
 		return width;
 	}
 #endif

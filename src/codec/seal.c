@@ -5,14 +5,15 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "codec/aead.h"
 #include "sys/entropy.h"
 
-#define NONCE_LEN crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+#define NONCE_LEN AEAD_NONCE
 #define LABEL_LEN 16
 #define AAD_MAX (LABEL_LEN + NAME_SID_LEN + SEAL_CONTEXT_MAX)
 
-_Static_assert(NONCE_LEN + crypto_aead_xchacha20poly1305_ietf_ABYTES ==
-    SEAL_OVERHEAD, "a box is nonce, ciphertext, tag");
+_Static_assert(AEAD_NONCE + AEAD_TAG == SEAL_OVERHEAD,
+    "a box is nonce, ciphertext, tag");
 
 /* AAD(label, context) of SPEC §1; its length. */
 static size_t
@@ -39,8 +40,8 @@ seal_box(uint8_t *dst, const void *src, size_t len,
 	size_t ad_len = aad_write(ad, aad);
 
 	entropy_fill(dst, NONCE_LEN);
-	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(dst + NONCE_LEN, NULL,
-	    src, len, ad, ad_len, NULL, dst, key);
+	aead_seal(dst + NONCE_LEN, src, len,
+	    &(struct aead_job){ key, dst, ad, ad_len });
 }
 
 int
@@ -52,8 +53,8 @@ seal_open(uint8_t *dst, const uint8_t *box, size_t len,
 
 	if (len < SEAL_OVERHEAD)
 		return fail(ERR_CORRUPT, "%s: sealed box too short", aad->label);
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt(dst, NULL, NULL,
-	    box + NONCE_LEN, len - NONCE_LEN, ad, ad_len, box, key) == 0)
+	if (aead_open(dst, box + NONCE_LEN, len - SEAL_OVERHEAD,
+	    &(struct aead_job){ key, box, ad, ad_len }))
 		return OK;
 	sodium_memzero(dst, len - SEAL_OVERHEAD);
 	return fail(ERR_AUTH, "%s: not sealed with this key for this place",

@@ -28,6 +28,7 @@ struct at {                             /* a file in its directory */
 	const struct treenode_entry *old;
 	bool is_root;
 	bool alone;                     /* no "-wal" and no "-journal" is listed beside it */
+	const struct fsys_stat *st;     /* looked at ahead; NULL: not */
 };
 
 static bool
@@ -110,14 +111,18 @@ look_at(struct scan *sc, const struct at *a)
 	bool is;
 	int fd;
 
-	if (fsys_stat(a->dirfd, a->name, &st) || !S_ISREG(st.mode) || st.size < PAGE_MIN || !wanted(sc, a->is_root, false) ||
+	if (a->st)
+		st = *a->st;
+	else if (fsys_stat(a->dirfd, a->name, &st))
+		return OK;
+	if (!S_ISREG(st.mode) || st.size < PAGE_MIN || !wanted(sc, a->is_root, false) ||
 	    (!a->is_root && sc->o->larger_than && st.size > sc->o->larger_than))
 		return OK;
 	if (is_unchanged(sc, a, &st))
 		return dbset_add(sc, &st, a->old);
 	if ((st.size % PAGE_MIN && (a->alone || !has_side(a))) || fsys_open_file(a->dirfd, a->name, &fd))
 		return OK;
-	is = has_header(fd);
+	is = has_header(fd) && fsys_stat(fd, "", &st) == OK;
 	fsys_close(fd);
 	return is ? dbset_add(sc, &st, NULL) : OK;
 }
@@ -223,7 +228,7 @@ find_dir(struct scan *sc, struct scout_dir *d, const struct name *old_tree)
 	if (!keep && !sc->o->one_file_system)
 		scout_ahead(sc->scout, d, wants_dir, sc);
 	for (size_t i = 0; rc == OK && !keep && i < d->names.count; i++) {
-		struct at a = { .dirfd = d->fd, .name = d->names.name[i] };
+		struct at a = { .dirfd = d->fd, .name = d->names.name[i], .st = scout_stat(d, i) };
 
 		if ((rc = scanlog_tick(sc)) == OK && (rc = twin_find(&t, a.name, strlen(a.name), &a.old)) == OK)
 			rc = find_name(sc, &a, (unsigned char)a.name[-1], &d->names, i);

@@ -247,8 +247,7 @@ stage(struct readfile *f, int fd, const struct fsys_stat *st, struct treenode_en
 
 	if ((f->staged_count == STAGE_FILES || STAGE_BUFFER - f->stage_len <= st->size) && (rc = readfile_flush(f)))
 		return rc;
-	/* One byte more than expected tells a file that has grown. */
-	if ((*source = fsys_read_at(fd, 0, f->stage + f->stage_len, (size_t)st->size + 1, &got)))
+	if ((*source = fsys_read_file(fd, (size_t)st->size, f->stage + f->stage_len, &got)))
 		return OK;
 	e->size = got;
 	f->bytes_read += got;

@@ -562,6 +562,8 @@ scan_paths(struct scan *sc, char *const *paths, size_t count, struct name *root)
 	if (sc->have_parent)
 		sc->file.parent_reader = sc->parent_reader;
 	sc->path.p[0] = 0;
+	/* With a parent few files are looked at before they are stored. */
+	scout_set_stats(sc->scout, !sc->have_parent);
 	if (sc->o->helper && ((rc = dbfind_paths(sc, paths, count)) || (rc = dbset_take(sc))))
 		return rc;
 	scout_set_stats(sc->scout, true);

@@ -20,6 +20,8 @@
 #include "sys/signals.h"
 
 #define CACHE_BYTES (32u << 20)
+#define LARGE (64u << 20)               /* content that may stand on much ... */
+#define CACHE_LARGE (128u << 20)        /* ... which all readers together keep */
 #define PIECES 64
 #define JOB_BYTES (1u << 20)            /* a chunk can be as long */
 #define NOTE_CAP 512
@@ -208,6 +210,16 @@ give_all(struct fetch *f, struct tree_content *c)
 	return more < 0 ? more : OK;
 }
 
+/* Readers keep so much; no job is under way. */
+static void
+keep(struct fetch *f, size_t bytes)
+{
+	if (bytes < CACHE_BYTES)
+		bytes = CACHE_BYTES;
+	for (unsigned i = 0; i < f->pen_count; i++)
+		reader_set_cache(f->pens[i].rd, bytes);
+}
+
 int
 fetch_content(struct fetch *f, const struct treenode_entry *e, fetch_fn fn,
     void *arg)
@@ -221,11 +233,14 @@ fetch_content(struct fetch *f, const struct treenode_entry *e, fetch_fn fn,
 	f->fn = fn;
 	f->arg = arg;
 	f->rc = OK;
+	if (e->size >= LARGE)
+		keep(f, CACHE_LARGE / f->pen_count);
 	rc = give_all(f, c);
 	tree_content_close(c);
 	sys_errno = err_errno();
 	snprintf(note, sizeof(note), "%s", err_text());
 	drained = hands_drain(f->hands);
+	keep(f, CACHE_BYTES);
 	/* What was given comes before what failed while it was given. */
 	if (f->rc == OK && rc)
 		note_failure(f, rc, sys_errno, note);

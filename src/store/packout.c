@@ -12,36 +12,51 @@
 #include "store/parity.h"
 #include "sys/entropy.h"
 
+/* The sum of the next block. */
 static int
-sum_add(struct packout *o)
+sum_add(struct packout *o, const uint8_t *block, size_t len)
 {
 	int rc = mem_grow((void **)&o->sums, &o->sums_cap, o->sum_count + 1, sizeof(*o->sums));
 
 	if (rc == OK)
-		o->sums[o->sum_count++] = digest_xxh3(o->part, o->fill);
-	o->fill = 0;
+		o->sums[o->sum_count++] = digest_xxh3(block, len);
 	return rc;
+}
+
+/* Blocks that lie whole in what is written are summed where they are. */
+static int
+sum_bytes(struct packout *o, const uint8_t *p, size_t len)
+{
+	size_t n;
+	int rc;
+
+	for (; len; p += n, len -= n) {
+		n = PACKFILE_BLOCK - o->fill < len ? PACKFILE_BLOCK - o->fill : len;
+		if (n == PACKFILE_BLOCK) {
+			if ((rc = sum_add(o, p, n)))
+				return rc;
+			continue;
+		}
+		memcpy(o->part + o->fill, p, n);
+		o->fill += n;
+		if (o->fill < PACKFILE_BLOCK)
+			continue;
+		if ((rc = sum_add(o, o->part, o->fill)))
+			return rc;
+		o->fill = 0;
+	}
+	return OK;
 }
 
 static int
 put(struct packout *o, const uint8_t *p, size_t len)
 {
-	size_t n;
-	int rc;
+	int rc = io_append(o->repo->io, o->file, p, len);
 
-	if ((rc = io_append(o->repo->io, o->file, p, len)))
+	if (rc)
 		return rc;
 	o->bytes += len;
-	while (len) {
-		n = PACKFILE_BLOCK - o->fill < len ? PACKFILE_BLOCK - o->fill : len;
-		memcpy(o->part + o->fill, p, n);
-		o->fill += n;
-		p += n;
-		len -= n;
-		if (o->fill == PACKFILE_BLOCK && (rc = sum_add(o)))
-			return rc;
-	}
-	return OK;
+	return sum_bytes(o, p, len);
 }
 
 int
@@ -86,7 +101,7 @@ packout_finish(struct packout *o)
 	int rc;
 
 	o->frame_bytes = o->bytes - PACKFILE_HEADER_LEN;
-	if (o->fill && (rc = sum_add(o)))
+	if (o->fill && (rc = sum_add(o, o->part, o->fill)))
 		return rc;
 	len = packfile_footer_bound(o->frames, (uint32_t)o->sum_count);
 	if ((rc = mem_new((void **)&footer, len)))

@@ -599,6 +599,13 @@ reader_delta(struct reader *rd, const struct index_place *at,
 	return fail(ERR_CORRUPT, "slot %u is no delta block", at->slot);
 }
 
+void
+reader_set_cache(struct reader *rd, size_t cache_bytes)
+{
+	rd->cache_bytes = cache_bytes;
+	trim(rd);
+}
+
 int
 reader_new(struct repo *r, struct index *ix, size_t cache_bytes,
     struct reader **out)

@@ -13,6 +13,9 @@ struct reader;
 
 /* ix is borrowed.  cache_bytes bounds the decoded frames kept (at least one is). */
 int reader_new(struct repo *r, struct index *ix, size_t cache_bytes, struct reader **out) __attribute__((warn_unused_result));
+
+/* Another bound from now on; what is too much is dropped at once. */
+void reader_set_cache(struct reader *rd, size_t cache_bytes);
 struct reader *reader_free(struct reader *rd);
 
 /*

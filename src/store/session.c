@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "codec/digest.h"
 #include "format/frame.h"
+#include "store/byid.h"
 #include "store/children.h"
 #include "store/index_file.h"
 #include "store/indexbuild.h"
@@ -509,12 +510,10 @@ frame_cmp(const void *a, const void *b, void *arg)
 	return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
 }
 
-static int
-row_cmp(const void *a, const void *b, void *arg)
+static const struct name *
+row_id(const void *arg, uint32_t row)
 {
-	const struct order *o = arg;
-
-	return name_cmp(&o->s->rows[*(const uint32_t *)a].r.id, &o->s->rows[*(const uint32_t *)b].r.id);
+	return &((const struct session *)arg)->rows[row].r.id;
 }
 
 static int
@@ -527,8 +526,6 @@ order_one(uint32_t **list, uint32_t **rank, uint32_t count, int (*cmp)(const voi
 	for (uint32_t i = 0; i < count; i++)
 		(*list)[i] = i;
 	qsort_r(*list, count, sizeof(uint32_t), cmp, o);
-	if (!rank)
-		return OK;
 	if ((rc = mem_new((void **)rank, mem_array(count, sizeof(uint32_t)))))
 		return rc;
 	for (uint32_t i = 0; i < count; i++)
@@ -586,7 +583,7 @@ write_segment(struct session *s, const struct name *root, const char *tmp)
 	o.frames = packer_frames(s->packer, &o.frame_count);
 	if ((rc = order_one(&o.pack, &o.pack_rank, o.pack_count, pack_cmp, &o)) ||
 	    (rc = order_one(&o.frame, &o.frame_rank, o.frame_count, frame_cmp, &o)) ||
-	    (rc = order_one(&o.row, NULL, (uint32_t)s->row_count, row_cmp, &o)) ||
+	    (rc = byid_order((uint32_t)s->row_count, row_id, s, &o.row)) ||
 	    (rc = indexbuild_begin(s->repo, tmp, &h, s->row_count, &b)))
 		goto out;
 	rc = put_tables(b, &o);

@@ -25,6 +25,7 @@
 #include "store/parity.h"
 #include "store/pins.h"
 #include "store/rewrite.h"
+#include "store/rollcall.h"
 #include "store/snapshots.h"
 #include "store/sums.h"
 #include "store/sweep.h"
@@ -41,6 +42,7 @@ struct settle_step {
 	const struct rewrite_policy *policy;    /* packs to rewrite; NULL: none */
 	bool keep;                      /* what dies is left to the next one */
 	uint64_t above;                 /* the head's number is greater */
+	struct rollcall *roll;          /* begun ahead, or NULL */
 };
 
 struct removes {
@@ -236,7 +238,7 @@ check_records(struct counts *c, const struct settle_step *step, const struct rem
 
 	if (step->collect->count == 0 && !step->policy && c->chunks_removed == 0)
 		return OK;
-	if ((rc = uncounted_check(c, &records->cat, dead->p, dead->count, records->known ? &records->sum : NULL, &good)))
+	if ((rc = uncounted_check(c, &records->cat, dead->p, dead->count, records->known ? &records->sum : NULL, step->roll, &good)))
 		return rc;
 	records->sum = good;
 	records->known = true;
@@ -391,7 +393,9 @@ settle(struct repo *r, const struct settle_prune *o, struct settle_step *step, b
 	if ((rc = io_lock(r->io, IO_EXCLUSIVE, wait)))
 		return rc;
 	parity_forget(r);
+	step->roll = o ? rollcall_ahead(r) : NULL;
 	rc = settle_locked(r, o, step, stats);
+	rollcall_free(step->roll);
 	rc2 = io_lock(r->io, IO_UNLOCKED, false);
 	return rc ? rc : rc2;
 }

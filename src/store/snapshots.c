@@ -10,11 +10,15 @@
 #include "base/mem.h"
 #include "codec/digest.h"
 #include "codec/seal.h"
+#include "store/aside.h"
 #include "store/catalogue.h"
 #include "store/index.h"
+#include "sys/crew.h"
 #include "sys/entropy.h"
 #include "sys/host.h"
 
+#define PART 512u                       /* records that a thread decodes at a time */
+#define THREADS 4u
 #define MANY 64                         /* records; fewer are opened one by one */
 
 int
@@ -199,67 +203,140 @@ load_catalogue(struct repo *r, struct catalogue *c)
 	return rc == ERR_NOMEM ? rc : OK;
 }
 
-/* A record from the catalogue, or else from its file. */
-static int
-get_record(struct repo *r, bool forgotten, const struct name_sid *sid, const struct catalogue *c, struct snapshots_item *out)
-{
-	const struct catalogue_row *row = catalogue_find(c, sid);
+struct decoding {
+	const struct sid_list *l;
+	const struct catalogue *c;
+	struct snapshots_item *items;
+};
 
-	if (row && snaprec_decode(&out->rec, c->text.p + row->off, row->len) == CURSOR_OK) {
-		out->sid = *sid;
-		out->mem = NULL;
-		out->file_bytes = SNAPREC_HEAD_LEN + SEAL_OVERHEAD + row->len;
-		return OK;
+/* Those of a part that the catalogue has; the others keep no sid. */
+static int
+decode_part(void *arg, unsigned worker, size_t part)
+{
+	const struct decoding *d = arg;
+	size_t end = (part + 1) * PART < d->l->count ? (part + 1) * PART :
+	    d->l->count;
+
+	(void)worker;
+	for (size_t i = part * PART; i < end; i++) {
+		const struct name_sid *sid = &d->l->sid[i];
+		const struct catalogue_row *row = catalogue_find(d->c, sid);
+		struct snapshots_item *it = &d->items[i];
+
+		if (!row || snaprec_decode(&it->rec,
+		    d->c->text.p + row->off, row->len) != CURSOR_OK)
+			continue;
+		it->sid = *sid;
+		it->file_bytes = SNAPREC_HEAD_LEN + SEAL_OVERHEAD + row->len;
 	}
-	return snapshots_read(r, forgotten, sid, out);
+	return OK;
 }
 
+static int
+read_one(struct repo *r, bool forgotten, const struct name_sid *sid,
+    snapshots_bad_fn bad, void *arg, struct snapshots *out)
+{
+	struct snapshots_item *it = &out->items[out->count];
+	char hex[NAME_SID_HEX];
+	int rc = snapshots_read(r, forgotten, sid, it);
+
+	if (rc == OK)
+		out->count++;
+	/* Not damaged: another's. */
+	if (rc == ERR_NOMEM || (rc == ERR_IO && err_errno() == EACCES))
+		return rc;
+	/* Absent: forgotten since it was listed. */
+	if (rc == OK || rc == ERR_ABSENT)
+		return OK;
+	name_sid_hex(sid, hex);
+	out->damaged++;
+	if (bad)
+		bad(arg, hex, rc);
+	return OK;
+}
+
+/* From the catalogue, or else from their files. */
 static int
 read_each(struct repo *r, bool forgotten, const struct sid_list *l, const struct catalogue *c, snapshots_bad_fn bad, void *arg,
     struct snapshots *out)
 {
-	char hex[NAME_SID_HEX];
-	int rc;
+	struct decoding d = { l, c, out->items };
+	const struct crew_work w = { .run = decode_part, .arg = &d };
+	size_t parts = (l->count + PART - 1) / PART;
+	unsigned most = host_cpus() < THREADS ? host_cpus() : THREADS;
+	int rc = crew_run(&w, most, parts);
 
-	for (size_t i = 0; i < l->count; i++) {
-		rc = get_record(r, forgotten, &l->sid[i], c, &out->items[out->count]);
-		if (rc == OK) {
-			out->count++;
-		} else if (rc == ERR_NOMEM || (rc == ERR_IO && err_errno() == EACCES)) {      /* not damaged: another's */
-			return rc;
-		} else if (rc != ERR_ABSENT) {          /* absent: forgotten since it was listed */
-			name_sid_hex(&l->sid[i], hex);
-			out->damaged++;
-			if (bad)
-				bad(arg, hex, rc);
-		}
+	if (rc == ERR_FAILED)           /* there are no threads */
+		rc = crew_run(&w, 1, parts);
+	for (size_t i = 0; rc == OK && i < l->count; i++) {
+		if (name_sid_is_zero(&out->items[i].sid))
+			rc = read_one(r, forgotten, &l->sid[i], bad, arg, out);
+		else if (out->count++ < i)
+			out->items[out->count - 1] = out->items[i];
 	}
-	return sort(out);
+	return rc ? rc : sort(out);
+}
+
+/* c: what the tables have, or nothing. */
+static int
+read_listed(struct repo *r, bool forgotten, const struct sid_list *l,
+    struct catalogue *c, snapshots_bad_fn bad, void *arg,
+    struct snapshots *out)
+{
+	int rc = mem_new((void **)&out->items,
+	    mem_array(l->count, sizeof(*out->items)));
+
+	if (rc == OK)
+		rc = read_each(r, forgotten, l, c, bad, arg, out);
+	out->shared = c->text.p;
+	free(c->rows);
+	return rc;
 }
 
 static int
-read_all(struct repo *r, bool forgotten, const struct sid_list *l, bool files, snapshots_bad_fn bad, void *arg, struct snapshots *out)
+read_all(struct repo *r, bool forgotten, const struct sid_list *l, bool files,
+    snapshots_bad_fn bad, void *arg, struct snapshots *out)
 {
 	struct catalogue c = { .count = 0 };
-	int rc = mem_new((void **)&out->items, mem_array(l->count, sizeof(*out->items)));
+	int rc = !files && l->count >= MANY ? load_catalogue(r, &c) : OK;
 
-	if (rc == OK && !files && l->count >= MANY)
-		rc = load_catalogue(r, &c);
 	if (rc == OK)
-		rc = read_each(r, forgotten, l, &c, bad, arg, out);
-	out->shared = c.text.p;
-	free(c.rows);
+		return read_listed(r, forgotten, l, &c, bad, arg, out);
+	catalogue_clear(&c);
+	return rc;
+}
+
+/* The catalogue is read while another thread lists names: FOUND, or OK when
+ * there are too few. */
+static int
+load_many(struct repo *r, const char *dir, struct sid_list *l,
+    struct catalogue *c)
+{
+	struct aside *names = aside_begin(r->io, &dir, 1, list_one, l);
+	int rc = names ? load_catalogue(r, c) : OK;
+
+	if (rc == OK && aside_done(names))
+		rc = FOUND;
+	aside_free(names);
+	if (rc == FOUND)
+		return rc;
+	l->count = 0;
+	catalogue_clear(c);
 	return rc;
 }
 
 static int
 load(struct repo *r, bool forgotten, bool files, snapshots_bad_fn bad, void *arg, struct snapshots *out)
 {
+	const char *dir = forgotten ? "forgotten" : "snapshots";
+	struct catalogue c = { .count = 0 };
 	struct sid_list l = { 0 };
-	int rc;
+	int rc = files ? OK : load_many(r, dir, &l, &c);
 
 	*out = (struct snapshots){ 0 };
-	if ((rc = io_list(r->io, forgotten ? "forgotten" : "snapshots", list_one, &l)) == OK)
+	if (rc == FOUND)
+		rc = read_listed(r, forgotten, &l, &c, bad, arg, out);
+	else if (rc == OK && (rc = io_list(r->io, dir, list_one, &l)) == OK)
 		rc = read_all(r, forgotten, &l, files, bad, arg, out);
 	free(l.sid);
 	if (rc)
@@ -343,7 +420,7 @@ void
 snapshots_clear(struct snapshots *s)
 {
 	for (size_t i = 0; i < s->count; i++)
-		snapshots_item_clear(&s->items[i]);
+		free(s->items[i].mem);
 	free(s->items);
 	free(s->shared);
 	*s = (struct snapshots){ 0 };

@@ -118,27 +118,6 @@ list_both(struct repo *r, struct graves *out)
 	return rc;
 }
 
-static int
-sum_one(void *arg, const char *name)
-{
-	struct name_sid sid;
-
-	if (name_sid_unhex(&sid, name))
-		recordsum_add(arg, &sid);
-	return OK;
-}
-
-/* Of all names: one that is in both directories counts twice. */
-static int
-sum_names(struct repo *r, struct recordsum *out)
-{
-	int rc;
-
-	*out = (struct recordsum){ 0 };
-	rc = io_list(r->io, "snapshots", sum_one, out);
-	return rc ? rc : io_list(r->io, "forgotten", sum_one, out);
-}
-
 /* Each once, though a crash between link and unlink may have left it in both. */
 static void
 unify(struct graves *sids)
@@ -211,12 +190,16 @@ out:
 
 int
 uncounted_check(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count,
-    const struct recordsum *counted, struct recordsum *good)
+    const struct recordsum *counted, struct rollcall *ahead, struct recordsum *good)
 {
 	struct graves sids = { 0 };
 	int rc;
 
-	if (counted && ((rc = sum_names(c->repo, good)) || recordsum_equal(counted, good)))
+	if (counted && rollcall_sum(ahead, good) == FOUND &&
+	    recordsum_equal(counted, good))
+		return OK;
+	if (counted && ((rc = rollcall_now(c->repo, good)) ||
+	    recordsum_equal(counted, good)))
 		return rc;
 	*good = (struct recordsum){ 0 };
 	if ((rc = list_both(c->repo, &sids)) == OK) {

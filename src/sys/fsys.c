@@ -23,7 +23,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -31,8 +30,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "format/treenode.h"
+#include "sys/dents.h"
 
-#define LIST_BUF (64u << 10)
 #define XATTR_VALUE_MAX (64u << 10)
 #define OWNER_BUF (256u << 10)           /* a group may have many members */
 
@@ -135,49 +134,22 @@ fsys_open_parent(const char *path, int *dirfd, char **name, char **store)
 	return rc;
 }
 
-/* As the kernel lays it out; <dirent.h> has none for getdents64 itself. */
-struct record {
-	uint64_t inode, next;
-	uint16_t len;
-	uint8_t type;
-	char name[];
+struct listing {
+	struct mem_buf arena;
+	size_t count;
 };
 
-static bool
-is_dots(const char *s)
-{
-	return s[0] == '.' && (s[1] == '\0' || (s[1] == '.' && s[2] == '\0'));
-}
-
 static int
-list_raw(int dirfd, struct mem_buf *arena, size_t *count)
+list_one(void *arg, uint8_t type, const char *name)
 {
-	_Alignas(8) char buf[LIST_BUF];
-	const struct record *r;
-	long n;
+	struct listing *l = arg;
 	int rc;
 
-	if (lseek(dirfd, 0, SEEK_SET) < 0)
-		return fail_io("cannot read directory");
-	for (;;) {
-		n = syscall(SYS_getdents64, dirfd, buf, sizeof(buf));
-		if (n == 0)
-			return OK;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_io("cannot read directory");
-		for (long at = 0; at < n; at += r->len) {
-			r = (const struct record *)(const void *)(buf + at);
-			if (is_dots(r->name))
-				continue;
-			if ((rc = mem_buf_add(arena, &r->type, 1)) ||
-			    (rc = mem_buf_add(arena, r->name,
-			    strlen(r->name) + 1)))
-				return rc;
-			(*count)++;
-		}
-	}
+	if ((rc = mem_buf_add(&l->arena, &type, 1)) ||
+	    (rc = mem_buf_add(&l->arena, name, strlen(name) + 1)))
+		return rc;
+	l->count++;
+	return OK;
 }
 
 static int
@@ -189,23 +161,24 @@ by_name(const void *a, const void *b)
 int
 fsys_list(int dirfd, struct fsys_names *out)
 {
-	struct mem_buf arena = { 0 };
-	size_t count = 0;
+	struct listing l = { .count = 0 };
 	char *p;
 	int rc;
 
 	*out = (struct fsys_names){ 0 };
-	if ((rc = list_raw(dirfd, &arena, &count)) ||
+	if (lseek(dirfd, 0, SEEK_SET) < 0)
+		return fail_io("cannot read directory");
+	if ((rc = dents_list(dirfd, "cannot read directory", list_one, &l)) ||
 	    (rc = mem_new((void **)&out->name,
-	    mem_array(count, sizeof(*out->name))))) {
-		mem_buf_clear(&arena);
+	    mem_array(l.count, sizeof(*out->name))))) {
+		mem_buf_clear(&l.arena);
 		return rc;
 	}
-	out->mem = p = (char *)arena.p;
-	for (; out->count < count; p += strlen(p) + 1)
+	out->mem = p = (char *)l.arena.p;
+	for (; out->count < l.count; p += strlen(p) + 1)
 		out->name[out->count++] = ++p;
-	if (count > 1)
-		qsort(out->name, count, sizeof(*out->name), by_name);
+	if (l.count > 1)
+		qsort(out->name, l.count, sizeof(*out->name), by_name);
 	return OK;
 }
 
@@ -234,26 +207,46 @@ fsys_readlink(int dirfd, const char *name, char *buf, size_t cap, size_t *len)
 	return OK;
 }
 
-int
-fsys_read_at(int fd, uint64_t off, void *buf, size_t len, size_t *got)
+/* n: what one call gave. */
+static int
+read_once(int fd, uint64_t off, void *buf, size_t len, size_t *got)
 {
 	ssize_t n;
 
-	*got = 0;
-	while (*got < len) {
-		n = pread(fd, (char *)buf + *got, len - *got,
-		    (off_t)(off + *got));
+	do {
+		n = pread(fd, buf, len, (off_t)off);
 		if (n < 0 && errno == ESPIPE)
-			n = read(fd, (char *)buf + *got, len - *got);
-		if (n == 0)
+			n = read(fd, buf, len);
+	} while (n < 0 && errno == EINTR);
+	*got = n < 0 ? 0 : (size_t)n;
+	return n < 0 ? fail_io("cannot read") : OK;
+}
+
+int
+fsys_read_at(int fd, uint64_t off, void *buf, size_t len, size_t *got)
+{
+	size_t n = 1;
+	int rc = OK;
+
+	for (*got = 0; n && *got < len; *got += n)
+		if ((rc = read_once(fd, off + *got, (char *)buf + *got,
+		    len - *got, &n)))
 			break;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_io("cannot read");
-		*got += (size_t)n;
-	}
-	return OK;
+	return rc;
+}
+
+int
+fsys_read_file(int fd, size_t size, void *buf, size_t *got)
+{
+	size_t more;
+	int rc = read_once(fd, 0, buf, size + 1, got);
+
+	if (rc || *got == size)
+		return rc;
+	rc = fsys_read_at(fd, *got, (char *)buf + *got, size + 1 - *got,
+	    &more);
+	*got += more;
+	return rc;
 }
 
 int

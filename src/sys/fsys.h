@@ -49,6 +49,12 @@ int fsys_readlink(int dirfd, const char *name, char *buf, size_t cap, size_t *le
 /* Read at the offset, 0 at the end. */
 int fsys_read_at(int fd, uint64_t off, void *buf, size_t len, size_t *got) __attribute__((warn_unused_result));
 
+/*
+ * A file from its beginning, which has `size` bytes as far as is known: as many are asked for and one more, which tells a file that has grown.  With
+ * as many it is taken to end there, without another call; the caller looks at it once more anyway.
+ */
+int fsys_read_file(int fd, size_t size, void *buf, size_t *got) __attribute__((warn_unused_result));
+
 /* Next run of data at or after off (SEEK_DATA/SEEK_HOLE): [*start, *end); start == size when only a hole follows.
  * On a file system without holes the whole rest is data. */
 int fsys_next_data(int fd, uint64_t off, uint64_t size, uint64_t *start, uint64_t *end) __attribute__((warn_unused_result));

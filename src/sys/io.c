@@ -8,7 +8,6 @@
 #include "sys/io.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "sys/beneath.h"
+#include "sys/dents.h"
 #include "sys/guard.h"
 #include "sys/signals.h"
 
@@ -275,34 +275,32 @@ posix_sync_dir(struct io *io, const char *path)
 	return rc;
 }
 
+struct listing {
+	io_list_fn fn;
+	void *arg;
+};
+
+static int
+list_one(void *arg, uint8_t type, const char *name)
+{
+	struct listing *l = arg;
+
+	(void)type;
+	return l->fn(l->arg, name);
+}
+
 static int
 posix_list(struct io *io, const char *path, io_list_fn fn, void *arg)
 {
-	int fd = beneath_open(posix_of(io)->root_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	struct dirent *e;
-	DIR *d;
-	int rc = OK;
+	int fd = beneath_open(posix_of(io)->root_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), rc;
+	struct listing l = { fn, arg };
+	char what[160];
 
 	if (fd < 0)
 		return fail_io("cannot open directory '%s'", path);
-	d = fdopendir(fd);
-	if (!d) {
-		rc = fail_io("cannot read directory '%s'", path);
-		close(fd);
-		return rc;
-	}
-	while (rc >= 0) {
-		errno = 0;
-		e = readdir(d);
-		if (!e) {
-			if (errno)
-				rc = fail_io("cannot read directory '%s'", path);
-			break;
-		}
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			rc = fn(arg, e->d_name);
-	}
-	closedir(d);
+	snprintf(what, sizeof(what), "cannot read directory '%s'", path);
+	rc = dents_list(fd, what, list_one, &l);
+	close(fd);
 	return rc;
 }
 

@@ -2,6 +2,7 @@
  * test_catalogue: what tables say of snapshots stands for their records, and for nothing that does not exist (IX-10).  Lost if it
  * failed: snapshots are left out of a list, or of a policy's choice, or come back from the dead.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include "base/err.h"
 #include "format/frame.h"
 #include "format/treenode.h"
+#include "store/aside.h"
 #include "store/catalogue.h"
 #include "store/index.h"
 #include "store/index_file.h"
@@ -23,13 +25,13 @@
 #include "store/snapshots.h"
 #include "tests/unit/support_store.h"
 
-enum { COUNT = 100, GONE = 8, LATE = 5 };
+enum { COUNT = 100, GONE = 8, LATE = 5, MANY = 1300 };
 
 struct fixture {
 	struct support_disk *disk;
 	struct repo *r;
-	struct name_sid sids[COUNT + LATE];
-	struct name roots[COUNT + LATE];
+	struct name_sid sids[MANY];
+	struct name roots[MANY];
 };
 
 static void
@@ -206,6 +208,67 @@ test_drop(void **state)
 	catalogue_clear(&c);
 }
 
+/* The disk's own operations, but for these two. */
+static struct io_ops plain, bent;
+static pthread_t self;
+static unsigned by_us, by_another;      /* listings of snapshots/ */
+static bool fails;                      /* in another thread */
+
+static int
+bent_stat(struct io *io, const char *path, uint64_t *size)
+{
+	if (strcmp(path, "snapshots") != 0)
+		return plain.stat(io, path, size);
+	*size = ASIDE_DIR_BYTES;
+	return OK;
+}
+
+static int
+bent_list(struct io *io, const char *path, io_list_fn fn, void *arg)
+{
+	int rc;
+
+	if (strcmp(path, "snapshots") != 0)
+		return plain.list(io, path, fn, arg);
+	if (pthread_equal(pthread_self(), self)) {
+		by_us++;
+		return plain.list(io, path, fn, arg);
+	}
+	by_another++;
+	rc = plain.list(io, path, fn, arg);
+	return rc == OK && fails ? fail(ERR_IO, "a bad disk") : rc;
+}
+
+/* So many that threads list the names and decode the records. */
+static void
+test_many(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t i = COUNT; i < MANY; i++) {
+		commit(f, i);
+		if (i % 99 == 0)
+			settle(f, NULL, 0);
+	}
+	flip_records(f, 0, COUNT);
+	plain = bent = *f->r->io->ops;
+	bent.stat = bent_stat;
+	bent.list = bent_list;
+	self = pthread_self();
+	by_us = by_another = 0;
+	f->r->io->ops = &bent;
+	expect(f, 0, MANY);
+	assert_int_equal(by_another, 1);
+	assert_int_equal(by_us, 0);
+	/* What it listed before it failed is not listed twice. */
+	fails = true;
+	expect(f, 0, MANY);
+	assert_int_equal(by_another, 2);
+	assert_int_equal(by_us, 1);
+	fails = false;
+	f->r->io->ops = &plain;
+}
+
 int
 main(void)
 {
@@ -214,6 +277,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_same_length_as_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
