@@ -135,6 +135,14 @@ def sample(count, seed, only):
     return chosen
 
 
+def survivors(log):
+    """Of another run; lines may have moved."""
+    for group, path, number, old, new in re.findall(r"^survived \((\w+)\) ([\w/.]+):(\d+):.*\n    - (.*)\n    \+ (.*)$", log, re.M):
+        same = [m for m in mutants_of(group, path) if (m.old.strip(), m.new.strip()) == (old, new)]
+        if same:
+            yield min(same, key=lambda m: abs(m.number + 1 - int(number)))
+
+
 def equivalents():
     """{mutant: reason}: a line for the mutant, the reason below it, indented."""
     found, last = {}, None
@@ -266,8 +274,7 @@ def main():
     chosen = sample(a.count, a.seed, a.only)[a.skip:]
     if a.again:
         with open(a.again) as f:
-            log = f.read()
-        chosen = [m for m in chosen if "survived (%s) %s" % (m.group, m) in log]
+            chosen = list(survivors(f.read()))
     if a.list:
         for m in chosen:
             print(m)
