@@ -1,8 +1,8 @@
 /*
  * frame: the head of a frame is two tables, blocks and chunks, walked side by
  * side: each block owns the next chunk_count rows of the chunk table, and their
- * lengths add up to its raw length.  Block rows are 12 bytes, 44 with a base,
- * so the chunk table's place is known only after all block rows were read:
+ * lengths add up to its raw length.  Block rows are 12 bytes and 32 for each
+ * base, so the chunk table's place is known only after all block rows were read:
  * decoding makes one pass to find it and a second one over both tables.
  */
 #include <string.h>
@@ -47,11 +47,11 @@ frame_prefix_decode(struct frame_prefix *p, const uint8_t *buf, size_t len)
 }
 
 size_t
-frame_head_bound(uint32_t block_count, uint32_t delta_count,
+frame_head_bound(uint32_t block_count, uint32_t base_count,
     uint32_t chunk_count)
 {
 	return 8 + (size_t)block_count * FRAME_BLOCK_ROW +
-	    (size_t)delta_count * NAME_LEN +
+	    (size_t)base_count * NAME_LEN +
 	    (size_t)chunk_count * FRAME_CHUNK_ROW;
 }
 
@@ -63,9 +63,13 @@ block_emit(struct emit *e, const struct frame_block *b)
 	emit_u32(e, b->stored_len);
 	emit_u16(e, b->chunk_count);
 	emit_u8(e, b->depth);
-	emit_zero(e, 1);
-	if (b->codec == FRAME_DELTA)
-		emit_bytes(e, b->base.b, NAME_LEN);
+	if (b->codec != FRAME_DELTA) {
+		emit_zero(e, 1);
+		return;
+	}
+	emit_u8(e, (uint8_t)(b->base_count - 1));
+	for (unsigned i = 0; i < b->base_count && i < FRAME_BASES_MAX; i++)
+		emit_bytes(e, b->base[i].b, NAME_LEN);
 }
 
 static void
@@ -96,6 +100,22 @@ frame_head_encode(uint8_t *buf, size_t cap, const struct frame_block *blocks,
 	return emit_done(&e);
 }
 
+/* How many, less one, and their ids: no two alike. */
+static bool
+bases_decode(struct frame_block *b, struct cursor *c)
+{
+	b->base_count = (uint8_t)(cursor_u8(c) + 1);
+	if (c->broken || b->base_count < 1 || b->base_count > FRAME_BASES_MAX)
+		return false;
+	for (unsigned i = 0; i < b->base_count; i++) {
+		cursor_copy(c, b->base[i].b, NAME_LEN);
+		for (unsigned k = 0; k < i; k++)
+			if (name_cmp(&b->base[i], &b->base[k]) == 0)
+				return false;
+	}
+	return true;
+}
+
 /* FR-1 for one block row without its sums; FR-2. */
 static enum cursor_verdict
 block_decode(struct frame_block *b, struct cursor *c)
@@ -108,9 +128,10 @@ block_decode(struct frame_block *b, struct cursor *c)
 	b->stored_len = cursor_u32(c);
 	b->chunk_count = cursor_u16(c);
 	b->depth = cursor_u8(c);
-	cursor_zero(c, 1);
-	if (b->codec == FRAME_DELTA)
-		cursor_copy(c, b->base.b, NAME_LEN);
+	if (b->codec != FRAME_DELTA)
+		cursor_zero(c, 1);
+	else if (!bases_decode(b, c))
+		return CURSOR_MALFORMED;
 	if (c->broken || b->raw_len < 1 || b->raw_len > FRAME_BLOCK_MAX ||
 	    b->stored_len < 1 || b->stored_len > FRAME_BODY_MAX ||
 	    b->chunk_count < 1)
@@ -119,7 +140,7 @@ block_decode(struct frame_block *b, struct cursor *c)
 		return CURSOR_MALFORMED;
 	if (b->codec != FRAME_DELTA)
 		return b->depth == 0 ? CURSOR_OK : CURSOR_MALFORMED;
-	return b->chunk_count == 1 && b->depth >= 1 &&
+	return b->chunk_count == 1 && b->depth >= b->base_count &&
 	    b->depth <= FRAME_DEPTH_MAX ? CURSOR_OK : CURSOR_MALFORMED;
 }
 

@@ -13,8 +13,9 @@
 #define FRAME_HEAD_MAX (1u << 23)
 #define FRAME_BODY_MAX (1u << 24)
 #define FRAME_DEPTH_MAX 32
+#define FRAME_BASES_MAX 4
 #define FRAME_CHUNK_ROW 36
-#define FRAME_BLOCK_ROW 12              /* and 32 more with a base */
+#define FRAME_BLOCK_ROW 12              /* and 32 more for each base */
 
 enum frame_codec { FRAME_RAW = 0, FRAME_ZSTD = 1, FRAME_DELTA = 2 };
 enum frame_type { FRAME_DATA = 0x44, FRAME_LIST = 0x4c, FRAME_TREE = 0x54 };
@@ -32,7 +33,8 @@ struct frame_block {
 	uint8_t codec, depth;
 	uint32_t raw_len, stored_len;
 	uint16_t chunk_count;
-	struct name base;               /* zero unless FRAME_DELTA */
+	uint8_t base_count;             /* 1 ... FRAME_BASES_MAX if FRAME_DELTA, else 0 */
+	struct name base[FRAME_BASES_MAX];      /* zero from base_count on */
 };
 
 struct frame_chunk {
@@ -41,7 +43,8 @@ struct frame_chunk {
 	struct name id;
 };
 
-size_t frame_head_bound(uint32_t block_count, uint32_t delta_count, uint32_t chunk_count);
+/* base_count: of all blocks together. */
+size_t frame_head_bound(uint32_t block_count, uint32_t base_count, uint32_t chunk_count);
 size_t frame_head_encode(uint8_t *buf, size_t cap, const struct frame_block *blocks, uint32_t block_count,
     const struct frame_chunk *chunks, uint32_t chunk_count);
 

@@ -125,9 +125,11 @@ block_print(const struct dump *d, const struct frame_block *b, uint32_t *slot,
 
 	printf("  block %s raw %u stored %u depth %u", codec_word(b->codec),
 	    b->raw_len, b->stored_len, b->depth);
-	name_hex(&b->base, id);
-	printf("%s%s\n", b->codec == FRAME_DELTA ? " base " : "",
-	    b->codec == FRAME_DELTA ? id : "");
+	for (unsigned i = 0; i < b->base_count; i++) {
+		name_hex(&b->base[i], id);
+		printf(" base %s", id);
+	}
+	printf("\n");
 	if (d->nodes && b->codec == FRAME_ZSTD) {
 		if ((rc = mem_buf_reserve(&raw, b->raw_len)) ||
 		    (rc = squeeze_unpack(d->squeeze, raw.p, b->raw_len, stored,

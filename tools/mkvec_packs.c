@@ -24,6 +24,9 @@
 #define HELLO "hello, varve\n"
 #define ZSTD_A "28b52ffd2040" "03020061"
 #define ZSTD_EDIT "28b52ffd2025" "650000" "28" "656469743a" "0154" "05051d" "28"
+#define SECOND "jackdaws love my big sphinx of q"
+#define BOTH "brown fox jumps over love my big sphinx"
+#define ZSTD_BOTH "28b52ffd2027" "4d0000" "00" "02004f79903f0504"
 #define FRAMES 36
 
 /* A frame of one block. */
@@ -32,6 +35,7 @@ struct part {
 	const char *plain;              /* the chunk; NULL: node */
 	const char *stored;             /* hexadecimal; NULL: as plain */
 	const char *base;               /* plaintext of the base chunk */
+	const char *also;               /* and of a second one */
 	const struct mkvec_bytes *node;
 	uint32_t raw_len;               /* 0: the chunk's */
 };
@@ -73,8 +77,11 @@ part_make(const struct mkvec *m, const struct plan *p, const struct part *t,
 		mkvec_add(body, plain, len);
 	b.stored_len = (uint32_t)body->len;
 	if (t->base != NULL)
-		mkvec_chunk_id(m, &b.base, FRAME_DATA, t->base,
+		mkvec_chunk_id(m, &b.base[b.base_count++], FRAME_DATA, t->base,
 		    strlen(t->base));
+	if (t->also != NULL)
+		mkvec_chunk_id(m, &b.base[b.base_count++], FRAME_DATA, t->also,
+		    strlen(t->also));
 	if (t->raw_len != 0)
 		b.raw_len = c.len = t->raw_len;
 	mkvec_chunk_id(m, &c.id, c.type, plain, len);
@@ -214,6 +221,7 @@ make(struct mkvec *m, const struct plan *p)
 #define A16 "aaaaaaaaaaaaaaaa"
 #define A64 A16 A16 A16 A16
 #define ZSTD(hex) .parts = { { .codec = FRAME_ZSTD, .plain = A64, .stored = hex } }
+#define ON_TWO(a, b, d) { .codec = FRAME_DELTA, .depth = d, .plain = BOTH, .stored = ZSTD_BOTH, .base = a, .also = b }
 #define DELTA(d, hex) { .codec = FRAME_DELTA, .depth = d, .plain = EDIT, \
 	.stored = hex, .base = BASE }
 
@@ -314,6 +322,11 @@ static const struct plan plans[] = {
 	    .parts = { { .codec = FRAME_DELTA, .depth = 1, .plain = "abc", .stored = "28b52ffd2003190000616263", .base = "abc" } } },
 	{ CASE("fr-delta-past-base", "malformed", "FR-4", "an offset that reaches before the base"), .parts = { { .plain = "short" },
 	    { .codec = FRAME_DELTA, .depth = 1, .plain = EDIT, .stored = ZSTD_EDIT, .base = "short" } } },
+	{ CASE("fr-bases-ok", "ok", "FR-4", "a delta block that has parts of two bases"),
+	    .parts = { { .plain = BASE }, { .plain = SECOND }, ON_TWO(BASE, SECOND, 2) } },
+	{ CASE("fr-bases-order", "auth", "FR-5", "the same bases the other way round"),
+	    .parts = { { .plain = BASE }, { .plain = SECOND }, ON_TWO(SECOND, BASE, 2) } },
+	{ CASE("fr-bases-missing", "missing", "FR-4", "the second base is not there"), .parts = { { .plain = BASE }, ON_TWO(BASE, SECOND, 2) } },
 };
 
 /* A chain of `depth` delta blocks on one raw block, the deepest first, so that a reader's cache does not shorten it. */
@@ -338,6 +351,32 @@ chain(struct mkvec *m, const char *name, const char *expect,
 		t->depth = (uint8_t)(i > 32 ? 32 : i);
 		t->stored = stored[i];
 		t->base = plain[i - 1];
+	}
+	make(m, &p);
+}
+
+/* One chunk on two chains, of left and of right delta blocks, which end on the same raw block: left + right + 2 are decoded for it. */
+static void
+fork_of(struct mkvec *m, const char *name, const char *expect, const char *comment, size_t left, size_t right)
+{
+	struct plan p = { CASE(name, expect, "FR-4", comment) };
+	char plain[FRAMES][4], stored[FRAMES][32];
+	size_t top = left + right + 1;
+
+	for (size_t i = 0; i <= top; i++) {
+		struct part *t = &p.parts[top - i];
+		size_t chain = i > left ? i - left : i;
+
+		snprintf(plain[i], sizeof(plain[i]), "f%02zu", i);
+		snprintf(stored[i], sizeof(stored[i]), "28b52ffd200319000066%02x%02x", (unsigned)plain[i][1], (unsigned)plain[i][2]);
+		t->plain = plain[i];
+		if (i == 0)
+			continue;
+		t->codec = FRAME_DELTA;
+		t->depth = (uint8_t)(i == top ? 32 : chain);
+		t->stored = stored[i];
+		t->base = plain[i == left + 1 ? 0 : i - 1];
+		t->also = i == top ? plain[left] : NULL;
 	}
 	make(m, &p);
 }
@@ -441,5 +480,7 @@ mkvec_packs(struct mkvec *m)
 		make(m, &plans[i]);
 	chain(m, "fr-chain-32", "ok", "a chain of 32 bases", 32);
 	chain(m, "fr-chain-33", "malformed", "a chain of 33 bases", 33);
+	fork_of(m, "fr-fork-32", "ok", "two bases, 32 blocks to be decoded for one", 15, 15);
+	fork_of(m, "fr-fork-33", "malformed", "two bases, 33 blocks to be decoded for one", 15, 16);
 	metas(m);
 }

@@ -99,12 +99,20 @@ static const struct mkvec_fault head_faults[] = {
 	{ "fr-delta-two-chunks", "FR-1", "malformed", "a delta block of two chunks", { 40, "0200", 0, false } },
 	{ "fr-delta-depth-zero", "FR-1", "malformed", "a delta block of depth 0", { 42, "00", 0, false } },
 	{ "fr-delta-depth-33", "FR-1", "malformed", "a delta block of depth 33", { 42, "21", 0, false } },
+	{ "fr-bases-cut", "GN-2", "malformed", "a second base where chunks begin", { 43, "01", 0, false } },
 	{ "fr-type-unknown", "FR-1", "malformed", "chunk of type M", { 76, "4d", 0, false } },
 	{ "fr-chunk-len-zero", "FR-1", "malformed", "chunk of length 0", { 77, "000000", 0, false } },
 	{ "fr-chunk-len-large", "CH-2", "malformed", "chunk of more than 2^20 bytes", { 77, "010010", 0, false } },
 	{ "fr-head-short", "GN-2", "malformed", "last byte missing", { .grow = -1 } },
 	{ "fr-head-long", "GN-1", "malformed", "one byte too many", { .grow = 1 } },
 	{ "fr-head-empty", "GN-2", "malformed", "no byte at all", { .grow = -220 } },
+};
+
+/* The same with four bases at 44, 76, 108, 140. */
+static const struct mkvec_fault base_faults[] = {
+	{ "fr-bases-five", "FR-1", "malformed", "five bases", { 43, "04", 0, false } },
+	{ "fr-bases-alike", "FR-1", "malformed", "the same base twice", { 140, "1112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f30", 0, false } },
+	{ "fr-bases-depth", "FR-1", "malformed", "four bases, and a depth of 3", { 42, "03", 0, false } },
 };
 
 static void
@@ -116,7 +124,7 @@ frameheads(struct mkvec *m)
 		{ .codec = FRAME_ZSTD, .raw_len = 200, .stored_len = 19,
 		    .chunk_count = 1 },
 		{ .codec = FRAME_DELTA, .raw_len = 37, .stored_len = 22,
-		    .chunk_count = 1, .depth = 32 },
+		    .chunk_count = 1, .depth = 32, .base_count = 1 },
 	};
 	struct frame_chunk chunks[4] = {
 		{ .type = FRAME_DATA, .len = 10 },
@@ -128,12 +136,20 @@ frameheads(struct mkvec *m)
 
 	for (size_t i = 0; i < COUNT(chunks); i++)
 		mkvec_fill(chunks[i].id.b, NAME_LEN, (uint8_t)(0x10 * (i + 1)));
-	mkvec_fill(blocks[2].base.b, NAME_LEN, 0x10);
+	mkvec_fill(blocks[2].base[0].b, NAME_LEN, 0x10);
 	b.len = frame_head_encode(b.b, MKVEC_MAX, blocks, 3, chunks, 4);
 	mkvec_must(b.len == 220, "frame head");
 	put_ok(m, "fr-head-ok", "framehead", "FR-1",
 	    "a raw block of two chunks, a zstd block, a delta block", &b);
 	mkvec_faults(m, "framehead", &b, head_faults, COUNT(head_faults));
+
+	blocks[2].base_count = 4;
+	for (size_t i = 1; i < 4; i++)
+		mkvec_fill(blocks[2].base[i].b, NAME_LEN, (uint8_t)(0x10 + i));
+	b.len = frame_head_encode(b.b, MKVEC_MAX, blocks, 3, chunks, 4);
+	mkvec_must(b.len == 316, "frame head");
+	put_ok(m, "fr-bases-four", "framehead", "FR-1", "a delta block with four bases", &b);
+	mkvec_faults(m, "framehead", &b, base_faults, COUNT(base_faults));
 
 	blocks[0].chunk_count = 1;
 	blocks[0].raw_len = blocks[0].stored_len = 10;

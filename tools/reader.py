@@ -217,12 +217,12 @@ class Repo:
                     found.append((row.depth, len(found), index, row))
         return sorted(found)
 
-    def fetch(self, name, kind=None, chain=0):
+    def fetch(self, name, kind=None, room=None):
         """The plaintext of a chunk; another copy is tried if the best one is damaged."""
-        need(chain <= 32, "more than 32 bases in a chain")  # FR-4
-        failed = Missing("chunk %s is not in the index" % name.hex())
+        room = room or [32]  # FR-4
+        before, failed = room[0], Missing("chunk %s is not in the index" % name.hex())
         for n, (_, _, index, row) in enumerate(self.places(name)):
-            pack = ZERO
+            pack, room[0] = ZERO, before
             try:
                 frame_row = index.frame(row.frame)
                 pack = index.pack(frame_row.pack).name
@@ -231,7 +231,7 @@ class Repo:
                 found_kind, _, found = frame.chunks[row.slot]
                 need(found == name and found_kind == row.type and kind in (None, found_kind),
                      "chunk %s: another one is in its place" % name.hex(), Auth)
-                plain = frame.chunk(row.slot, lambda base: self.fetch(base, None, chain + 1))
+                plain = frame.chunk(row.slot, lambda base, room: self.fetch(base, None, room), room)
                 need(self.keys.chunk_id(found_kind, plain) == name,
                      "chunk %s: content differs" % name.hex(), Auth)  # FR-5
                 return plain

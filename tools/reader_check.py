@@ -270,7 +270,7 @@ class Check:
     def chunk(self, frame, slot, live):
         kind, length, name = frame.chunks[slot]
         try:
-            plain = frame.chunk(slot, self.repo.fetch)
+            plain = frame.chunk(slot, lambda base, room: self.repo.fetch(base, None, room), [32])
         except Missing:
             if live:
                 raise
@@ -319,8 +319,7 @@ class Check:
             if row.type != D and row.refs:  # what a segment stored is counted by the next settle
                 for _, child in self.children.get(row.id, ()):
                     wants[child, "refs"] += 1
-            base = frame and frame.blocks[frame.block_of(row.slot)].base
-            if base:
+            for base in frame.blocks[frame.block_of(row.slot)].bases if frame else ():
                 wants[base, "uses"] += 1
                 below = self.repo.places(base)
                 if below and below[0][0] >= row.depth:  # PB-6
@@ -492,19 +491,18 @@ def vector_pack(v, body):
         frames.append(frame)
         at += length
 
-    def fetch(name, chain=0):
-        need(chain <= 32, "more than 32 bases in a chain")  # FR-4
+    def fetch(name, room):
         need(name in places, "no such base", Missing)
-        return places[name][0].chunk(places[name][1], lambda base: fetch(base, chain + 1))
+        return places[name][0].chunk(places[name][1], fetch, room)
 
     for frame in frames:
         for slot, (kind, _, name) in enumerate(frame.chunks):
-            plain = frame.chunk(slot, lambda base: fetch(base, 1))
+            plain = frame.chunk(slot, fetch, [32])
             need(keys.chunk_id(kind, plain) == name, "content differs", Auth)
             if kind != D:
                 fmt.children(kind, plain)
     check_blocks(body, len(body) - at, sums)
-    nodes = {name: decode(fetch(name)) for name, (frame, slot) in places.items()
+    nodes = {name: decode(fetch(name, [32])) for name, (frame, slot) in places.items()
              for decode in [{L: fmt.decode_list, T: fmt.decode_tree}.get(frame.chunks[slot][0])]
              if decode}
     for level, rows in nodes.values():

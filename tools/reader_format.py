@@ -235,7 +235,7 @@ class Keys:
 
 # ---- §6 Packs and frames -----------------------------------------------------------------------
 
-Block = collections.namedtuple("Block", "codec raw stored chunks depth base first offset")
+Block = collections.namedtuple("Block", "codec raw stored chunks depth bases first offset")
 
 
 def decode_pack_header(data, keys):
@@ -277,16 +277,17 @@ def decode_head(data, body_length=None):
     need(1 <= block_count <= 65535 and 1 <= chunk_count <= 65535, "frame: counts out of range")
     need(c.left() >= 12 * block_count + 36 * chunk_count, "frame: counts out of range")
     for _ in range(block_count):
-        word, stored, chunks, depth, reserved = c.get("IIHBB")
+        word, stored, chunks, depth, more = c.get("IIHBB")
         codec, raw = word & 255, word >> 8
         need(codec <= 2, "frame: unknown codec", Unsupported)  # FR-2
-        need(1 <= raw <= 1 << 21 and 1 <= stored <= 1 << 24 and reserved == 0,
+        need(1 <= raw <= 1 << 21 and 1 <= stored <= 1 << 24 and more <= (3 if codec == 2 else 0),
              "block: field out of range")
         need(codec != 0 or stored == raw, "block: raw and stored length differ")
-        need(chunks == 1 and 1 <= depth <= 32 if codec == 2 else depth == 0,
+        need(chunks == 1 and more < depth <= 32 if codec == 2 else depth == 0,
              "block: depth or chunks do not fit the codec")
-        base = c.take(32) if codec == 2 else None
-        blocks.append(Block(codec, raw, stored, chunks, depth, base, first, offset))
+        bases = [c.take(32) for _ in range(more + 1)] if codec == 2 else []
+        need(len(set(bases)) == len(bases), "block: the same base twice")
+        blocks.append(Block(codec, raw, stored, chunks, depth, bases, first, offset))
         first, offset = first + chunks, offset + stored
     need(first == chunk_count, "frame: chunks do not add up")
     need(body_length in (None, offset), "frame: blocks do not add up")
@@ -302,7 +303,7 @@ def decode_head(data, body_length=None):
 
 
 def unzstd(data, raw, base):
-    """FR-3, FR-4: one zstd frame of exactly raw bytes."""
+    """FR-3, FR-4: one zstd frame of exactly raw bytes; base: plaintexts of the bases."""
     try:
         need(data[:4] == b"\x28\xb5\x2f\xfd", "not a zstd frame")
         info, pos, last = zstandard.get_frame_parameters(data), zstandard.frame_header_size(
@@ -321,6 +322,11 @@ def unzstd(data, raw, base):
         raise Malformed("zstd: %s" % e) from None
     need(len(plain) == raw, "zstd: wrong length")
     return plain
+
+
+def take(room, n):
+    need(n <= room[0], "more than 32 bases beneath a chunk")
+    room[0] -= n
 
 
 class Frame:
@@ -344,18 +350,24 @@ class Frame:
         for b in self.blocks:
             lengths = [x[1] for x in self.chunks[b.first:b.first + b.chunks]]
             self.offsets += itertools.accumulate(lengths[:-1], initial=0)
-        self.plain, self.cost = {}, len(data)
+        self.plain, self.below, self.cost = {}, {}, len(data)
 
     def block_of(self, slot):
         return bisect.bisect_right(self.firsts, slot) - 1
 
-    def chunk(self, slot, fetch_base):
+    def chunk(self, slot, fetch_base, room):
+        """room: a list of one number, the bases that may still be decoded (FR-4)."""
         n = self.block_of(slot)
         block = self.blocks[n]
-        if n not in self.plain:
-            stored = self.body[block.offset:block.offset + block.stored]
-            base = fetch_base(block.base) if block.codec == 2 else None
+        if n in self.plain:
+            take(room, self.below[n])
+        else:
+            stored, before, base = self.body[block.offset:block.offset + block.stored], room[0], b""
+            for name in block.bases:
+                take(room, 1)
+                base += fetch_base(name, room)
             self.plain[n] = unzstd(stored, block.raw, base) if block.codec else stored
+            self.below[n] = before - room[0]
             self.cost += block.raw
         return self.plain[n][self.offsets[slot]:self.offsets[slot] + self.chunks[slot][1]]
 

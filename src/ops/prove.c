@@ -44,7 +44,8 @@ struct prove_worker {
 	struct squeeze *sq;
 	struct index *ix;               /* with rd: made when a base is not on the shelf */
 	struct reader *rd;
-	struct mem_buf base;
+	struct mem_buf base;            /* plaintexts of bases */
+	unsigned base_failed;           /* which of them could not be had */
 	uint8_t *arena;
 	size_t arena_used;
 	struct lanes_job *jobs;
@@ -156,13 +157,14 @@ add_dep(struct prove_worker *w, uint32_t pack)
 	return OK;
 }
 
-/* The chunk in this slot is a difference. */
+/* The chunk in this slot is a difference to this one, and perhaps to others. */
 static int
 see_difference(struct prove *p, struct prove_worker *w, uint32_t cell, uint32_t frame, uint32_t slot, const struct name *base)
 {
 	struct census_cell *c = &p->c->cells[cell], *b;
 	uint32_t n = census_find(p->c, base);
 	bool found = n != CENSUS_NONE && p->c->cells[n].frame != CENSUS_NONE;
+	char hex[NAME_HEX];
 	int rc;
 
 	b = found ? &p->c->cells[n] : NULL;
@@ -171,11 +173,10 @@ see_difference(struct prove *p, struct prove_worker *w, uint32_t cell, uint32_t 
 	if (c->frame != frame || c->slot != slot)
 		return OK;
 	if (!found) {
-		char hex[NAME_HEX];
-
 		name_hex(base, hex);
 		(void)fail(ERR_CORRUPT, "it is stored as a difference to chunk %s, which is not in the index", hex);
-		chunk_problem(p, w, cell);
+		if (!(c->flags & CENSUS_BAD))
+			chunk_problem(p, w, cell);
 		return OK;
 	}
 	(void)census_wait(&b->waiting, 1);
@@ -204,8 +205,8 @@ check_head(struct prove *p, struct prove_worker *w)
 			if (cell == CENSUS_NONE)
 				continue;
 			matched += c->frame == frame && c->slot == slot && c->type == ch.type;
-			if (b.codec == FRAME_DELTA)
-				rc = see_difference(p, w, cell, frame, slot, &b.base);
+			for (unsigned k = 0; rc == OK && k < b.base_count; k++)
+				rc = see_difference(p, w, cell, frame, slot, &b.base[k]);
 		}
 	if (rc == OK && cf->known && (matched != cf->placed || cf->chunks != w->f.head.chunk_count || cf->off != w->f.off ||
 	    cf->len != w->f.len)) {
@@ -420,7 +421,7 @@ block_problem(struct prove *p, struct prove_worker *w, const struct frame_block 
 		uint32_t no = chunk_problem(p, w, w->chunks[w->job_count + i].cell);
 
 		if (b->codec == FRAME_DELTA)
-			damage_because(p->d, no, &b->base);
+			damage_because(p->d, no, &b->base[w->base_failed]);
 	}
 }
 
@@ -436,10 +437,12 @@ worker_reader(struct prove *p, struct prove_worker *w)
 	return reader_new(p->r, w->ix, READER_CACHE, &w->rd);
 }
 
-/* The plaintext of the base of the chunk in `cell`. */
+/* The plaintext of a base behind those of the others that are there. */
 static int
-get_base(struct prove *p, struct prove_worker *w, const struct name *id, const uint8_t **base, size_t *len)
+get_base(struct prove *p, struct prove_worker *w, const struct name *id)
 {
+	const uint8_t *base;
+	size_t len;
 	uint32_t n = census_find(p->c, id);
 	struct census_cell *b = &p->c->cells[n == CENSUS_NONE ? 0 : n];
 	uint32_t left;
@@ -448,17 +451,26 @@ get_base(struct prove *p, struct prove_worker *w, const struct name *id, const u
 	if (n == CENSUS_NONE)
 		return fail(ERR_CORRUPT, "its base is not in the index");
 	left = census_wait(&b->waiting, -1);
-	if ((rc = shelf_get(p->shelf, n, left == 0, &w->base)) < 0)
-		return rc;
-	if (rc == FOUND) {
-		*base = w->base.p;
-		*len = w->base.len;
-		return OK;
-	}
-	if ((rc = worker_reader(p, w)) || (rc = reader_get(w->rd, id, b->type, base, len)))
+	if ((rc = shelf_get(p->shelf, n, left == 0, &w->base)))
+		return rc < 0 ? rc : OK;
+	if ((rc = worker_reader(p, w)) || (rc = reader_get(w->rd, id, b->type, &base, &len)))
 		return rc;
 	if (left > 0 && left < UINT32_MAX / 2)
-		shelf_put(p->shelf, n, *base, *len);
+		shelf_put(p->shelf, n, base, len);
+	return mem_buf_add(&w->base, base, len);
+}
+
+/* All of them, in their order. */
+static int
+get_bases(struct prove *p, struct prove_worker *w, const struct frame_block *b)
+{
+	int rc = OK;
+
+	w->base.len = 0;
+	for (w->base_failed = 0; w->base_failed < b->base_count; w->base_failed++)
+		if ((rc = get_base(p, w, &b->base[w->base_failed])))
+			return rc;
+	w->base_failed = 0;
 	return OK;
 }
 
@@ -466,17 +478,15 @@ get_base(struct prove *p, struct prove_worker *w, const struct name *id, const u
 static int
 decode(struct prove *p, struct prove_worker *w, const struct frame_block *b, const uint8_t *stored, const uint8_t **raw)
 {
-	const uint8_t *base = NULL;
-	size_t base_len = 0;
 	int rc;
 
 	*raw = stored;
 	if (b->codec == FRAME_RAW)
 		return OK;
-	if (b->codec == FRAME_DELTA && (rc = get_base(p, w, &b->base, &base, &base_len)))
+	if ((rc = get_bases(p, w, b)))
 		return rc;
 	*raw = w->arena + w->arena_used;
-	if ((rc = squeeze_unpack(w->sq, w->arena + w->arena_used, b->raw_len, stored, b->stored_len, base, base_len)))
+	if ((rc = squeeze_unpack(w->sq, w->arena + w->arena_used, b->raw_len, stored, b->stored_len, w->base.p, w->base.len)))
 		return rc;
 	w->arena_used += b->raw_len;
 	return OK;

@@ -12,7 +12,6 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "format/frame.h"
 #include "store/children.h"
 #include "store/index_file.h"
 
@@ -43,8 +42,7 @@ hash_name(const struct name *n)
 {
 	size_t h;
 
-	memcpy(&h, n->b, sizeof(h));
-	return h;
+	return memcpy(&h, n->b, sizeof(h)), h;
 }
 
 static size_t
@@ -77,11 +75,11 @@ static size_t
 frame_slot(const struct counts *c, uint32_t pack, uint32_t ordinal)
 {
 	size_t h = hash_frame(pack, ordinal) & (c->frame_size - 1);
-	const struct counts_frame *f;
 
 	for (; c->frame_hash[h]; h = (h + 1) & (c->frame_size - 1)) {
-		f = &c->frames[c->frame_hash[h] - 1];
-		if (f->row.pack == pack && f->row.ordinal == ordinal)
+		const struct indexfile_frame *f = &c->frames[c->frame_hash[h] - 1].row;
+
+		if (f->pack == pack && f->ordinal == ordinal)
 			break;
 	}
 	return h;
@@ -198,7 +196,7 @@ add_copy(struct counts *c, struct counts_cell *cell, uint32_t frame, const struc
 
 	if (rc)
 		return rc;
-	c->copies[c->copy_count] = (struct counts_copy){ .next = cell->copies, .frame = frame, .base = COUNTS_NONE,
+	c->copies[c->copy_count] = (struct counts_copy){ .next = cell->copies, .frame = frame,
 		.slot = row->slot, .depth = row->depth };
 	cell->copies = (uint32_t)c->copy_count++;
 	return OK;
@@ -265,12 +263,10 @@ touch(struct counts *c, const struct name *id, uint8_t type, struct counts_cell 
 static int
 enqueue(struct counts *c, struct counts_cell *cell)
 {
-	int rc;
+	int rc = cell->queued ? FOUND : mem_grow((void **)&c->todo, &c->todo_cap, c->todo_count + 1, sizeof(*c->todo));
 
-	if (cell->queued)
-		return OK;
-	if ((rc = mem_grow((void **)&c->todo, &c->todo_cap, c->todo_count + 1, sizeof(*c->todo))))
-		return rc;
+	if (rc)
+		return rc < 0 ? rc : OK;
 	c->todo[c->todo_count++] = (uint32_t)(cell - c->cells);
 	cell->queued = true;
 	return OK;
@@ -282,10 +278,9 @@ add_refs(struct counts *c, const struct name *id, uint8_t type, int64_t n)
 	struct counts_cell *cell;
 	int rc = touch(c, id, type, &cell);
 
-	if (rc)
-		return rc;
-	cell->refs += n;
-	return enqueue(c, cell);
+	if (rc == OK)
+		cell->refs += n;
+	return rc ? rc : enqueue(c, cell);
 }
 
 /* ------------------------------------------------------------------------------------------------------ summing */
@@ -409,27 +404,34 @@ place_of(struct counts *c, const struct counts_copy *copy, uint8_t type, struct 
 	return index_pack_number(c->index, p, &place->pack_no);
 }
 
-/* A delta block dies: its base loses a use. */
 static int
-release_base(struct counts *c, const struct counts_copy *copy, uint8_t type)
+lose_uses(struct counts *c, const struct counts_bases *bases)
 {
-	struct counts_cell *cell;
+	int rc = OK;
+
+	for (unsigned i = 0; rc == OK && i < bases->count; i++) {
+		c->cells[bases->cell[i]].uses--;
+		rc = enqueue(c, &c->cells[bases->cell[i]]);
+	}
+	return rc;
+}
+
+/* A delta block dies: its bases lose a use. */
+static int
+release_bases(struct counts *c, const struct counts_copy *copy, uint8_t type)
+{
+	struct reader_bases names;
+	struct counts_bases bases = copy->bases;
 	struct index_place place;
-	struct name base;
 	int rc;
 
-	if (copy->base != COUNTS_NONE) {
-		c->cells[copy->base].uses--;
-		return enqueue(c, &c->cells[copy->base]);
-	}
+	if (bases.count)
+		return lose_uses(c, &bases);
 	if ((rc = place_of(c, copy, type, &place)))
 		return rc;
-	if ((rc = reader_base(c->reader, &place, &base)))
+	if ((rc = reader_bases(c->reader, &place, &names)))
 		return err_is_damage(rc) ? OK : rc;
-	if ((rc = touch(c, &base, type, &cell)))
-		return rc;
-	cell->uses--;
-	return enqueue(c, cell);
+	return (rc = counts_find_bases(c, &names, type, &bases)) ? rc : lose_uses(c, &bases);
 }
 
 static uint64_t
@@ -462,7 +464,7 @@ drop_copy(struct counts *c, const struct counts_copy *copy, uint8_t type)
 {
 	int rc = copy->frame == COUNTS_NONE ? OK : leave_frame(c, copy->frame);
 
-	return rc == OK && copy->depth ? release_base(c, copy, type) : rc;
+	return rc == OK && copy->depth ? release_bases(c, copy, type) : rc;
 }
 
 /* FOUND or OK. */
@@ -532,8 +534,7 @@ counts_acquire(struct counts *c)
 	int rc = OK;
 
 	while (rc == OK && c->todo_count) {
-		i = c->todo[--c->todo_count];
-		cell = &c->cells[i];
+		cell = &c->cells[i = c->todo[--c->todo_count]];
 		cell->queued = false;
 		if ((rc = mem_grow((void **)&again, &again_cap, again_count + 1, sizeof(*again))))
 			break;
@@ -559,8 +560,7 @@ counts_cascade(struct counts *c)
 	int rc;
 
 	while (c->todo_count) {
-		i = c->todo[--c->todo_count];
-		cell = &c->cells[i];
+		cell = &c->cells[i = c->todo[--c->todo_count]];
 		cell->queued = false;
 		if (cell->counted && cell->refs <= 0) {
 			cell->counted = false;
@@ -636,26 +636,36 @@ counts_find_cell(struct counts *c, const struct name *id, uint8_t type, uint32_t
 }
 
 int
+counts_find_bases(struct counts *c, const struct reader_bases *names, uint8_t type, struct counts_bases *out)
+{
+	int rc;
+
+	for (out->count = 0; out->count < names->count; out->count++)
+		if ((rc = counts_find_cell(c, &names->id[out->count], type, &out->cell[out->count])) < 0)
+			return rc;
+	return OK;
+}
+
+int
 counts_place(struct counts *c, uint32_t cell, struct index_place *place)
 {
 	return place_of(c, &c->copies[c->cells[cell].copies], c->cells[cell].type, place);
 }
 
 int
-counts_move(struct counts *c, uint32_t cell, uint32_t old_base, uint8_t depth, uint32_t base)
+counts_move(struct counts *c, uint32_t cell, const struct counts_bases *old, uint8_t depth, const struct counts_bases *bases)
 {
 	int rc = mem_grow((void **)&c->copies, &c->copy_cap, c->copy_count + 1, sizeof(*c->copies));
 
 	if (rc || (rc = leave_frame(c, c->copies[c->cells[cell].copies].frame)))
 		return rc;
-	c->copies[c->copy_count] = (struct counts_copy){ .next = COUNTS_NONE, .frame = COUNTS_NONE, .base = base, .depth = depth };
+	c->copies[c->copy_count] = (struct counts_copy){ .next = COUNTS_NONE, .frame = COUNTS_NONE, .depth = depth };
+	if (bases)
+		c->copies[c->copy_count].bases = *bases;
 	c->cells[cell].copies = (uint32_t)c->copy_count++;
-	if (base != COUNTS_NONE)
-		c->cells[base].uses++;
-	if (old_base == COUNTS_NONE)
-		return OK;
-	c->cells[old_base].uses--;
-	return enqueue(c, &c->cells[old_base]);
+	for (unsigned i = 0; bases && i < bases->count; i++)
+		c->cells[bases->cell[i]].uses++;
+	return old ? lose_uses(c, old) : OK;
 }
 
 int

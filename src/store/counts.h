@@ -6,6 +6,7 @@
 #ifndef STORE_COUNTS_H
 #define STORE_COUNTS_H
 
+#include "format/frame.h"
 #include "format/indexfile.h"
 #include "store/index.h"
 #include "store/reader.h"
@@ -26,10 +27,16 @@ struct counts_frame {
 	bool known;
 };
 
+/* Cells of what a copy stands on. */
+struct counts_bases {
+	uint32_t cell[FRAME_BASES_MAX];
+	uint8_t count;
+};
+
 struct counts_copy {
 	uint32_t next;                  /* of the same chunk; COUNTS_NONE at the end */
 	uint32_t frame;                 /* index into frames[]; COUNTS_NONE: being moved, see counts_move */
-	uint32_t base;                  /* cell of its base if that is known, else COUNTS_NONE: the frame says */
+	struct counts_bases bases;      /* if they are known; none: the frame says */
 	uint16_t slot;
 	uint8_t depth;
 };
@@ -92,6 +99,10 @@ int counts_find_pack(struct counts *c, const struct name *name, uint32_t *pack) 
 int counts_find_frame(struct counts *c, uint32_t pack, uint32_t ordinal, uint32_t *frame) __attribute__((warn_unused_result));
 int counts_find_cell(struct counts *c, const struct name *id, uint8_t type, uint32_t *cell) __attribute__((warn_unused_result));
 
+/* The cells of what a chunk of this type stands on, there or not. */
+int counts_find_bases(struct counts *c, const struct reader_bases *names, uint8_t type, struct counts_bases *out)
+    __attribute__((warn_unused_result));
+
 /* Is the pack among those that were touched?  Its index, or COUNTS_NONE. */
 uint32_t counts_touched(const struct counts *c, const struct name *pack);
 
@@ -99,10 +110,11 @@ uint32_t counts_touched(const struct counts *c, const struct name *pack);
 int counts_place(struct counts *c, uint32_t cell, struct index_place *place) __attribute__((warn_unused_result));
 
 /*
- * The cell's copy gives way to one that is being written, of `depth` on `base` (a cell, or COUNTS_NONE).  old_base: of the copy that
- * goes, likewise.  The new one gets its place with counts_moved.
+ * The cell's copy gives way to one that is being written, of `depth` on `bases` (NULL: none).  old: of the copy that goes, likewise.
+ * The new one gets its place with counts_moved.
  */
-int counts_move(struct counts *c, uint32_t cell, uint32_t old_base, uint8_t depth, uint32_t base) __attribute__((warn_unused_result));
+int counts_move(struct counts *c, uint32_t cell, const struct counts_bases *old, uint8_t depth, const struct counts_bases *bases)
+    __attribute__((warn_unused_result));
 
 /* New packs and their frames, without anything in them; *first: index of the first frame. */
 int counts_add_pack(struct counts *c, const struct indexfile_pack *row, uint32_t *pack) __attribute__((warn_unused_result));

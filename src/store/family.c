@@ -8,7 +8,6 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "store/counts.h"
 
 struct sorter {
 	struct family_item *items;
@@ -49,8 +48,8 @@ unite(struct sorter *s, size_t cells)
 		s->parent[i] = (uint32_t)i;
 	for (size_t i = 0; i < s->count; i++) {
 		s->items[i].at = (uint32_t)i;
-		if (s->items[i].base != COUNTS_NONE)
-			s->parent[set_of(s->parent, s->items[i].cell)] = set_of(s->parent, s->items[i].base);
+		if (s->items[i].bases.count)
+			s->parent[set_of(s->parent, s->items[i].cell)] = set_of(s->parent, s->items[i].bases.cell[0]);
 	}
 	for (size_t i = 0; i < s->count; i++) {
 		uint32_t set = set_of(s->parent, s->items[i].cell);
@@ -72,7 +71,7 @@ walk(struct sorter *s, size_t from, size_t to)
 	for (size_t k = from; k < to; k++)
 		s->item[s->items[k].cell] = (uint32_t)k + 1;
 	for (size_t k = to; k-- > from;) {
-		i = s->items[k].base == COUNTS_NONE ? 0 : s->item[s->items[k].base];
+		i = s->items[k].bases.count ? s->item[s->items[k].bases.cell[0]] : 0;
 		if (i == 0) {
 			s->stack[top++] = (uint32_t)k;
 			continue;

@@ -9,12 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/counts.h"
+
 #define FAMILY_MOST 64u                 /* members, and bytes of their plaintext: */
 #define FAMILY_BYTES (16u << 20)
 
 /* A living chunk that is to be moved. */
 struct family_item {
-	uint32_t cell, frame, base;     /* of counts; base: COUNTS_NONE if it has none */
+	uint32_t cell, frame;           /* of counts */
+	struct counts_bases bases;      /* the first of them decides on the family */
 	uint32_t len;                   /* of the plaintext */
 	uint16_t slot;
 	uint8_t depth;

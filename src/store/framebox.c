@@ -60,7 +60,8 @@ tables(struct framebox *f, uint32_t pack_kind)
 	for (uint32_t body_off = 0; frame_next_block(&it, &b); n++) {
 		f->blocks[n] = (struct framebox_block){ .codec = b.codec,
 		    .raw_len = b.raw_len, .stored_len = b.stored_len,
-		    .body_off = body_off, .base = b.base };
+		    .body_off = body_off, .base_count = b.base_count };
+		memcpy(f->blocks[n].base, b.base, sizeof(b.base));
 		body_off += b.stored_len;
 		for (uint32_t i = 0, off = 0; i < b.chunk_count; i++) {
 			struct frame_chunk ch;
@@ -150,11 +151,11 @@ framebox_open_head(struct framebox *f, const struct repo *r,
 	return tables(f, pk->kind);
 }
 
-const struct name *
-framebox_base(const struct framebox *f, uint16_t slot)
+const struct framebox_block *
+framebox_block_of(const struct framebox *f, uint16_t slot)
 {
 	return slot < f->head.chunk_count ?
-	    &f->blocks[f->spots[slot].block].base : NULL;
+	    &f->blocks[f->spots[slot].block] : NULL;
 }
 
 static void
@@ -188,7 +189,7 @@ framebox_decode(struct framebox *f, struct framebox_block *b,
 		return rc;
 	}
 	b->raw = raw;
-	b->chain = (uint8_t)(base ? chain + 1 : 0);
+	b->chain = (uint8_t)chain;
 	f->bytes += b->raw_len;
 	body_release(f);
 	return OK;

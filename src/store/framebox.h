@@ -15,8 +15,9 @@ struct framebox_block {
 	uint32_t raw_len, stored_len;
 	uint32_t body_off;
 	uint8_t codec;
-	uint8_t chain;                  /* bases beneath it, once decoded */
-	struct name base;
+	uint8_t chain;                  /* blocks decoded for it, each time it is, once it was */
+	uint8_t base_count;
+	struct name base[FRAME_BASES_MAX];
 };
 
 struct framebox_spot {                  /* of a slot */
@@ -51,10 +52,10 @@ void framebox_clear(struct framebox *f);
 int framebox_open_head(struct framebox *f, const struct repo *r, const struct packin *pk, const struct index_place *at,
     const struct mem_buf *sealed, size_t *need) __attribute__((warn_unused_result));
 
-/* The base of the block that has a slot, zero if it has none; NULL: there is no such slot.  Borrowed. */
-const struct name *framebox_base(const struct framebox *f, uint16_t slot);
+/* The block that has a slot; NULL: there is no such slot.  Borrowed. */
+const struct framebox_block *framebox_block_of(const struct framebox *f, uint16_t slot);
 
-/* Decompress b, which is not raw, on `base` if it has one (base_len 0: none), whose own chain is given. */
+/* Decompress b, which is not raw, on the plaintexts of its bases one after the other, if it has any (base_len 0: none); chain: as in b. */
 int framebox_decode(struct framebox *f, struct framebox_block *b, struct squeeze *sq, const uint8_t *base, size_t base_len,
     unsigned chain) __attribute__((warn_unused_result));
 

@@ -10,7 +10,7 @@
 
 #define CHUNKS_MAX 8192
 #define DELTA_BYTES (512u << 10)
-#define DELTA_COST 92                   /* base id in head, and the base's row in the index */
+#define BASE_COST 92                    /* id of a base in the head, and its row in the index */
 
 void
 framejob_reset(struct framejob *j)
@@ -143,12 +143,22 @@ gather(struct framejob *j)
 	return OK;
 }
 
+static uint32_t
+count_bases(const struct framejob *j)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < j->delta_count; i++)
+		n += j->delta_blocks[i].base_count;
+	return n;
+}
+
 int
 framejob_run(struct framejob *j, struct repo *r, struct squeeze *sq, const struct name_sid *pack_id, uint32_t ordinal,
     const uint8_t key[static 32])
 {
 	uint32_t blocks = (uint32_t)(j->block_count + j->delta_count), chunks = (uint32_t)(j->plain_count + j->delta_count);
-	size_t head_len = frame_head_bound(blocks, (uint32_t)j->delta_count, chunks);
+	size_t head_len = frame_head_bound(blocks, count_bases(j), chunks);
 	size_t body_off = FRAME_PREFIX_LEN + FRAME_SEAL + head_len, body_len, cap;
 	uint8_t context[NAME_SID_LEN + FRAME_PREFIX_LEN];
 	struct seal_aad aad = { .repo_id = &r->hdr.repo_id, .context = context, .context_len = sizeof(context) };
@@ -176,11 +186,12 @@ framejob_run(struct framejob *j, struct repo *r, struct squeeze *sq, const struc
 	return OK;
 }
 
-
 bool
-framejob_delta_pays(size_t n, size_t len, size_t plain, unsigned save)
+framejob_delta_pays(size_t n, unsigned bases, size_t len, size_t plain, unsigned save)
 {
-	if (n + DELTA_COST >= len)
+	size_t cost = (size_t)BASE_COST * bases;
+
+	if (n + cost >= len)
 		return false;
-	return n <= len / FRAMEJOB_SURE || n + DELTA_COST < plain - plain / save;
+	return n <= len / FRAMEJOB_SURE || n + cost < plain - plain / save;
 }

@@ -1,5 +1,6 @@
 /*
- * kin: a table tells which chunk had an anchor last.  The chunk most of whose anchors occur wins.
+ * kin: a table tells which chunk had an anchor last.  The chunks most of whose anchors occur win; what two have counts for the later one only,
+ * so that each adds something.
  */
 #include "store/kin.h"
 
@@ -95,11 +96,23 @@ kin_add(struct kin *k, const struct name *id, const void *p, size_t len)
 	return OK;
 }
 
-bool
-kin_find(const struct kin *k, const void *p, size_t len, struct name *id)
+struct voted {
+	uint32_t chunk, votes;
+};
+
+static int
+most_votes(const void *a, const void *b)
 {
-	struct { uint32_t chunk, votes; } voted[VOTERS];
-	uint32_t n = 0, best = 0, h, s, i;
+	const struct voted *x = a, *y = b;
+
+	return x->votes != y->votes ? (x->votes > y->votes ? -1 : 1) : x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
+}
+
+unsigned
+kin_find(const struct kin *k, const void *p, size_t len, struct name ids[static KIN_MOST])
+{
+	struct voted voted[VOTERS];
+	uint32_t n = 0, found = 0, h, s, i;
 	struct anchors w;
 
 	anchors_begin(&w, p, len, RATE);
@@ -116,13 +129,11 @@ kin_find(const struct kin *k, const void *p, size_t len, struct name *id)
 			voted[n++].votes = 0;
 		}
 		voted[i].votes++;
-		if (voted[i].votes > voted[best].votes)
-			best = i;
 	}
-	if (n == 0 || voted[best].votes < VOTES_MIN)
-		return false;
-	*id = k->chunks[voted[best].chunk];
-	return true;
+	qsort(voted, n, sizeof(*voted), most_votes);
+	for (; found < n && found < KIN_MOST && voted[found].votes >= VOTES_MIN; found++)
+		ids[found] = k->chunks[voted[found].chunk];
+	return found;
 }
 
 int

@@ -1,5 +1,5 @@
 /*
- * kin: which of the chunks shown to it resembles another one most.  What moved inside a file (a database's index segments are merged
+ * kin: which of the chunks shown to it have most of the content of another one.  What moved inside a file (a database's index segments are merged
  * into new pages) has no base at its own place, but often one among the chunks that were replaced at the same time.
  */
 #ifndef STORE_KIN_H
@@ -22,8 +22,9 @@ int kin_add(struct kin *k, const struct name *id, const void *p, size_t len) __a
 /* Are there any? */
 bool kin_any(const struct kin *k);
 
-/* The one that shares most with these bytes; false: none shares enough. */
-bool kin_find(const struct kin *k, const void *p, size_t len, struct name *id);
+/* Those that share most with these bytes, at most KIN_MOST, the best first; how many share enough. */
+#define KIN_MOST 8
+unsigned kin_find(const struct kin *k, const void *p, size_t len, struct name ids[static KIN_MOST]);
 
 /* A chunk that waits until all others were shown. */
 struct kin_waiting {

@@ -27,12 +27,14 @@
 #define META_BLOCK_TARGET (256u << 10)
 #define META_DELTAS (64u << 10)          /* bytes of differences between nodes in a frame */
 #define FINE_BLOCK (128u << 10)
+#define FINE_DELTAS (32u << 10)
 #define PACK_TARGET (16u << 20)
 #define THREAD_BYTES (12u << 20)        /* of memory, for each thread */
 #define BASE_BYTES (16u << 20)          /* and once */
 #define MEMORY (384u << 20)
 #define SLOW_LEVEL 9                    /* where little is compressed, and the level is not one chosen for speed */
 #define SLOW_FROM 3
+#define SLOW_SAVES 8                    /* one part in so many, seldom more */
 
 enum job_state { JOB_OPEN, JOB_QUEUED, JOB_RUNNING, JOB_DONE };
 enum pack_state { PACK_OPEN, PACK_SYNC_WANTED, PACK_SYNCING, PACK_SYNCED };
@@ -367,7 +369,7 @@ is_large(const struct packer *p, uint32_t kind, const struct framejob *fj, size_
 {
 	if (kind == PACKFILE_META)
 		return framejob_count(fj) > 0 && (fj->raw_len + len > META_BLOCK_TARGET || fj->delta_bytes.len > META_DELTAS);
-	return p->fine && fj->raw_len && fj->raw_len + len > PACKER_FINE;
+	return p->fine && ((fj->raw_len && fj->raw_len + len > PACKER_FINE) || fj->delta_bytes.len > FINE_DELTAS);
 }
 
 /* The job being filled, with room for a plain chunk of len bytes (0: a delta). */
@@ -409,8 +411,8 @@ add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
     unsigned save)
 {
 	size_t len = c->chunk.len, cap = squeeze_bound(FRAME_CHUNK_MAX), n, plain;
-	struct frame_block b = { .codec = FRAME_DELTA, .depth = (uint8_t)(base->depth + 1), .raw_len = (uint32_t)len,
-		.chunk_count = 1, .base = base->id };
+	struct frame_block b = { .codec = FRAME_DELTA, .depth = base->depth, .raw_len = (uint32_t)len,
+		.chunk_count = 1, .base_count = base->count };
 	struct framejob *j;
 	int rc;
 
@@ -418,17 +420,18 @@ add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
 		return rc;
 	if ((rc = squeeze_pack(p->squeeze, p->delta_buf, cap, data, len, base->p, base->len, &n)))
 		return rc;
-	if (p->fine && p->slow && n > len / FRAMEJOB_SURE &&
-	    (rc = squeeze_pack(p->slow, p->delta_buf, cap, data, len, base->p, base->len, &n)))
-		return rc;
 	plain = len;
 	/* What is that short needs no comparison. */
 	if (n > len / FRAMEJOB_SURE && n < len &&
 	    (rc = squeeze_pack(p->squeeze, p->delta_buf + cap, cap, data, len, NULL, 0, &plain)))
 		return rc;
-	if (!framejob_delta_pays(n, len, plain, save))
+	if (p->fine && p->slow && n > len / FRAMEJOB_SURE && framejob_delta_pays(n - n / SLOW_SAVES, base->count, len, plain, save) &&
+	    (rc = squeeze_pack(p->slow, p->delta_buf, cap, data, len, base->p, base->len, &n)))
+		return rc;
+	if (!framejob_delta_pays(n, base->count, len, plain, save))
 		return OK;
 	b.stored_len = (uint32_t)n;
+	memcpy(b.base, base->id, base->count * sizeof(*b.base));
 	if ((rc = job_open(p, kind, 0, &j)) || (rc = framejob_delta(j, c, &b, p->delta_buf)))
 		return rc;
 	return FOUND;
@@ -463,7 +466,7 @@ packer_delta(struct packer *p, uint8_t type, const struct packer_item *it, const
 	struct framejob_chunk c = { .chunk = { .type = type, .len = (uint32_t)it->len, .id = it->id }, .row = it->row };
 	int rc = packer_error(p);
 
-	assert(base->depth < FRAME_DEPTH_MAX && it->len > 0 && it->len <= FRAME_CHUNK_MAX);
+	assert(base->depth <= FRAME_DEPTH_MAX && it->len > 0 && it->len <= FRAME_CHUNK_MAX);
 	if (rc)
 		return rc;
 	rc = add_delta(p, type == FRAME_DATA ? PACKFILE_DATA : PACKFILE_META, &c, it->p, base, save);
@@ -483,10 +486,10 @@ packer_add(struct packer *p, uint8_t type, const struct name *id, const void *da
 	if ((rc = packer_error(p)))
 		return rc;
 	if (base) {
-		assert(base->depth < FRAME_DEPTH_MAX);
+		assert(base->depth <= FRAME_DEPTH_MAX);
 		rc = add_delta(p, kind, &c, data, base, PACKER_SAVE_ANY);
 		if (rc == FOUND)
-			*depth = (uint8_t)(base->depth + 1);
+			*depth = base->depth;
 		if (rc)
 			return rc == FOUND ? OK : note_error(p, rc);
 	}

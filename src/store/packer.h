@@ -27,14 +27,15 @@ unsigned packer_jobs(unsigned wanted, uint64_t memory);
 struct packer *packer_free(struct packer *p);
 
 struct packer_base {
-	const uint8_t *p;               /* plaintext of the base, valid during the call */
+	const uint8_t *p;               /* plaintexts of the bases, one after the other, valid during the call */
 	size_t len;
-	struct name id;
-	uint8_t depth;                  /* the base's own depth, < FRAME_DEPTH_MAX */
+	struct name id[FRAME_BASES_MAX];
+	uint8_t count;
+	uint8_t depth;                  /* of what stands on them, <= FRAME_DEPTH_MAX */
 };
 
 /*
- * Add a chunk (copied).  base may be NULL; it is used only if it pays: *depth is 0 then, else base->depth + 1.
+ * Add a chunk (copied).  base may be NULL; it is used only if it pays: *depth is base->depth then, else 0.
  * Errors: ERR_IO and ERR_NOMEM, also those of earlier chunks' frames: the packer is then of no further use.
  */
 int packer_add(struct packer *p, uint8_t type, const struct name *id, const void *data, size_t len, const struct packer_base *base,

@@ -100,27 +100,27 @@ pedigree_free(struct pedigree *p)
 
 /* ----------------------------------------------------------------------------------------------------------- nodes */
 
-/* One step down: the base of the copy of cell `at`.  FOUND, OK (it has none, or that cannot be told), or an error. */
+/* One step down: the first base of the copy of cell `at`.  FOUND, OK (it has none, or that cannot be told), or an error. */
 static int
 beneath(struct pedigree *p, uint32_t *at)
 {
 	struct counts *c = p->c;
 	const struct counts_copy *copy;
+	struct reader_bases names;
 	struct index_place place;
-	struct name next;
 	int rc;
 
 	if (c->cells[*at].copies == COUNTS_NONE)
 		return OK;
 	copy = &c->copies[c->cells[*at].copies];
-	if (copy->base != COUNTS_NONE) {
-		*at = copy->base;
+	if (copy->bases.count) {
+		*at = copy->bases.cell[0];
 		return FOUND;
 	}
 	if (copy->depth == 0 || copy->frame == COUNTS_NONE)
 		return OK;
-	if ((rc = counts_place(c, *at, &place)) || (rc = reader_base(c->reader, &place, &next)) ||
-	    (rc = counts_find_cell(c, &next, c->cells[*at].type, at)) < 0)
+	if ((rc = counts_place(c, *at, &place)) || (rc = reader_bases(c->reader, &place, &names)) ||
+	    (rc = counts_find_cell(c, &names.id[0], c->cells[*at].type, at)) < 0)
 		return err_is_damage(rc) ? OK : rc;
 	return FOUND;
 }
@@ -140,7 +140,7 @@ standing_on(const struct family_item *items, size_t count, uint32_t cell)
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < count; i++)
-		n += items[i].base == cell;
+		n += items[i].bases.count && items[i].bases.cell[0] == cell;
 	return n;
 }
 
@@ -170,7 +170,7 @@ static int
 add_outside(struct pedigree *p, const struct family_item *items, size_t i)
 {
 	struct counts *c = p->c;
-	uint32_t at = items[i].base, mine = standing_on(items, p->members, at), n;
+	uint32_t at = items[i].bases.cell[0], mine = standing_on(items, p->members, at), n;
 	int rc;
 
 	for (int steps = 0; c->cells[at].refs <= 0 && c->cells[at].uses <= mine; steps++) {
@@ -189,6 +189,17 @@ add_outside(struct pedigree *p, const struct family_item *items, size_t i)
 	return OK;
 }
 
+/* Other bases than the first live on their own, or for others, too; or they are to be got rid of. */
+static void
+note_others(struct pedigree *p, const struct family_item *it)
+{
+	for (unsigned i = 1; i < it->bases.count; i++) {
+		const struct counts_cell *cell = &p->c->cells[it->bases.cell[i]];
+
+		p->leaving = p->leaving || (cell->refs <= 0 && cell->uses <= 1);
+	}
+}
+
 static int
 add_nodes(struct pedigree *p, const struct family_item *items, size_t count)
 {
@@ -197,9 +208,10 @@ add_nodes(struct pedigree *p, const struct family_item *items, size_t count)
 
 	add_members(p, items, count);
 	for (size_t i = 0; i < count; i++) {
-		if (items[i].base == COUNTS_NONE)
+		if (items[i].bases.count == 0)
 			continue;
-		at = find_node(p, items[i].base);
+		note_others(p, &items[i]);
+		at = find_node(p, items[i].bases.cell[0]);
 		if (at == NONE && (rc = add_outside(p, items, i)))
 			return rc;
 		if (at != NONE)
@@ -309,7 +321,7 @@ estimate(struct pedigree *p, uint32_t v, uint32_t u)
 
 	if (n->anchor_count)
 		bytes = (size_t)((uint64_t)n->whole * missing(n, &p->node[u]) / n->anchor_count);
-	p->cost[v][u] = framejob_delta_pays(bytes, n->text.len, n->whole, PACKER_SAVE_ANY) ? (uint32_t)bytes + HEAD : NONE;
+	p->cost[v][u] = framejob_delta_pays(bytes, 1, n->text.len, n->whole, PACKER_SAVE_ANY) ? (uint32_t)bytes + HEAD : NONE;
 }
 
 static void

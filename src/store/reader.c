@@ -64,6 +64,7 @@ struct reader {
 	struct ahead *ahead;            /* NULL: nothing is read ahead */
 	struct reader_stats stats;
 	struct mem_buf sealed;          /* the frame being read */
+	struct mem_buf joined;          /* several bases */
 	struct pack packs[PACKS_OPEN];
 	struct head heads[HEADS];
 	uint64_t tick;
@@ -287,19 +288,43 @@ out:
 
 /* ---- blocks and chunks ---- */
 
-static int chunk_open(struct reader *rd, const struct name *id, unsigned level,
-    struct found *out) __attribute__((warn_unused_result));
+static int chunk_open(struct reader *rd, const struct name *id, bool base,
+    unsigned *room, struct found *out) __attribute__((warn_unused_result));
 
-/* Decompress b, on `base` if it has one, and keep it. */
+/* The plaintexts of bases, one after the other. */
+static int
+join_bases(struct reader *rd, const struct found *bases, unsigned count,
+    const uint8_t **p, size_t *len)
+{
+	int rc;
+
+	*p = count ? bases[0].p : NULL;
+	*len = count ? bases[0].len : 0;
+	if (count < 2)
+		return OK;
+	rd->joined.len = 0;
+	for (unsigned i = 0; i < count; i++)
+		if ((rc = mem_buf_add(&rd->joined, bases[i].p, bases[i].len)))
+			return rc;
+	*p = rd->joined.p;
+	*len = rd->joined.len;
+	return OK;
+}
+
+/* Decompress b, on its bases if it has any, and keep it. */
 static int
 block_decode(struct reader *rd, struct cached *f, struct framebox_block *b,
-    const struct found *base)
+    const struct found *bases, unsigned count)
 {
-	size_t before = f->box.bytes;
-	int rc = framebox_decode(&f->box, b, rd->sq, base->p, base->len,
-	    base->chain);
+	size_t before = f->box.bytes, len;
+	unsigned chain = 0;
+	const uint8_t *p;
+	int rc;
 
-	if (rc)
+	for (unsigned i = 0; i < count; i++)
+		chain += 1 + bases[i].chain;
+	if ((rc = join_bases(rd, bases, count, &p, &len)) ||
+	    (rc = framebox_decode(&f->box, b, rd->sq, p, len, chain)))
 		return rc;
 	rd->used = rd->used - before + f->box.bytes;
 	rd->stats.blocks_decoded++;
@@ -308,35 +333,49 @@ block_decode(struct reader *rd, struct cached *f, struct framebox_block *b,
 	return OK;
 }
 
-/* The raw bytes of a block; level: blocks that are being decoded on it. */
+/* n more blocks are decoded for the chunk that was asked for (FR-4). */
 static int
-block_open(struct reader *rd, struct cached *f, struct framebox_block *b,
-    const struct index_place *at, unsigned level, const uint8_t **raw)
+take_room(unsigned *room, unsigned n, const struct index_place *at)
 {
-	struct found base = { 0 };
+	if (n > *room)
+		return fault(fail(ERR_CORRUPT, "more than %d bases beneath a "
+		    "chunk", FRAME_DEPTH_MAX), at, true);
+	*room -= n;
+	return OK;
+}
+
+/* Decode a block that is not raw, after its bases. */
+static int
+block_build(struct reader *rd, struct cached *f, struct framebox_block *b,
+    const struct index_place *at, unsigned *room)
+{
+	struct found bases[FRAME_BASES_MAX];
+	unsigned n = 0;
 	int rc = OK;
 
-	if (b->codec == FRAME_RAW) {
-		*raw = framebox_raw(&f->box, b);
-		return OK;
+	while (n < b->base_count && (rc = take_room(room, 1, at)) == OK &&
+	    (rc = chunk_open(rd, &b->base[n], true, room, &bases[n])) == OK)
+		n++;
+	if (rc == OK)
+		rc = fault(block_decode(rd, f, b, bases, n), at, true);
+	while (n-- > 0) {
+		bases[n].frame->pins--;
+		block_release(rd, bases[n].frame, bases[n].block);
 	}
-	if (!b->raw && b->codec == FRAME_DELTA) {
-		if (level >= FRAME_DEPTH_MAX)
-			return fault(fail(ERR_CORRUPT, "more than %d bases "
-			    "beneath a chunk", FRAME_DEPTH_MAX), at, true);
-		if ((rc = chunk_open(rd, &b->base, level + 1, &base)))
-			return rc;
-	}
-	if (!b->raw)
-		rc = fault(block_decode(rd, f, b, &base), at, true);
-	if (base.frame) {
-		base.frame->pins--;
-		block_release(rd, base.frame, base.block);
-	}
-	if (rc == OK && level + b->chain > FRAME_DEPTH_MAX)
-		rc = fault(fail(ERR_CORRUPT, "more than %d bases beneath a "
-		    "chunk", FRAME_DEPTH_MAX), at, true);
-	*raw = b->raw;
+	return rc;
+}
+
+/* The raw bytes of a block; room: blocks that may still be decoded. */
+static int
+block_open(struct reader *rd, struct cached *f, struct framebox_block *b,
+    const struct index_place *at, unsigned *room, const uint8_t **raw)
+{
+	int rc = OK;
+
+	if (b->codec != FRAME_RAW)
+		rc = b->raw ? take_room(room, b->chain, at) :
+		    block_build(rd, f, b, at, room);
+	*raw = rc ? NULL : framebox_raw(&f->box, b);
 	return rc;
 }
 
@@ -356,8 +395,8 @@ slot_check(const struct found *it, const struct name *id)
 
 /* On OK the caller takes one pin off out->frame. */
 static int
-chunk_open(struct reader *rd, const struct name *id, unsigned level,
-    struct found *out)
+chunk_open(struct reader *rd, const struct name *id, bool base,
+    unsigned *room, struct found *out)
 {
 	struct framebox_spot *spot;
 	const uint8_t *raw = NULL;
@@ -373,7 +412,7 @@ chunk_open(struct reader *rd, const struct name *id, unsigned level,
 
 		name_hex(id, hex);
 		return fail(ERR_ABSENT, "%s%s is not in the index",
-		    level > 0 ? "its base " : "it", level > 0 ? hex : "");
+		    base ? "its base " : "it", base ? hex : "");
 	}
 	if ((rc = frame_get(rd, &out->place, &out->frame)))
 		return rc;
@@ -381,7 +420,7 @@ chunk_open(struct reader *rd, const struct name *id, unsigned level,
 		goto out;
 	spot = &out->frame->box.spots[out->place.slot];
 	b = &out->frame->box.blocks[spot->block];
-	if ((rc = block_open(rd, out->frame, b, &out->place, level, &raw)))
+	if ((rc = block_open(rd, out->frame, b, &out->place, room, &raw)))
 		goto out;
 	cursor_init(&c, raw, b->raw_len);
 	cursor_bytes(&c, spot->off);
@@ -416,13 +455,14 @@ static int
 get(struct reader *rd, const struct name *id, uint8_t type, bool proved,
     struct found *it)
 {
+	unsigned room = FRAME_DEPTH_MAX;
 	char hex[NAME_HEX];
 	int rc;
 
 	if (rd->last)
 		block_release(rd, rd->last, rd->last_block);
 	rd->last = NULL;
-	if ((rc = chunk_open(rd, id, 0, it)) == OK) {
+	if ((rc = chunk_open(rd, id, false, &room, it)) == OK) {
 		it->frame->pins--;
 		rd->last = it->frame;
 		rd->last_block = it->block;
@@ -518,11 +558,11 @@ head_get(struct reader *rd, const struct index_place *place, struct head **out)
 }
 
 int
-reader_base(struct reader *rd, const struct index_place *place,
-    struct name *base)
+reader_bases(struct reader *rd, const struct index_place *place,
+    struct reader_bases *out)
 {
 	struct cached *f = *bucket_of(rd, place->pack_no, place->ordinal);
-	const struct name *found;
+	const struct framebox_block *found;
 	struct head *h = NULL;
 	int rc;
 
@@ -531,11 +571,12 @@ reader_base(struct reader *rd, const struct index_place *place,
 		f = f->chain;
 	if (!f && (rc = head_get(rd, place, &h)))
 		return rc;
-	found = framebox_base(f ? &f->box : &h->box, place->slot);
+	found = framebox_block_of(f ? &f->box : &h->box, place->slot);
 	if (!found)
 		return fault(fail(ERR_CORRUPT, "it has no slot %u",
 		    place->slot), place, true);
-	*base = *found;
+	out->count = found->base_count;
+	memcpy(out->id, found->base, sizeof(out->id));
 	return OK;
 }
 
@@ -556,8 +597,10 @@ reader_frame(struct reader *rd, const struct index_place *at,
 	while (rc == OK && frame_next_block(&it, &b))
 		for (uint32_t i = 0; rc == OK && i < b.chunk_count &&
 		    frame_next_chunk(&it, &c); i++, ch.slot++) {
-			ch = (struct reader_chunk){ c.id, b.base, c.len,
-			    ch.slot, c.type, b.depth };
+			ch = (struct reader_chunk){ .id = c.id, .len = c.len,
+			    .slot = ch.slot, .type = c.type, .depth = b.depth,
+			    .bases.count = b.base_count };
+			memcpy(ch.bases.id, b.base, sizeof(b.base));
 			rc = fn(arg, &ch);
 		}
 	f->pins--;
@@ -645,6 +688,7 @@ reader_free(struct reader *rd)
 		framebox_clear(&rd->heads[i].box);
 	squeeze_free(rd->sq);
 	mem_buf_clear(&rd->sealed);
+	mem_buf_clear(&rd->joined);
 	free(rd);
 	return NULL;
 }

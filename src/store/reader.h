@@ -29,7 +29,7 @@ int reader_ahead(struct reader *rd, unsigned jobs) __attribute__((warn_unused_re
  *
  * Errors: ERR_ABSENT   the index does not have it, or its pack is not there (the note says which)
  *         ERR_CORRUPT, ERR_AUTH   damage; ERR_UNSUPPORTED; ERR_IO; ERR_NOMEM
- * Cost:   on a cache miss one pread of the frame, two box openings, one block decoded; with a base the same for each ancestor.
+ * Cost:   on a cache miss one pread of the frame, two box openings, one block decoded; with bases the same for each of them and theirs.
  */
 int reader_get(struct reader *rd, const struct name *id, uint8_t type, const uint8_t **p, size_t *len)
     __attribute__((warn_unused_result));
@@ -40,12 +40,19 @@ int reader_get_unproved(struct reader *rd, const struct name *id, uint8_t type, 
 
 struct repo *reader_repo(const struct reader *rd);
 
-/* The base of the delta block at this place (place->depth > 0).  Cost: the head of its frame is read, no more. */
-int reader_base(struct reader *rd, const struct index_place *place, struct name *base) __attribute__((warn_unused_result));
+/* What a delta block stands on. */
+struct reader_bases {
+	struct name id[FRAME_BASES_MAX];
+	unsigned count;
+};
 
-/* A chunk of a frame, dead or not; base is zero unless it is a delta block. */
+/* The bases of the delta block at this place (place->depth > 0).  Cost: the head of its frame is read, no more. */
+int reader_bases(struct reader *rd, const struct index_place *place, struct reader_bases *out) __attribute__((warn_unused_result));
+
+/* A chunk of a frame, dead or not. */
 struct reader_chunk {
-	struct name id, base;
+	struct name id;
+	struct reader_bases bases;      /* none unless it is a delta block */
 	uint32_t len;                   /* of the plaintext */
 	uint16_t slot;
 	uint8_t type, depth;

@@ -44,10 +44,11 @@
 #define BAR "index/ffffffffffffffff"
 
 struct candidate {
-	struct name id, base;           /* base: zero unless depth > 0 */
+	struct name id;
 	uint32_t frame;                 /* index into frames */
+	uint32_t bases;                 /* index into bases of the first one */
 	uint16_t slot;
-	uint8_t type, depth;
+	uint8_t type, depth, base_count;
 };
 
 struct rebuild {
@@ -61,6 +62,8 @@ struct rebuild {
 	size_t frame_count, frame_cap;
 	struct candidate *all;
 	size_t count, cap;
+	struct name *bases;
+	size_t base_count, base_cap;
 	struct indexfile_row *rows;     /* those that count */
 	size_t row_count, row_cap;
 	uint32_t *hash;                 /* row number + 1 */
@@ -148,10 +151,15 @@ add_chunks(struct rebuild *b, const struct frame_head *head, uint32_t frame)
 	if ((rc = mem_grow((void **)&b->all, &b->cap, b->count + head->chunk_count, sizeof(*b->all))))
 		return rc;
 	frame_iter_init(&it, head);
-	while (frame_next_block(&it, &block))
+	while (frame_next_block(&it, &block)) {
 		for (uint32_t i = 0; i < block.chunk_count && frame_next_chunk(&it, &c); i++)
-			b->all[b->count++] = (struct candidate){ .id = c.id, .base = block.base, .frame = frame, .slot = slot++,
-				.type = c.type, .depth = block.depth };
+			b->all[b->count++] = (struct candidate){ .id = c.id, .frame = frame, .bases = (uint32_t)b->base_count,
+				.slot = slot++, .type = c.type, .depth = block.depth, .base_count = block.base_count };
+		if ((rc = mem_grow((void **)&b->bases, &b->base_cap, b->base_count + FRAME_BASES_MAX, sizeof(*b->bases))))
+			return rc;
+		for (unsigned i = 0; i < block.base_count; i++)
+			b->bases[b->base_count++] = block.base[i];
+	}
 	return OK;
 }
 
@@ -325,20 +333,21 @@ by_depth(const void *a, const void *b)
 	return x->frame != y->frame ? (x->frame < y->frame ? -1 : 1) : x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
-/* False: what it stands on is not chosen (yet). */
+/* False: not all that it stands on is chosen (yet). */
 static bool
 choose_one(struct rebuild *b, const struct candidate *c)
 {
-	size_t h = row_slot(b, &c->id), base = 0;
+	size_t h = row_slot(b, &c->id), on[FRAME_BASES_MAX];
 
 	if (b->hash[h])
 		return true;
-	if (c->depth) {
-		base = row_slot(b, &c->base);
-		if (!b->hash[base] || b->rows[b->hash[base] - 1].type != c->type)
+	for (unsigned i = 0; i < c->base_count; i++) {
+		on[i] = row_slot(b, &b->bases[c->bases + i]);
+		if (!b->hash[on[i]] || b->rows[b->hash[on[i]] - 1].type != c->type)
 			return false;
-		b->rows[b->hash[base] - 1].uses++;
 	}
+	for (unsigned i = 0; i < c->base_count; i++)
+		b->rows[b->hash[on[i]] - 1].uses++;
 	b->rows[b->row_count] = (struct indexfile_row){ .id = c->id, .frame = c->frame, .slot = c->slot, .type = c->type, .depth = c->depth };
 	b->hash[h] = (uint32_t)++b->row_count;
 	b->frames[c->frame].live++;
@@ -578,6 +587,7 @@ out:
 	free(b.packs);
 	free(b.frames);
 	free(b.all);
+	free(b.bases);
 	free(b.rows);
 	free(b.hash);
 	free(b.sids);

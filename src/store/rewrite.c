@@ -57,8 +57,9 @@ gather_chunk(void *arg, const struct reader_chunk *ch)
 {
 	struct rewrite *rw = arg;
 	struct counts *c = rw->c;
-	uint32_t cell, base = COUNTS_NONE;
+	struct counts_bases bases;
 	const struct counts_copy *copy;
+	uint32_t cell;
 	int rc = counts_find_cell(c, &ch->id, ch->type, &cell);
 
 	rw->plain += ch->depth ? 0 : ch->len;
@@ -67,12 +68,12 @@ gather_chunk(void *arg, const struct reader_chunk *ch)
 	copy = &c->copies[c->cells[cell].copies];
 	if (copy->frame != rw->frame || copy->slot != ch->slot)
 		return OK;
-	if (ch->depth && (rc = counts_find_cell(c, &ch->base, ch->type, &base)) < 0)
+	if ((rc = counts_find_bases(c, &ch->bases, ch->type, &bases)))
 		return rc;
 	if ((rc = mem_grow((void **)&rw->items, &rw->item_cap, rw->item_count + 1, sizeof(*rw->items))))
 		return rc;
 	rw->items[rw->item_count++] = (struct family_item){ .cell = cell, .frame = rw->frame, .slot = ch->slot, .depth = ch->depth,
-		.base = base, .len = ch->len };
+		.bases = bases, .len = ch->len };
 	return OK;
 }
 
@@ -142,19 +143,26 @@ map_candidates(struct rewrite *rw, struct pick_pack ***out)
 }
 
 /* Each base that lives for others only, once; how many. */
+static bool
+is_hollow(const struct counts *c, uint32_t cell)
+{
+	return c->cells[cell].refs <= 0 && c->cells[cell].copies != COUNTS_NONE;
+}
+
 static int
 hollow_bases(const struct rewrite *rw, uint32_t **out, size_t *count)
 {
 	const struct counts *c = rw->c;
 	uint32_t *list = NULL;
 	size_t n = 0, unique = 0;
-	int rc = mem_new((void **)&list, mem_array(rw->item_count + 1, sizeof(*list)));
+	int rc = mem_new((void **)&list, mem_array(FRAME_BASES_MAX * rw->item_count + 1, sizeof(*list)));
 
 	for (size_t i = 0; rc == OK && i < rw->item_count; i++) {
-		uint32_t base = rw->items[i].base;
+		const struct counts_bases *b = &rw->items[i].bases;
 
-		if (base != COUNTS_NONE && c->cells[base].refs <= 0 && c->cells[base].copies != COUNTS_NONE)
-			list[n++] = base;
+		for (unsigned k = 0; k < b->count; k++)
+			if (is_hollow(c, b->cell[k]))
+				list[n++] = b->cell[k];
 	}
 	if (n)
 		qsort(list, n, sizeof(*list), cell_order);
@@ -231,7 +239,7 @@ placed(void *arg, uint32_t cell, uint32_t frame, uint16_t slot)
 		rw->spots[rw->spot_count++] = (struct spot){ cell, frame, slot };
 }
 
-/* A difference, on the base it has. */
+/* A difference, on the bases it has. */
 static int
 copy_delta(struct rewrite *rw, const struct family_item *it, uint8_t depth)
 {
@@ -246,7 +254,7 @@ copy_delta(struct rewrite *rw, const struct family_item *it, uint8_t depth)
 	b.depth = depth;
 	if ((rc = packer_copy(rw->packer, cell->type, &cell->id, &b, stored, it->cell)))
 		return rc;
-	return counts_move(rw->c, it->cell, it->base, depth, it->base);
+	return counts_move(rw->c, it->cell, &it->bases, depth, &it->bases);
 }
 
 static int
@@ -261,23 +269,24 @@ store_whole(struct rewrite *rw, const struct family_item *it)
 	if ((rc = reader_get(rw->c->reader, &cell->id, cell->type, &p, &len)) ||
 	    (rc = packer_add(rw->packer, cell->type, &cell->id, p, len, NULL, it->cell, &depth)))
 		return rc;
-	return counts_move(rw->c, it->cell, COUNTS_NONE, 0, COUNTS_NONE);
+	return counts_move(rw->c, it->cell, NULL, 0, NULL);
 }
 
 /* As it is; but what it stands on may have come up meanwhile. */
 static int
 move_as_is(struct rewrite *rw, const struct family_item *it)
 {
-	struct counts *c = rw->c;
-	uint8_t depth = it->depth, base;
+	const struct counts *c = rw->c;
+	unsigned depth = 0;
 
-	if (it->base == COUNTS_NONE)
+	if (it->bases.count == 0)
 		return store_whole(rw, it);
-	if (c->cells[it->base].copies != COUNTS_NONE) {
-		base = c->copies[c->cells[it->base].copies].depth;
-		depth = base + 1 < depth ? (uint8_t)(base + 1) : depth;
+	for (unsigned i = 0; i < it->bases.count; i++) {
+		uint32_t copy = c->cells[it->bases.cell[i]].copies;
+
+		depth += copy == COUNTS_NONE ? it->depth : 1u + c->copies[copy].depth;
 	}
-	return copy_delta(rw, it, depth);
+	return copy_delta(rw, it, depth < it->depth ? (uint8_t)depth : it->depth);
 }
 
 static int
@@ -285,20 +294,21 @@ move_planned(struct rewrite *rw, const struct family_item *it, const struct pedi
 {
 	struct counts *c = rw->c;
 	const struct counts_cell *cell = &c->cells[it->cell];
-	struct packer_base b = { .p = ch->base_p, .len = ch->base_len, .depth = ch->base_depth };
+	struct packer_base b = { .p = ch->base_p, .len = ch->base_len, .count = 1, .depth = (uint8_t)(ch->base_depth + 1) };
+	const struct counts_bases on = { { ch->base }, 1 };
 	bool whole = ch->base == COUNTS_NONE;
 	uint8_t depth;
 	int rc;
 
-	if (!whole && ch->base == it->base)
+	if (!whole && it->bases.count == 1 && ch->base == it->bases.cell[0])
 		return copy_delta(rw, it, ch->depth);
 	if (!whole)
-		b.id = c->cells[ch->base].id;
+		b.id[0] = c->cells[ch->base].id;
 	if ((rc = packer_add(rw->packer, cell->type, &cell->id, ch->p, ch->len, whole ? NULL : &b, it->cell, &depth)))
 		return rc;
 	assert(depth <= ch->depth);
 	rw->stats->rebased += it->depth > 0;
-	return counts_move(c, it->cell, it->base, depth, depth ? ch->base : COUNTS_NONE);
+	return counts_move(c, it->cell, &it->bases, depth, depth ? &on : NULL);
 }
 
 /* What does not live in its old place any more died with what stood on it. */

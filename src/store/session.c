@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "codec/digest.h"
 #include "format/frame.h"
+#include "store/bases.h"
 #include "store/byid.h"
 #include "store/children.h"
 #include "store/index_file.h"
@@ -31,7 +32,6 @@
 #define PART_ROWS (1u << 18)
 #define MERGE_BYTES (32u << 20)         /* of small packs, merged when segments are settled */
 #define READER_CACHE (16u << 20)
-#define BASE_DEPTH_MAX 16
 
 struct row {
 	struct indexfile_row r;         /* frame: the packer's number until the part is published */
@@ -54,6 +54,7 @@ struct session {
 	uint64_t segment_bytes;
 	struct session_stats stats;
 	struct kin *kin;                /* session_fine: bases seen; NULL: it is off */
+	struct bases bases;
 	bool locked;
 	enum { PACKS_UNKNOWN, PACKS_WHOLE, PACKS_MISSING } packs;       /* of the view when the session began */
 };
@@ -151,6 +152,7 @@ session_begin(struct repo *r, const struct session_config *cfg, struct session *
 	parity_forget(r);
 	if ((rc = index_load(r, &s->index)) || (rc = reader_new(r, s->index, READER_CACHE, &s->reader)))
 		goto out;
+	s->bases = (struct bases){ .ix = s->index, .rd = s->reader };
 	if (!cfg->dry_run)
 		rc = packer_new(r, s->cfg.jobs, s->cfg.level, placed, s, &s->packer);
 out:
@@ -175,6 +177,7 @@ session_free(struct session *s)
 	index_free(s->index);
 	if (s->locked)
 		(void)!io_lock(s->repo->io, IO_UNLOCKED, false);
+	bases_clear(&s->bases);
 	free(s->rows);
 	free(s->hash);
 	free(s);
@@ -267,62 +270,21 @@ session_has(struct session *s, const struct name *id)
 
 /* ------------------------------------------------------------------------------------------------------- storing */
 
-/* The place of the chunk, or, if that is too deep to be a base, of an ancestor half as deep: *id is its name then. */
-static int
-base_place(struct session *s, struct name *id, struct index_place *place)
-{
-	struct name base;
-	int rc = index_find(s->index, id, place, NULL);
-
-	if (rc != FOUND || place->depth < BASE_DEPTH_MAX)
-		return rc;
-	for (int i = 0; rc == FOUND && place->depth > BASE_DEPTH_MAX / 2; i++) {
-		if (i > FRAME_DEPTH_MAX)
-			return fail(ERR_CORRUPT, "a chain of bases does not end");
-		if ((rc = reader_base(s->reader, place, &base)))
-			return rc;
-		*id = base;
-		rc = index_find(s->index, id, place, NULL);
-	}
-	return rc;
-}
-
-/* Fetch the base of chunk `self` if it can serve, or an ancestor of it (b->id says which); *use says whether. */
-static int
-get_base(struct session *s, uint8_t type, const struct name *self, const struct name *id, struct packer_base *b, bool *use)
-{
-	struct index_place place;
-	int rc;
-
-	*use = false;
-	b->id = *id;
-	rc = base_place(s, &b->id, &place);
-	/* A hollow node that is stored again may be what came after it stands on. */
-	if (rc == FOUND && place.type == type && name_cmp(&b->id, self) != 0)
-		rc = reader_get(s->reader, &b->id, type, &b->p, &b->len);
-	else if (rc >= 0)
-		return OK;
-	b->depth = place.depth;
-	*use = rc == OK;
-	/* A damaged base is no reason not to store the chunk whole. */
-	return err_is_damage(rc) ? OK : rc;
-}
-
 static int
 child_ok(void *arg, const struct name *id, uint8_t type)
 {
 	return (void)arg, (void)id, (void)type, OK;
 }
 
-/* It was stored as a delta on this base. */
+/* It was stored as a delta on these. */
 static int
-count_use(struct session *s, uint8_t type, const struct name *base, uint32_t row, uint8_t depth)
+count_uses(struct session *s, uint8_t type, const struct packer_base *b, uint32_t row)
 {
 	struct row *r;
-	int rc;
+	int rc = OK;
 
-	s->rows[row].r.depth = depth;
-	if ((rc = row_get(s, base, type, &r)) == OK)
+	s->rows[row].r.depth = b->depth;
+	for (unsigned i = 0; i < b->count && (rc = row_get(s, &b->id[i], type, &r)) == OK; i++)
 		r->r.uses++;
 	return rc;
 }
@@ -333,10 +295,21 @@ remember_base(struct session *s, const struct name *base)
 {
 	const struct name none = { { 0 } };
 	struct packer_base b;
-	bool use;
-	int rc = get_base(s, FRAME_DATA, &none, base, &b, &use);
+	int rc = bases_one(&s->bases, FRAME_DATA, &none, base, &b);
 
-	return rc || !use ? rc : kin_add(s->kin, &b.id, b.p, b.len);
+	return rc == FOUND ? kin_add(s->kin, &b.id[0], b.p, b.len) : rc;
+}
+
+/* FOUND: it is a delta on these now. */
+static int
+add_delta(struct session *s, const struct packer_item *it, const struct packer_base *b, unsigned save)
+{
+	int rc = packer_delta(s->packer, FRAME_DATA, it, b, save);
+
+	if (rc != FOUND)
+		return rc;
+	rc = count_uses(s, FRAME_DATA, b, it->row);
+	return rc ? rc : FOUND;
 }
 
 /* FOUND: it is a delta on this base now. */
@@ -344,19 +317,15 @@ static int
 try_base(struct session *s, const struct packer_item *it, const struct name *base, unsigned save, bool remember)
 {
 	struct packer_base b;
-	bool use;
 	int rc;
 
 	if (name_is_zero(base) || name_cmp(base, &it->id) == 0)
 		return OK;
-	if ((rc = get_base(s, FRAME_DATA, &it->id, base, &b, &use)) || !use)
+	if ((rc = bases_one(&s->bases, FRAME_DATA, &it->id, base, &b)) != FOUND)
 		return rc;
-	if (remember && (rc = kin_add(s->kin, &b.id, b.p, b.len)))
+	if (remember && (rc = kin_add(s->kin, &b.id[0], b.p, b.len)))
 		return rc;
-	if ((rc = packer_delta(s->packer, FRAME_DATA, it, &b, save)) != FOUND)
-		return rc;
-	rc = count_use(s, FRAME_DATA, &b.id, it->row, (uint8_t)(b.depth + 1));
-	return rc ? rc : FOUND;
+	return add_delta(s, it, &b, save);
 }
 
 /* A data chunk while session_fine is on: FOUND when it is stored or waits. */
@@ -370,14 +339,24 @@ store_fine(struct session *s, const struct packer_item *it, const struct name *b
 	return kin_any(s->kin) ? kin_wait(s->kin, it, base) : OK;
 }
 
+/* FOUND: it is a delta on several, or one, of those that share content with it. */
+static int
+try_kin(struct session *s, const struct packer_item *it)
+{
+	struct name ids[KIN_MOST];
+	struct packer_base all;
+	int rc = bases_several(&s->bases, &it->id, ids, kin_find(s->kin, it->p, it->len, ids), &all);
+
+	return rc == FOUND ? add_delta(s, it, &all, PACKER_SAVE_ANY) : rc;
+}
+
 static int
 store_waiting(struct session *s, const struct kin_waiting *w)
 {
-	struct name base;
 	uint8_t depth;
 	int rc;
 
-	if (kin_find(s->kin, w->it.p, w->it.len, &base) && (rc = try_base(s, &w->it, &base, PACKER_SAVE_ANY, false)))
+	if ((rc = try_kin(s, &w->it)))
 		return rc;
 	if ((rc = try_base(s, &w->it, &w->base, PACKER_SAVE_ANY, false)))
 		return rc;
@@ -419,10 +398,11 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 	if (rc < 0)
 		return rc;
 	if (s->packer && rc != FOUND) {
-		if (base && (rc = get_base(s, type, id, base, &b, &use)))
+		if (base && (rc = bases_one(&s->bases, type, id, base, &b)) < 0)
 			return rc;
+		use = base && rc == FOUND;
 		if ((rc = packer_add(s->packer, type, id, p, len, use ? &b : NULL, n, &depth)) ||
-		    (depth && (rc = count_use(s, type, &b.id, n, depth))))
+		    (depth && (rc = count_uses(s, type, &b, n))))
 			return rc;
 	}
 	s->stats.chunks_new++;

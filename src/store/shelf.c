@@ -116,7 +116,6 @@ shelf_get(struct shelf *s, uint32_t key, bool last, struct mem_buf *dst)
 	struct item **at;
 	int rc = OK;
 
-	dst->len = 0;
 	pthread_mutex_lock(&s->lock);
 	at = find(s, key);
 	if (*at) {

@@ -19,7 +19,7 @@ struct shelf *shelf_free(struct shelf *s);
 /* Keep a copy.  Out of memory is no failure: then it is not kept. */
 void shelf_put(struct shelf *s, uint32_t key, const void *p, size_t len);
 
-/* FOUND with a copy in *dst (its old bytes are replaced); OK when it is not there; ERR_NOMEM.  last: nobody will ask again. */
+/* FOUND with a copy behind what *dst has; OK when it is not there; ERR_NOMEM.  last: nobody will ask again. */
 int shelf_get(struct shelf *s, uint32_t key, bool last, struct mem_buf *dst) __attribute__((warn_unused_result));
 
 #endif

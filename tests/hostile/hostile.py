@@ -65,7 +65,7 @@ class Bad(mkhostile.Writer):
         for n in names:
             kind, plain = self.chunks[n]
             codec, raw, stored, depth, base = self.block.get(n, (0, len(plain), plain, 0, b""))
-            blocks += struct.pack("<IIHBB", codec | raw << 8, len(stored), 1, depth, 0) + base
+            blocks += struct.pack("<IIHBB", codec | raw << 8, len(stored), 1, depth, max(len(base) // 32 - 1, 0)) + base
             rows += struct.pack("<I", kind | len(plain) << 8) + n
             body += stored
         table = struct.pack("<II", len(names), len(names)) + blocks + rows
@@ -455,6 +455,26 @@ def delta_cycle(w):
 @case
 def delta_chain_of_1000(w):
     deltas(w, 1000, lambda i: i - 1 if i else None)
+
+
+@case
+def delta_of_four_each(w):
+    """Each stands on the four before it: 2^40 blocks, if somebody decoded them all."""
+    rng, stored = random.Random(4), zstandard.ZstdCompressor().compress(b"z" * 500)
+    names = [w.put(D, rng.randbytes(500)) for i in range(60)]
+    for i in range(4, 60):
+        w.block[names[i]] = (2, 500, stored, 32, b"".join(names[i - 4:i]))
+    node = w.list(0, *[(name, 500) for name in names])
+    w.done(w.tree(w.listed(b"x", node, 500 * 60)))
+
+
+@case
+def delta_of_five(w):
+    rng, stored = random.Random(5), zstandard.ZstdCompressor().compress(b"z" * 500)
+    names = [w.put(D, rng.randbytes(500)) for i in range(6)]
+    w.block[names[5]] = (2, 500, stored, 32, b"".join(names[:5]))
+    node = w.list(0, *[(name, 500) for name in names])
+    w.done(w.tree(w.listed(b"x", node, 500 * 6)))
 
 
 @case

@@ -158,8 +158,10 @@ make_frame_head(struct gen *g)
 		b->stored_len = b->codec == FRAME_RAW ? b->raw_len :
 		    1 + below(g, 4096);
 		if (b->codec == FRAME_DELTA) {
-			b->depth = (uint8_t)(1 + below(g, FRAME_DEPTH_MAX));
-			noise(g, b->base.b, NAME_LEN);
+			b->base_count = (uint8_t)(1 + below(g, FRAME_BASES_MAX));
+			b->depth = (uint8_t)(b->base_count + below(g, FRAME_DEPTH_MAX - b->base_count + 1u));
+			for (unsigned k = 0; k < b->base_count; k++)
+				noise(g, b->base[k].b, NAME_LEN);
 		}
 	}
 	return frame_head_encode(g->buf, CAP, blocks, count, chunks, n);

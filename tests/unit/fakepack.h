@@ -205,8 +205,10 @@ fake_block(struct fake *f, uint8_t codec, const struct name *base_id,
 	b->codec = codec;
 	b->depth = depth;
 	b->raw_len = (uint32_t)f->raw.len;
-	if (base_id)
-		b->base = *base_id;
+	if (base_id) {
+		b->base[0] = *base_id;
+		b->base_count = 1;
+	}
 	assert_int_equal(mem_buf_reserve(&f->body, squeeze_bound(n)), OK);
 	if (codec == FRAME_RAW)
 		memcpy(f->body.p + f->body.len, f->raw.p, n);

@@ -182,17 +182,16 @@ find(const struct pack *p, const struct name *id)
 	return NULL;
 }
 
-/* The raw bytes of the block of a chunk; `bases`: how many there were on the way here. */
+/* The raw bytes of the block of a chunk; *bases: how many were decoded for the one that was asked for. */
 static int
-block_unpack(const struct pack *p, const struct place *pl, uint32_t bases,
+block_unpack(const struct pack *p, const struct place *pl, uint32_t *bases,
     uint8_t dst[static PLAIN_MAX])
 {
-	uint8_t base[PLAIN_MAX];
+	uint8_t base[PLAIN_MAX], all[FRAME_BASES_MAX * PLAIN_MAX];
 	const struct place *below;
+	size_t len = 0;
 	int rc;
 
-	if (bases > FRAME_DEPTH_MAX)
-		return ERR_CORRUPT;             /* FR-4 */
 	if (pl->block.codec == FRAME_RAW) {
 		memcpy(dst, pl->stored, pl->block.raw_len);
 		return OK;
@@ -200,13 +199,19 @@ block_unpack(const struct pack *p, const struct place *pl, uint32_t bases,
 	if (pl->block.codec == FRAME_ZSTD)
 		return squeeze_unpack(p->squeeze, dst, pl->block.raw_len,
 		    pl->stored, pl->block.stored_len, NULL, 0);
-	below = find(p, &pl->block.base);
-	if (below == NULL)
-		return MISSING;
-	if ((rc = block_unpack(p, below, bases + 1, base)))
-		return rc;
+	for (unsigned i = 0; i < pl->block.base_count; i++) {
+		below = find(p, &pl->block.base[i]);
+		if (below == NULL)
+			return MISSING;
+		if (++*bases > FRAME_DEPTH_MAX)
+			return ERR_CORRUPT;     /* FR-4 */
+		if ((rc = block_unpack(p, below, bases, base)))
+			return rc;
+		memcpy(all + len, base + below->off, below->chunk.len);
+		len += below->chunk.len;
+	}
 	return squeeze_unpack(p->squeeze, dst, pl->block.raw_len, pl->stored,
-	    pl->block.stored_len, base + below->off, below->chunk.len);
+	    pl->block.stored_len, all, len);
 }
 
 static int
@@ -225,10 +230,11 @@ static int
 chunk_open(struct pack *p, struct place *pl)
 {
 	uint8_t raw[PLAIN_MAX];
+	uint32_t bases = 0;
 	struct name id;
 	int rc;
 
-	if ((rc = block_unpack(p, pl, 0, raw)))
+	if ((rc = block_unpack(p, pl, &bases, raw)))
 		return rc;
 	memcpy(pl->plain, raw + pl->off, pl->chunk.len);
 	digest_chunk_id(&id, p->keys->id, pl->chunk.type, pl->plain,

@@ -234,7 +234,7 @@ static bool
 place_one(struct recount *c, uint32_t i)
 {
 	struct index_place *place = &c->truth.p[i].place;
-	struct name base;
+	struct reader_bases bases;
 	const uint8_t *p;
 	char text[20];
 	size_t len;
@@ -249,10 +249,14 @@ place_one(struct recount *c, uint32_t i)
 		return false;
 	if (place->depth == 0)
 		return true;
-	if (!well(c, reader_base(c->rd, place, &base), "I1: base") || !below_it(c, &base, place->depth))
+	if (!well(c, reader_bases(c->rd, place, &bases), "I1: base"))
 		return false;
+	for (unsigned k = 0; k < bases.count; k++)
+		if (!below_it(c, &bases.id[k], place->depth))
+			return false;
 	c->res->deltas++;
-	meet(c, &base, c->truth.p[i].type, true);
+	for (unsigned k = 0; k < bases.count; k++)
+		meet(c, &bases.id[k], c->truth.p[i].type, true);
 	return true;
 }
 

@@ -227,7 +227,8 @@ frame_iterator_follows_the_body(void **state)
 		{ .codec = FRAME_ZSTD, .raw_len = 5, .stored_len = 7,
 		    .chunk_count = 2 },
 		{ .codec = FRAME_DELTA, .raw_len = 4, .stored_len = 9,
-		    .chunk_count = 1, .depth = 3, .base.b = { 0xbb } } }, got;
+		    .chunk_count = 1, .depth = 3, .base_count = 2,
+		    .base = { { { 0xbb } }, { { 0xcc } } } } }, got;
 	struct frame_chunk c[3] = { { .type = FRAME_DATA, .len = 2 },
 	    { .type = FRAME_LIST, .len = 3 }, { .type = FRAME_TREE, .len = 4 } },
 	    chunk;
@@ -237,7 +238,7 @@ frame_iterator_follows_the_body(void **state)
 	size_t n = frame_head_encode(buf, sizeof(buf), b, 2, c, 3);
 
 	(void)state;
-	assert_int_equal(n, frame_head_bound(2, 1, 3));
+	assert_int_equal(n, frame_head_bound(2, 2, 3));
 	for (size_t len = 0; len < n; len++)
 		assert_int_equal(frame_head_decode(&h, buf, len),
 		    CURSOR_MALFORMED);
@@ -251,7 +252,9 @@ frame_iterator_follows_the_body(void **state)
 	assert_int_equal(chunk.type, FRAME_LIST);
 	assert_true(frame_next_block(&it, &got));
 	assert_int_equal(got.depth, 3);
-	assert_int_equal(got.base.b[0], 0xbb);
+	assert_int_equal(got.base_count, 2);
+	assert_int_equal(got.base[0].b[0], 0xbb);
+	assert_int_equal(got.base[1].b[0], 0xcc);
 	assert_int_equal(it.body_off, h.body_len);
 	assert_true(frame_next_chunk(&it, &chunk));
 	assert_int_equal(chunk.len, 4);

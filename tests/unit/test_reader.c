@@ -169,21 +169,23 @@ static void
 test_bases_from_one_head(void **state)
 {
 	struct fake *f = fake_new(CACHE);
-	struct name id[16], base;
+	struct reader_bases bases;
+	struct name id[16];
 	uint64_t once = 0;
 
 	(void)state;
 	chain(f, id, 16, false);
 	for (unsigned i = 1; i < 16; i++) {
-		assert_int_equal(reader_base(f->rd, &f->ix.row[i].place, &base), OK);
-		assert_true(name_cmp(&base, &id[i - 1]) == 0);
+		assert_int_equal(reader_bases(f->rd, &f->ix.row[i].place, &bases), OK);
+		assert_int_equal(bases.count, 1);
+		assert_true(name_cmp(&bases.id[0], &id[i - 1]) == 0);
 		once = i == 1 ? reader_stats(f->rd)->bytes_read : once;
 	}
 	assert_true(once > 0);
 	assert_int_equal(reader_stats(f->rd)->bytes_read, once);
 	assert_int_equal(reader_stats(f->rd)->frames_read, 0);
 	f->ix.row[1].place.slot = 16;
-	assert_int_equal(reader_base(f->rd, &f->ix.row[1].place, &base), ERR_CORRUPT);
+	assert_int_equal(reader_bases(f->rd, &f->ix.row[1].place, &bases), ERR_CORRUPT);
 	fake_free(f);
 }
 

@@ -308,9 +308,9 @@ test_order_of_families(void **state)
 {
 	enum { A, B, C, A1, B1, A2, CELLS };
 	struct family_item items[] = {
-		{ .cell = A2, .base = A1, .depth = 2, .len = 1 }, { .cell = B1, .base = B, .depth = 1, .len = 1 },
-		{ .cell = C, .base = COUNTS_NONE, .len = 1 }, { .cell = A, .base = COUNTS_NONE, .len = 1 },
-		{ .cell = B, .base = COUNTS_NONE, .len = 1 }, { .cell = A1, .base = A, .depth = 1, .len = 1 },
+		{ .cell = A2, .bases = { { A1 }, 1 }, .depth = 2, .len = 1 }, { .cell = B1, .bases = { { B }, 1 }, .depth = 1, .len = 1 },
+		{ .cell = C, .len = 1 }, { .cell = A, .len = 1 },
+		{ .cell = B, .len = 1 }, { .cell = A1, .bases = { { A }, 1 }, .depth = 1, .len = 1 },
 	};
 	static const uint32_t wanted[CELLS] = { C, A2, A1, A, B1, B };
 
@@ -333,7 +333,7 @@ test_large_families(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < MANY; i++)
-		items[i] = (struct family_item){ .cell = i, .base = i ? (i - 1) / 2 : COUNTS_NONE, .len = 1000,
+		items[i] = (struct family_item){ .cell = i, .bases = { { i ? (i - 1) / 2 : 0 }, i > 0 }, .len = 1000,
 			.depth = (uint8_t)(i ? items[(i - 1) / 2].depth + 1 : 0) };
 	assert_int_equal(family_sort(items, MANY, MANY), OK);
 	for (size_t i = 0, n = 0; i < MANY; i++) {
