@@ -760,7 +760,7 @@ test_memory(void **state)
 	(void)state;
 	assert_int_equal(packer_jobs(2, 0), 2);
 	assert_in_range(packer_jobs(1000, 0), 8, 64);
-	assert_int_equal(packer_jobs(8, 64u << 20), 4);
+	assert_int_equal(packer_jobs(8, 64u << 20), 3);
 	assert_int_equal(packer_jobs(8, 1u << 20), 1);
 	assert_int_equal(packer_jobs(8, 1), 1);
 	assert_int_equal(packer_jobs(3, UINT64_MAX), 3);
