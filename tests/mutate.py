@@ -25,15 +25,15 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = {
     "commit": (["src/store/%s.c" % s for s in ("session", "packer", "packout", "framejob", "snapshots", "indexbuild")],
         ["unit/test_session", "unit/test_settle", "unit/test_catalogue", "every session", "every snapshot", "prop/prop_store 60",
-            "cli/delta.sh", "crash/crash_snapshot 500", "cli/damage.sh", "cli/dedup.sh"]),
+            "cli/delta.sh"]),
     "prune": (["src/store/%s.c" % s for s in ("settle", "counts", "rewrite", "pick", "fold", "sweep", "sums", "graves", "uncounted")] +
         ["src/ops/prune.c"],
         ["unit/test_settle", "unit/test_rewrite", "unit/test_session", "every settle", "every prune", "prop/prop_store 80",
-            "cli/uncounted.sh", "prop/sim_store 60", "cli/delta.sh", "crash/crash_snapshot 500", "cli/prune.sh"]),
+            "cli/uncounted.sh", "prop/sim_store 40"]),
     "restore": (["src/ops/%s.c" % s for s in ("restore", "place", "later", "refill")] +
         ["src/store/%s.c" % s for s in ("reader", "fetch", "framebox", "tree", "content")],
         ["unit/test_restore", "unit/test_reader", "unit/test_fetch", "unit/test_tree", "every restore", "cli/inplace.sh",
-            "cli/restoredb.sh", "cli/commands.sh", "unit/test_ahead", "cli/damage.sh", "cli/drill.sh", "cli/delta.sh"]),
+            "cli/commands.sh", "cli/restoredb.sh"]),
 }
 PROFILE = "release"
 BUILD = "build/gcc/" + PROFILE
@@ -65,10 +65,10 @@ class Mutant:
 
 
 def code_lines(text):
-    """(number, line) of what is code: no comments, preprocessor, asserts, declarations of types."""
+    """(number, line) of what is code: no comments, preprocessor, asserts, locks (ThreadSanitizer's), declarations of types."""
     comment, preprocessor, depth, struct = False, False, 0, False
     for number, line in enumerate(text.split("\n")):
-        skip = comment or preprocessor or line.lstrip().startswith(("/*", "#", "assert", "static const", "*"))
+        skip = comment or preprocessor or line.lstrip().startswith(("/*", "#", "assert", "static const", "*", "pthread_"))
         if not comment and "/*" in line and "*/" not in line:
             comment = True
         if "*/" in line:
@@ -92,7 +92,8 @@ def changes(line):
             yield kind, code[:m.start()] + to + code[m.end():] + tail
     for m in NUMBER.finditer(blank):
         for d in (1, -1):
-            if int(m.group(1)) + d >= 0:
+            # More room than needed is nobody's loss.
+            if int(m.group(1)) + d >= 0 and not (d > 0 and re.search(r"mem_(grow|new|buf_reserve)\(", blank)):
                 yield "constant", code[:m.start()] + str(int(m.group(1)) + d) + (m.group(2) or "") + code[m.end():] + tail
     m = CONDITION.match(code)
     if m and m.group(2).count("(") == m.group(2).count(")"):
@@ -164,7 +165,7 @@ class Copy:
             self.fence = []
 
     def make(self, *targets):
-        return subprocess.run(["make", "-s", "PROFILE=" + PROFILE, "CFLAGS=-w -g0", *targets], cwd=self.dir, stdout=subprocess.PIPE,
+        return subprocess.run(["make", "-s", "PROFILE=" + PROFILE, "CFLAGS=-w -g0 -O1", *targets], cwd=self.dir, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, timeout=300)
 
     def code(self, path):

@@ -44,20 +44,33 @@ try_step(struct repo *r, const struct prune_options *o, struct rewrite_policy *p
 	return rc ? rc : rc2;
 }
 
+/* The second of two attempts found either everything still to do, or what the first had published already. */
+static void
+count_both(struct settle_stats *s, const struct settle_stats *first)
+{
+	if (s->snapshots_removed < first->snapshots_removed)
+		s->snapshots_removed = first->snapshots_removed;
+	if (s->chunks_removed < first->chunks_removed)
+		s->chunks_removed = first->chunks_removed;
+	if (s->packs_removed < first->packs_removed)
+		s->packs_removed = first->packs_removed;
+}
+
 /* A full disk: the reserve is for this.  Of rewriting nothing depends, so it waits for better times. */
 static int
 step(struct repo *r, const struct prune_options *o, struct rewrite_policy *policy, struct prune_result *res)
 {
-	struct settle_stats before = res->stats;
+	struct settle_stats before = res->stats, first;
 	int rc = try_step(r, o, policy, res);
 
 	if (!reserve_is_full(rc))
 		return rc;
 	res->full = true;
+	first = res->stats;
 	before.bytes_freed = res->stats.bytes_freed;
 	res->stats = before;
-	if (reserve_give(r->io) == FOUND)
-		rc = try_step(r, o, policy, res);
+	if (reserve_give(r->io) == FOUND && (rc = try_step(r, o, policy, res)) == OK)
+		count_both(&res->stats, &first);
 	if (!policy || !reserve_is_full(rc))
 		return rc;
 	before.bytes_freed = res->stats.bytes_freed;

@@ -1,8 +1,8 @@
 /*
  * packer: the caller's thread fills a job per kind of pack with chunks; a full job is a frame.  It is given its place (pack and
- * ordinal) at once, since its seal names both; threads compress and seal; the caller's thread appends finished frames in the
- * order they were submitted.  A pack that has its size gets its footer when its last frame was appended, and is synced by a thread of
- * its own.
+ * ordinal) at once, since its seal names both; threads compress and seal; the caller's thread gives finished frames, in the order they
+ * were submitted, to one that writes.  A pack that has its size gets its footer when its last frame was appended, and is synced by a
+ * thread of its own.
  *
  *     free -> open (being filled) -> queued -> running -> done -> appended, free again
  *
@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "codec/squeeze.h"
 #include "store/framejob.h"
-#include "store/packout.h"
+#include "store/packwrite.h"
 
 #define META_BLOCK_TARGET (256u << 10)
 #define META_DELTAS (64u << 10)          /* bytes of differences between nodes in a frame */
@@ -34,12 +34,15 @@
 #define MEMORY (384u << 20)
 #define SLOW_LEVEL 9                    /* where little is compressed, and the level is not one chosen for speed */
 #define SLOW_FROM 3
+#define SLOW_SAVES 8                    /* one part in so many, seldom more */
 
 enum job_state { JOB_OPEN, JOB_QUEUED, JOB_RUNNING, JOB_DONE };
 enum pack_state { PACK_OPEN, PACK_SYNC_WANTED, PACK_SYNCING, PACK_SYNCED };
 
 struct pack {
-	struct packout file;
+	struct packout file;            /* first, for pack_finished; the writer's until it is to be synced */
+	uint64_t bytes;                 /* given to the writer, header and frames ... */
+	uint32_t frames;                /* ... and so many of these */
 	enum pack_state state;          /* under the lock */
 	bool closed;                    /* gets no more frames */
 	uint32_t assigned;              /* frames, appended or under way */
@@ -62,6 +65,7 @@ struct packer {
 	uint8_t *delta_buf;
 	struct job *open[2];            /* by kind - 1 */
 	struct pack *cur[2];
+	struct packwrite *write;
 	struct pack **packs;
 	size_t pack_count, pack_cap;
 	struct packer_pack *pub_packs;
@@ -188,6 +192,7 @@ pack_begin(struct packer *p, uint32_t kind, struct pack **out)
 		return rc;
 	if ((rc = packout_begin(&o->file, p->repo, kind)))
 		goto out;
+	o->bytes = o->file.bytes;
 	pthread_mutex_lock(&p->lock);
 	if ((rc = mem_grow((void **)&p->packs, &p->pack_cap, p->pack_count + 1, sizeof(*p->packs))) == OK)
 		p->packs[p->pack_count++] = o;
@@ -203,20 +208,17 @@ out:
 	return rc;
 }
 
-/* Footer; then a thread syncs. */
-static int
-pack_finish(struct packer *p, struct pack *o)
+/* The footer is written: a thread syncs. */
+static void
+pack_finished(void *arg, struct packout *file)
 {
-	int rc = packout_finish(&o->file);
+	struct packer *p = arg;
 
-	p->bytes += o->file.bytes;
-	if (rc)
-		return rc;
+	p->bytes += file->bytes;
 	pthread_mutex_lock(&p->lock);
-	o->state = PACK_SYNC_WANTED;
+	((struct pack *)file)->state = PACK_SYNC_WANTED;
 	pthread_cond_signal(&p->full);
 	pthread_mutex_unlock(&p->lock);
-	return OK;
 }
 
 static int
@@ -226,12 +228,14 @@ frame_append(struct packer *p, struct job *j)
 	struct pack *o = j->pack;
 	int rc;
 
-	assert(o->file.frames == j->ordinal);
-	f->off = (uint32_t)o->file.bytes;
+	assert(o->frames == j->ordinal);
+	f->off = (uint32_t)o->bytes;
 	f->len = (uint32_t)j->fj.out_len;
-	if ((rc = packout_frame(&o->file, j->fj.out, j->fj.out_len)))
+	if ((rc = packwrite_frame(p->write, &o->file, &j->fj.out, &j->fj.out_cap, j->fj.out_len)))
 		return rc;
-	return o->closed && o->file.frames == o->assigned ? pack_finish(p, o) : OK;
+	o->bytes += f->len;
+	o->frames++;
+	return o->closed && o->frames == o->assigned ? packwrite_finish(p->write, &o->file) : OK;
 }
 
 /* ----------------------------------------------------------------------------------------------- jobs in order */
@@ -326,9 +330,9 @@ frame_close(struct packer *p, uint32_t kind)
 	while (oldest_done(p))
 		if ((rc = retire_one(p)))
 			return rc;
-	if (o && o->file.bytes >= PACK_TARGET) {
+	if (o && o->bytes >= PACK_TARGET) {
 		o->closed = true;
-		if (o->file.frames == o->assigned && (rc = pack_finish(p, o)))
+		if (o->frames == o->assigned && (rc = packwrite_finish(p->write, &o->file)))
 			return rc;
 		o = NULL;
 	}
@@ -416,13 +420,13 @@ add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
 		return rc;
 	if ((rc = squeeze_pack(p->squeeze, p->delta_buf, cap, data, len, base->p, base->len, &n)))
 		return rc;
-	if (p->fine && p->slow && n > len / FRAMEJOB_SURE &&
-	    (rc = squeeze_pack(p->slow, p->delta_buf, cap, data, len, base->p, base->len, &n)))
-		return rc;
 	plain = len;
 	/* What is that short needs no comparison. */
 	if (n > len / FRAMEJOB_SURE && n < len &&
 	    (rc = squeeze_pack(p->squeeze, p->delta_buf + cap, cap, data, len, NULL, 0, &plain)))
+		return rc;
+	if (p->fine && p->slow && n > len / FRAMEJOB_SURE && framejob_delta_pays(n - n / SLOW_SAVES, base->count, len, plain, save) &&
+	    (rc = squeeze_pack(p->slow, p->delta_buf, cap, data, len, base->p, base->len, &n)))
 		return rc;
 	if (!framejob_delta_pays(n, base->count, len, plain, save))
 		return OK;
@@ -536,10 +540,10 @@ flush(struct packer *p)
 	for (uint32_t k = 0; k < 2; k++) {
 		o = p->cur[k];
 		p->cur[k] = NULL;
-		if (o && (rc = pack_finish(p, o)))
+		if (o && (rc = packwrite_finish(p->write, &o->file)))
 			return rc;
 	}
-	if ((rc = wait_synced(p)) ||
+	if ((rc = packwrite_drain(p->write)) || (rc = wait_synced(p)) ||
 	    (rc = mem_grow((void **)&p->pub_packs, &p->pub_cap, p->pack_count, sizeof(*p->pub_packs))))
 		return rc;
 	for (size_t i = 0; i < p->pack_count; i++)
@@ -641,7 +645,8 @@ packer_new(struct repo *r, unsigned jobs, int level, packer_placed_fn placed, vo
 	pthread_cond_init(&p->work, NULL);
 	pthread_cond_init(&p->full, NULL);
 	pthread_cond_init(&p->ready, NULL);
-	if ((rc = squeeze_new(level, &p->squeeze)) || (slow_pays(level) && (rc = squeeze_new(SLOW_LEVEL, &p->slow))) ||
+	if ((rc = packwrite_new(pack_finished, p, &p->write)) ||
+	    (rc = squeeze_new(level, &p->squeeze)) || (slow_pays(level) && (rc = squeeze_new(SLOW_LEVEL, &p->slow))) ||
 	    (rc = mem_new((void **)&p->jobs, mem_array(p->job_count, sizeof(*p->jobs)))) ||
 	    (rc = mem_new((void **)&p->queue, mem_array(p->job_count, sizeof(struct job *)))) ||
 	    (rc = mem_new((void **)&p->threads, mem_array((size_t)jobs + 1, sizeof(*p->threads)))))
@@ -670,6 +675,7 @@ packer_free(struct packer *p)
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned i = 0; i < p->thread_count; i++)
 		pthread_join(p->threads[i], NULL);
+	packwrite_free(p->write);
 	for (size_t i = 0; i < p->pack_count; i++)
 		packout_discard(&p->packs[i]->file);
 	forget_packs(p);

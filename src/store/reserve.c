@@ -1,6 +1,7 @@
 #include "store/reserve.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,7 +83,14 @@ reserve_make(struct io *io, uint64_t bytes)
 int
 reserve_give(struct io *io)
 {
-	int rc = io_unlink(io, PATH);
+	int sys_errno = err_errno(), rc;
+	char note[1024];
 
-	return rc == ERR_ABSENT ? OK : rc == OK ? FOUND : rc;
+	snprintf(note, sizeof(note), "%s", err_text());
+	if ((rc = io_unlink(io, PATH)) != ERR_ABSENT)
+		return rc ? rc : FOUND;
+	/* The caller's failure, for which he looked here, is the one to be told. */
+	err_set(ERR_IO, note);
+	err_set_errno(sys_errno);
+	return OK;
 }

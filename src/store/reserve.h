@@ -16,7 +16,7 @@ int reserve_make(struct io *io, uint64_t bytes) __attribute__((warn_unused_resul
 /* Does rc, with the note, say that the disk is full? */
 bool reserve_is_full(int rc);
 
-/* Give the space up: FOUND if there was any, OK if not. */
+/* Give the space up: FOUND if there was any, OK if not: then the note stays as it was. */
 int reserve_give(struct io *io) __attribute__((warn_unused_result));
 
 #endif

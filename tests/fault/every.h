@@ -20,6 +20,7 @@ enum every_fixture {
 	EVERY_BAD,                      /* as EVERY_HISTORY: a pack of data, a table and a slot with a bad byte */
 	EVERY_LOST,                     /* as EVERY_BARE: packs bad, some cut, and half of the sidecars, too */
 	EVERY_SIDES,                    /* as EVERY_HISTORY: the header and many sidecars are bad, some objects are gone */
+	EVERY_GIVEN_UP,                 /* as EVERY_LOST; then what cannot be read was given up */
 	EVERY_BARE,                     /* as EVERY_HISTORY, without parity for data */
 	EVERY_FIXTURES
 };
@@ -49,6 +50,8 @@ struct every {
 #define EVERY_ANEW 64u                  /* what it makes is another each time */
 #define EVERY_WHOLE 256u                /* small: every N even where a sample of the others is taken */
 
+#define EVERY_SPARES 1024u              /* it has space in reserve: a disk that is full once is no failure */
+
 /* A repair: until it was done once more without a failure not all of it need be right; what a medium does not give back is lost to it. */
 #define EVERY_HALF 128u
 
@@ -58,6 +61,7 @@ struct every_op {
 	unsigned how;
 	int (*run)(struct every *e);
 	int also;                       /* what it may answer when it is done once more after a failure */
+	const char *says;               /* what it must say at first when nothing fails; or NULL */
 };
 
 extern const struct every_op every_writes[], every_reads[], every_repairs[];     /* up to one without a name */

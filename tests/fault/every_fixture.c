@@ -12,11 +12,14 @@
 
 #include "base/err.h"
 #include "codec/digest.h"
+#include "ops/excise.h"
+#include "ops/repack.h"
 #include "ops/snapshot.h"
 #include "store/graves.h"
 #include "store/keyring.h"
 #include "store/parity.h"
 #include "store/pins.h"
+#include "store/reserve.h"
 #include "store/settle.h"
 #include "store/snapshots.h"
 #include "tests/fault/every.h"
@@ -93,6 +96,8 @@ every_source(struct every *e, const char *dir)
 	}
 	ok = ok && write_file(e, "a/one", 300, 1, 0) && write_file(e, "a/two", 9000, 2, 0) && write_file(e, "a/deep/three", 40, 3, 0) &&
 	    write_file(e, "large", 60000, 4, 0);
+	snprintf(path, sizeof(path), "%s/a/deep", e->source);
+	ok = ok && chmod(path, 0555) == 0;
 	snprintf(path, sizeof(path), "%s/a/one", e->source);
 	snprintf(other, sizeof(other), "%s/hardlink", e->source);
 	ok = ok && link(path, other) == 0;
@@ -243,13 +248,13 @@ add_key(struct repo *r)
 }
 
 static int
-with_parity(struct repo *r)
+with_parity_and_reserve(struct repo *r)
 {
 	const struct sidecar_shape shape = PARITY_DEFAULT;
 	int rc = parity_set_policy(r, &shape);
 
 	parity_forget(r);
-	return rc;
+	return rc ? rc : reserve_make(r->io, reserve_want(1));
 }
 
 static int
@@ -323,8 +328,9 @@ make(struct every *e, enum every_fixture which, struct repo *r)
 {
 	int rc = which == EVERY_NEW ? OK : add_key(r);
 
-	if (rc == OK && which != EVERY_BARE && which != EVERY_LOST)
-		rc = with_parity(r);
+	if (rc == OK && which != EVERY_BARE && which != EVERY_LOST && which != EVERY_GIVEN_UP &&
+	    which != EVERY_SMALL)
+		rc = with_parity_and_reserve(r);
 	if (rc)
 		return rc;
 	switch (which) {
@@ -332,6 +338,7 @@ make(struct every *e, enum every_fixture which, struct repo *r)
 	case EVERY_BAD:
 	case EVERY_BARE:
 	case EVERY_LOST:
+	case EVERY_GIVEN_UP:
 	case EVERY_SIDES:
 		return make_history(e, r);
 	case EVERY_PRUNE:
@@ -357,6 +364,7 @@ damage(struct support_disk *d, const struct support_disk *made, enum every_fixtu
 		harm(d, made, "snapshots/", 4, HARM_FLIP);
 		break;
 	case EVERY_LOST:
+	case EVERY_GIVEN_UP:
 		harm(d, made, "packs/", 2, HARM_FLIP);
 		harm(d, made, "packs/", 5, HARM_CUT);
 		harm(d, made, "parity/", 2, HARM_CUT);
@@ -375,6 +383,23 @@ damage(struct support_disk *d, const struct support_disk *made, enum every_fixtu
 	}
 }
 
+static int
+give_up(struct support_disk *d)
+{
+	const struct repack_options p = { 0 };
+	const struct excise_options x = { 0 };
+	struct repack_stats packs;
+	struct excise_stats st;
+	struct repo *r;
+	int rc = every_open(d, 0, &r);
+
+	if (rc == OK && (rc = excise_records(r, &x, &st)) == OK && (rc = repack_run(r, &p, &packs)) == OK &&
+	    (rc = excise_run(r, &x, &st)) == OK)
+		rc = repack_run(r, &p, &packs);
+	repo_close(r);
+	return rc;
+}
+
 bool
 every_fixture_make(struct every *e, enum every_fixture which)
 {
@@ -389,6 +414,8 @@ every_fixture_make(struct every *e, enum every_fixture which)
 	repo_close(r);
 	e->d = support_disk_loss(d, support_disk_ops(d), &none);
 	damage(e->d, d, which);
+	if (which == EVERY_GIVEN_UP && rc == OK)
+		rc = give_up(e->d);
 	support_disk_free(d);
 	if (rc)
 		printf("# fixture %d: %s\n", (int)which, err_text());

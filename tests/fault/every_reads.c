@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "codec/digest.h"
@@ -320,7 +321,15 @@ say_choice(struct every *e, struct view *v)
 		.group_by = FORGET_BY_HOST | FORGET_BY_PATHS | FORGET_BY_TAGS, .younger_ns = INT64_MAX, .now_ns = INT64_MAX / 2 };
 	struct settle_preview p;
 	struct forget_plan plan;
-	int rc = forget_choose(v, &q, &plan);
+	char hex[NAME_SID_HEX], path[64];
+	int rc;
+
+	/* A pin that came when its snapshot was forgotten already. */
+	name_sid_hex(&e->sids[3], hex);
+	snprintf(path, sizeof(path), "pins/%s", hex);
+	if ((rc = io_write_file(e->r->io, path, "", 0)) && rc != ERR_EXISTS)
+		return rc;
+	rc = forget_choose(v, &q, &plan);
 
 	if (rc == OK && (rc = prune_preview(e->r, plan.gone, plan.gone_count, &p)) == OK)
 		every_say(e, "%zu of %zu, %ju chunks", plan.gone_count, plan.count, (uintmax_t)p.chunks);
@@ -435,23 +444,46 @@ note_problem(void *arg, const char *path, const char *text)
 		every_say(arg, "!");
 }
 
+static struct restore_progress last;     /* what progress was told last */
+
+static void
+note_progress(void *arg, const struct restore_progress *p)
+{
+	(void)arg;
+	last = *p;
+}
+
 static int
-restore_with(struct every *e, struct restore_options *o, bool twice)
+restore_one(struct every *e, const struct name_sid *sid, const struct restore_options *o)
 {
 	struct snapshots_item snap;
 	struct restore_result res;
-	int rc = snapshots_read(e->r, false, &e->sids[0], &snap);
+	int rc = snapshots_read(e->r, false, sid, &snap);
 
+	if (rc)
+		return rc;
+	rc = restore_run(e->r, &snap, o, &res);
+	snapshots_item_clear(&snap);
+	every_say(e, "%ju made %ju same %ju skipped %ju dirs %ju others %ju deleted %ju bytes of %ju %ju verified, progress %ju %ju; ",
+	    (uintmax_t)res.files_restored, (uintmax_t)res.files_unchanged, (uintmax_t)res.files_skipped, (uintmax_t)res.dirs,
+	    (uintmax_t)res.others, (uintmax_t)res.deleted, (uintmax_t)res.bytes_written, (uintmax_t)res.bytes_total,
+	    (uintmax_t)res.verified, (uintmax_t)last.files, (uintmax_t)last.bytes);
+	return rc;
+}
+
+static int
+restore_with(struct every *e, struct restore_options *o, bool twice)
+{
+	int rc;
+
+	last = (struct restore_progress){ 0 };
 	o->target = e->target;
 	o->subpath = e->op->on == EVERY_DATABASE ? e->databases : e->source;
 	o->problem = note_problem;
+	o->progress = note_progress;
 	o->arg = e;
-	if (rc == OK && (rc = restore_run(e->r, &snap, o, &res)) == OK && twice) {
-		snapshots_item_clear(&snap);
-		if ((rc = snapshots_read(e->r, false, &e->sids[e->count - 1], &snap)) == OK)
-			rc = restore_run(e->r, &snap, o, &res);
-	}
-	snapshots_item_clear(&snap);
+	if ((rc = restore_one(e, &e->sids[0], o)) == OK && twice)
+		rc = restore_one(e, &e->sids[e->count - 1], o);
 	if (rc == OK && !o->dry_run)
 		every_say(e, "%jx", (uintmax_t)every_tree_sum(e->target));
 	return rc;
@@ -487,19 +519,11 @@ ignore_item(void *arg, char what, const char *path, const char *beneath, uint64_
 	(void)size;
 }
 
-static void
-ignore_progress(void *arg, const struct restore_progress *p)
-{
-	(void)arg;
-	(void)p;
-}
-
 /* By patterns, over what is there, and what is not in it is removed. */
 static int
 restore_filtered(struct every *e)
 {
-	struct restore_options o = { .delete_extra = true, .overwrite = RESTORE_IF_NEWER, .item = ignore_item,
-		.progress = ignore_progress, .devices = true };
+	struct restore_options o = { .delete_extra = true, .overwrite = RESTORE_IF_NEWER, .item = ignore_item, .devices = true };
 	struct filter *f;
 	int rc = filter_new(&f);
 
@@ -510,10 +534,86 @@ restore_filtered(struct every *e)
 	return rc;
 }
 
+static void
+put_file(const char *dir, const char *name)
+{
+	char path[500];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if ((f = fopen(path, "w")))
+		fclose(f);
+}
+
+/* Where a directory should be is a file, and things that the snapshot does not have are beside and beneath. */
+static int
+restore_in_the_way(struct every *e)
+{
+	struct restore_options o = { .target = e->target, .subpath = e->source, .delete_extra = true, .item = ignore_item,
+		.problem = note_problem, .arg = e };
+	char path[400];
+	int rc = restore_one(e, &e->sids[0], &o);
+
+	if (rc)
+		return rc;
+	put_file(e->target, "extra");
+	snprintf(path, sizeof(path), "%s/extras", e->target);
+	(void)mkdir(path, 0700);
+	put_file(path, "one");
+	snprintf(path, sizeof(path), "%s/a", e->target);
+	every_remove_tree(path);
+	put_file(e->target, "a");
+	o.dry_run = true;
+	if ((rc = restore_one(e, &e->sids[0], &o)))
+		return rc;
+	o.dry_run = false;
+	o.overwrite = RESTORE_NEVER;
+	if ((rc = restore_one(e, &e->sids[0], &o)))
+		return rc;
+	o.overwrite = RESTORE_ALWAYS;
+	rc = restore_one(e, &e->sids[0], &o);
+	every_say(e, "%jx", (uintmax_t)every_tree_sum(e->target));
+	return rc;
+}
+
+/* By somebody who is not root, over directories that he may not write to. */
+static int
+restore_by_another(struct every *e)
+{
+	struct restore_options o = { .numeric_owner = true };
+	bool root = geteuid() == 0;
+	int rc;
+
+	if (root && seteuid(65534))
+		return fail(ERR_FAILED, "cannot be another user");
+	rc = restore_with(e, &o, true);
+	if (root && seteuid(0))
+		abort();
+	return rc;
+}
+
 static int
 restore_never(struct every *e)
 {
 	return restore_with(e, &(struct restore_options){ .overwrite = RESTORE_NEVER }, true);
+}
+
+/* Snapshots in which files and directories are marked as lost. */
+static int
+restore_given_up(struct every *e)
+{
+	const struct restore_options o = { .target = e->target, .subpath = e->source, .verify = true, .problem = note_problem, .arg = e };
+	struct snapshots all = { 0 };
+	struct restore_result res;
+	int rc = snapshots_load(e->r, false, NULL, NULL, &all), worst = OK;
+
+	for (size_t i = 0; rc == OK && i < all.count; i++)
+		if ((rc = restore_run(e->r, &all.items[i], &o, &res)) == ERR_PARTIAL) {
+			worst = rc;
+			rc = OK;
+		}
+	snapshots_clear(&all);
+	return rc ? rc : worst;
 }
 
 static int
@@ -592,34 +692,47 @@ dbdiff(struct every *e)
 }
 
 const struct every_op every_reads[] = {
-	{ "open", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS | EVERY_WHOLE, open_and_close, 0 },
-	{ "open: wrong key", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS, wrong_key, 0 },
-	{ "key list and find", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, keys, 0 },
-	{ "records", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, records, 0 },
-	{ "records: forgotten", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, forgotten, 0 },
-	{ "index and census", EVERY_PRUNE, EVERY_ALL | EVERY_FORGIVES, index_all, 0 },
-	{ "stats", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, stats, 0 },
-	{ "ls", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, ls, 0 },
-	{ "cat", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, cat, 0 },
-	{ "diff", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, diff, 0 },
-	{ "find", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, find, 0 },
-	{ "lost", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, lost, 0 },
-	{ "forget: choice and preview", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, choose, 0 },
-	{ "heads", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, heads, 0 },
-	{ "verify", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, verify, 0 },
-	{ "verify --read", EVERY_PRUNE, EVERY_ALL | EVERY_FORGIVES, verify_read, 0 },
-	{ "verify --read of one", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, verify_one, 0 },
-	{ "verify --databases", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, verify_databases, 0 },
-	{ "scrub", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, scrub, 0 },
-	{ "verify --restore-sample", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, sample, 0 },
-	{ "restore", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore, 0 },
-	{ "restore: over another", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_over, 0 },
-	{ "restore: some", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_some, 0 },
-	{ "restore: by patterns", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_filtered, 0 },
-	{ "restore: over nothing", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_never, 0 },
-	{ "restore: dry run", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_dry, 0 },
-	{ "restore: databases", EVERY_DATABASE, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_databases, 0 },
-	{ "sql", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, sql, 0 },
-	{ "diff --databases", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, dbdiff, 0 },
+	{ "open", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS | EVERY_WHOLE, open_and_close, 0, NULL },
+	{ "open: wrong key", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS, wrong_key, 0, NULL },
+	{ "key list and find", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, keys, 0, NULL },
+	{ "records", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, records, 0, NULL },
+	{ "records: forgotten", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, forgotten, 0, NULL },
+	{ "index and census", EVERY_PRUNE, EVERY_ALL | EVERY_FORGIVES, index_all, 0, NULL },
+	{ "stats", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, stats, 0, NULL },
+	{ "ls", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, ls, 0, NULL },
+	{ "cat", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, cat, 0, NULL },
+	{ "diff", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, diff, 0, NULL },
+	{ "find", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, find, 0, NULL },
+	{ "lost", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, lost, 0, NULL },
+	{ "forget: choice and preview", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, choose, 0, NULL },
+	{ "heads", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, heads, 0, NULL },
+	{ "verify", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, verify, 0, NULL },
+	{ "verify --read", EVERY_PRUNE, EVERY_ALL | EVERY_FORGIVES, verify_read, 0, NULL },
+	{ "verify --read of one", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, verify_one, 0, NULL },
+	{ "verify --databases", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, verify_databases, 0, NULL },
+	{ "scrub", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, scrub, 0, NULL },
+	{ "verify --restore-sample", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, sample, 0, NULL },
+	{ "restore", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore, 0,
+	    "7 made 0 same 0 skipped 3 dirs 2 others 0 deleted 89353 bytes of 1138229 7 verified, " },
+	{ "restore: over another", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_over, 0,
+	    "7 made 0 same 0 skipped 3 dirs 2 others 0 deleted 89353 bytes of 1138229 0 verified, progress 1 40; "
+	    "7 made 5 same 0 skipped 3 dirs 0 others 0 deleted 169060 bytes of 1238279 0 verified, " },
+	{ "restore: some", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_some, 0,
+	    "2 made 0 same 0 skipped 2 dirs 0 others 0 deleted 60040 bytes of 60040 0 verified, progress 1 40; "
+	    "1 made 1 same 0 skipped 2 dirs 0 others 0 deleted 60000 bytes of 60040 0 verified, " },
+	{ "restore: by patterns", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_filtered, 0,
+	    "5 made 0 same 0 skipped 3 dirs 2 others 0 deleted 69350 bytes of 69650 0 verified, progress 1 40; "
+	    "2 made 0 same 5 skipped 3 dirs 0 others 0 deleted 69060 bytes of 69700 0 verified, " },
+	{ "restore: in the way", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_in_the_way, 0, NULL },
+	{ "restore: by another user", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_by_another, 0, NULL },
+	{ "restore: of what was given up", EVERY_GIVEN_UP, EVERY_ALL | EVERY_FORGIVES, restore_given_up, 0, NULL },
+	{ "restore: over nothing", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_never, 0,
+	    "7 made 0 same 0 skipped 3 dirs 2 others 0 deleted 89353 bytes of 1138229 0 verified, progress 1 40; "
+	    "5 made 0 same 9 skipped 3 dirs 0 others 0 deleted 100000 bytes of 1238279 0 verified, " },
+	{ "restore: dry run", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_dry, 0,
+	    "7 made 0 same 0 skipped 3 dirs 2 others 0 deleted 0 bytes of 1138229 0 verified, " },
+	{ "restore: databases", EVERY_DATABASE, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_databases, 0, NULL },
+	{ "sql", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, sql, 0, NULL },
+	{ "diff --databases", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, dbdiff, 0, NULL },
 	{ 0 },
 };

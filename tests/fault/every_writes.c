@@ -168,6 +168,25 @@ sessions(struct every *e)
 	return rc;
 }
 
+/* So much that parts are published meanwhile. */
+static int
+session_large(struct every *e)
+{
+	const struct session_config cfg = { .jobs = 2, .level = 1, .part_bytes = 1 << 20 };
+	struct name id[3], root;
+	struct session *s = NULL;
+	int rc = session_begin(e->r, &cfg, &s);
+
+	for (unsigned i = 0; rc == OK && i < 400; i++)
+		rc = put_data(s, 1000 + i, 16000, NULL, &id[i % 3]);
+	if (rc == OK && (rc = put_tree(s, id, NULL, &root)) == OK)
+		rc = support_store_commit(s, &root);
+	if (rc && s)
+		session_abort(s);
+	session_free(s);
+	return rc;
+}
+
 /* What waits for a base is given up, too. */
 static int
 session_given_up(struct every *e)
@@ -215,6 +234,37 @@ prune(struct every *e, unsigned max_unused)
 	if (rc == OK)
 		every_say(e, "%ju snapshots", (uintmax_t)res.stats.snapshots_removed);
 	return rc;
+}
+
+static void
+note_waiting(void *arg)
+{
+	every_say(arg, "waits");
+}
+
+/* Somebody reads meanwhile: on this disk nobody waits. */
+static int
+prune_waits(struct every *e)
+{
+	const struct prune_options o = { .max_unused = 0, .max_rewrite = UINT64_MAX, .waiting = note_waiting, .arg = e };
+	struct io *other = support_disk_io(e->d);
+	struct prune_result res;
+	int rc = io_lock(other, IO_SHARED, false);
+
+	if (rc == OK)
+		rc = prune_run(e->r, &o, &res);
+	io_free(other);
+	return rc;
+}
+
+/* No more than one step that moves little. */
+static int
+prune_bounded(struct every *e)
+{
+	const struct prune_options o = { .max_unused = 0, .max_rewrite = 30000 };
+	struct prune_result res;
+
+	return prune_run(e->r, &o, &res);
 }
 
 static int
@@ -451,35 +501,38 @@ paper(struct every *e)
 }
 
 const struct every_op every_writes[] = {
-	{ "init", EVERY_NOTHING, EVERY_ALL | EVERY_OPENS, init, ERR_EXISTS },
-	{ "snapshot: first", EVERY_NEW, EVERY_ALL, take, 0 },
-	{ "snapshot: next", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS, take, 0 },
-	{ "snapshot: unlike", EVERY_HISTORY, EVERY_ALL, take_otherwise, 0 },
-	{ "snapshot: folds", EVERY_SEGMENTS, EVERY_ALL, take, 0 },
-	{ "snapshot: databases", EVERY_NEW, EVERY_ALL | EVERY_ON_CALLS | EVERY_ANEW, take_databases, 0 },
-	{ "snapshot: nothing new", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, take_nothing_new, 0 },
-	{ "snapshot: of a command", EVERY_NEW, EVERY_ALL | EVERY_ANEW, take_command, 0 },
-	{ "session: parts and bases", EVERY_HISTORY, EVERY_ALL, sessions, 0 },
-	{ "session: given up", EVERY_NEW, EVERY_ALL | EVERY_WHOLE, session_given_up, 0 },
-	{ "snapshot: of an empty directory", EVERY_NEW, EVERY_ON_CALLS | EVERY_WHOLE, take_little, 0 },
-	{ "settle", EVERY_HISTORY, EVERY_ALL, settle, 0 },
-	{ "prune: drops", EVERY_PRUNE, EVERY_ALL, prune_drops, 0 },
-	{ "prune: rewrites", EVERY_PRUNE, EVERY_ALL, prune_rewrites, 0 },
-	{ "prune: merges", EVERY_SMALL, EVERY_ALL, prune_rewrites, 0 },
-	{ "prune: after segments", EVERY_HISTORY, EVERY_ALL, prune_rewrites, 0 },
-	{ "forget", EVERY_HISTORY, EVERY_ALL, bury, ERR_ABSENT },
-	{ "undelete", EVERY_HISTORY, EVERY_ALL, undelete, ERR_ABSENT },
-	{ "pin and unpin", EVERY_HISTORY, EVERY_ALL | EVERY_WHOLE, pins, 0 },
-	{ "key add", EVERY_HISTORY, EVERY_ALL, key_add, 0 },
-	{ "key add: passphrase", EVERY_HISTORY, EVERY_ALL, key_add_passphrase, 0 },
-	{ "key change", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS, key_change, ERR_KEY },
-	{ "key remove", EVERY_HISTORY, EVERY_ALL, key_remove, 0 },
-	{ "repair index", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES | EVERY_HALF, rebuild, 0 },
-	{ "proofs", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, proofs, 0 },
-	{ "reserve", EVERY_HISTORY, EVERY_ALL, reserve, 0 },
-	{ "parity policy", EVERY_BARE, EVERY_ALL, policy, 0 },
-	{ "nothing is written to a later version", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, only_reads, 0 },
-	{ "snapshot: dry run", EVERY_HISTORY, EVERY_ALL, take_dry, 0 },
-	{ "paper", EVERY_HISTORY, EVERY_ALL, paper, 0 },
+	{ "init", EVERY_NOTHING, EVERY_ALL | EVERY_OPENS, init, ERR_EXISTS, NULL },
+	{ "snapshot: first", EVERY_NEW, EVERY_ALL, take, 0, NULL },
+	{ "snapshot: next", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS, take, 0, NULL },
+	{ "snapshot: unlike", EVERY_HISTORY, EVERY_ALL, take_otherwise, 0, NULL },
+	{ "snapshot: folds", EVERY_SEGMENTS, EVERY_ALL, take, 0, NULL },
+	{ "snapshot: databases", EVERY_NEW, EVERY_ALL | EVERY_ON_CALLS | EVERY_ANEW, take_databases, 0, NULL },
+	{ "snapshot: nothing new", EVERY_DATABASE, EVERY_ALL | EVERY_FORGIVES, take_nothing_new, 0, NULL },
+	{ "snapshot: of a command", EVERY_NEW, EVERY_ALL | EVERY_ANEW, take_command, 0, NULL },
+	{ "session: parts and bases", EVERY_HISTORY, EVERY_ALL, sessions, 0, NULL },
+	{ "session: large", EVERY_NEW, EVERY_ALL, session_large, 0, NULL },
+	{ "session: given up", EVERY_NEW, EVERY_ALL | EVERY_WHOLE, session_given_up, 0, NULL },
+	{ "snapshot: of an empty directory", EVERY_NEW, EVERY_ON_CALLS | EVERY_WHOLE, take_little, 0, NULL },
+	{ "settle", EVERY_HISTORY, EVERY_ALL, settle, 0, NULL },
+	{ "prune: drops", EVERY_PRUNE, EVERY_ALL | EVERY_SPARES, prune_drops, 0, NULL },
+	{ "prune: rewrites", EVERY_PRUNE, EVERY_ALL | EVERY_SPARES, prune_rewrites, 0, NULL },
+	{ "prune: waits", EVERY_PRUNE, EVERY_ALL, prune_waits, 0, "waits" },
+	{ "prune: bounded", EVERY_PRUNE, EVERY_ALL | EVERY_SPARES, prune_bounded, 0, NULL },
+	{ "prune: merges", EVERY_SMALL, EVERY_ALL, prune_rewrites, 0, NULL },
+	{ "prune: after segments", EVERY_HISTORY, EVERY_ALL | EVERY_SPARES, prune_rewrites, 0, NULL },
+	{ "forget", EVERY_HISTORY, EVERY_ALL, bury, ERR_ABSENT, NULL },
+	{ "undelete", EVERY_HISTORY, EVERY_ALL, undelete, ERR_ABSENT, NULL },
+	{ "pin and unpin", EVERY_HISTORY, EVERY_ALL | EVERY_WHOLE, pins, 0, NULL },
+	{ "key add", EVERY_HISTORY, EVERY_ALL, key_add, 0, NULL },
+	{ "key add: passphrase", EVERY_HISTORY, EVERY_ALL, key_add_passphrase, 0, NULL },
+	{ "key change", EVERY_HISTORY, EVERY_ALL | EVERY_OPENS, key_change, ERR_KEY, NULL },
+	{ "key remove", EVERY_HISTORY, EVERY_ALL, key_remove, 0, NULL },
+	{ "repair index", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES | EVERY_HALF, rebuild, 0, NULL },
+	{ "proofs", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, proofs, 0, NULL },
+	{ "reserve", EVERY_HISTORY, EVERY_ALL, reserve, 0, NULL },
+	{ "parity policy", EVERY_BARE, EVERY_ALL, policy, 0, NULL },
+	{ "nothing is written to a later version", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, only_reads, 0, NULL },
+	{ "snapshot: dry run", EVERY_HISTORY, EVERY_ALL, take_dry, 0, NULL },
+	{ "paper", EVERY_HISTORY, EVERY_ALL, paper, 0, NULL },
 	{ 0 },
 };

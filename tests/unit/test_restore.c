@@ -924,6 +924,27 @@ test_holes_stay_holes(void **state)
 	assert_true(stat_of(b->dst, "s").blocks < 4096);
 }
 
+/* Zeros that were written become a hole with `sparse`, and only then. */
+static void
+test_written_zeros(void **state)
+{
+	struct box *b = *state;
+	static const char zeros[4 * PIECE];
+	int fd = openat(b->src, "z", O_WRONLY | O_CREAT, 0600);
+
+	assert_int_equal(write(fd, zeros, sizeof(zeros)), sizeof(zeros));
+	close(fd);
+	snapshot(b);
+	assert_int_equal(restore(b), OK);
+	if (stat_of(b->dst, "z").blocks < sizeof(zeros) / 512)
+		skip();
+	assert_int_equal(unlinkat(b->dst, "z", 0), 0);
+	b->o.sparse = true;
+	assert_int_equal(restore(b), OK);
+	assert_int_equal(stat_of(b->dst, "z").size, sizeof(zeros));
+	assert_true(stat_of(b->dst, "z").blocks < sizeof(zeros) / 512);
+}
+
 static void
 test_chosen_paths_and_single_files(void **state)
 {
@@ -997,6 +1018,7 @@ main(void)
 		T(test_a_directory_in_the_way_is_not_removed_unasked),
 		T(test_dry_run_changes_nothing),
 		T(test_holes_stay_holes),
+		T(test_written_zeros),
 		T(test_chosen_paths_and_single_files),
 		T(test_verify_reads_back),
 	};

@@ -19,6 +19,7 @@
 #include "format/treenode.h"
 #include "store/index_file.h"
 #include "store/indexbuild.h"
+#include "store/reserve.h"
 #include "store/session.h"
 #include "store/settle.h"
 #include "store/uncounted.h"
@@ -568,6 +569,22 @@ test_records_are_known(void **state)
 	settle(f->r, &sid, 1);
 }
 
+/* Without a reserve the failure is still told, and known, as one of a full disk. */
+static void
+test_no_reserve(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(reserve_make(f->r->io, reserve_want(0)), OK);
+	assert_int_equal(reserve_give(f->r->io), FOUND);
+	errno = ENOSPC;
+	assert_int_equal(fail_io("cannot write"), ERR_IO);
+	assert_int_equal(reserve_give(f->r->io), OK);
+	assert_string_equal(err_text(), "cannot write: No space left on device");
+	assert_int_equal(err_errno(), ENOSPC);
+	assert_true(reserve_is_full(ERR_IO));
+}
+
 int
 main(void)
 {
@@ -588,6 +605,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_records_are_known, setup, teardown),
 		cmocka_unit_test(test_failures),
+		cmocka_unit_test_setup_teardown(test_no_reserve, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
