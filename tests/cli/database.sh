@@ -194,50 +194,6 @@ equal "vacuumed all the time: captured at least once" "$captured" 1
 equal "vacuumed all the time: a good image, or a reason" "$bad" 0
 atmost "vacuumed all the time: seconds" $longest 60
 
-# Who walks opens no database while the helper has it.
-rm -rf "$S"; mkdir "$S"
-db make "$S/a" wal 4096 300
-db make "$S/b" delete 4096 300
-hold "$S/a" wal
-if strace -f -o /dev/null true 2>/dev/null; then
-	cat >"$T/overlap.py" <<'PY'
-import re, sys
-helper, walker, seen, fds = None, None, 0, {}
-pending = {}                            # pid: a call that has begun
-for line in open(sys.argv[1]):
-    pid, call = line.rstrip("\n").split(None, 1)
-    begun = call.endswith(" <unfinished ...>")
-    if begun:
-        call = pending[pid] = call[:-len(" <unfinished ...>")]
-    elif call.startswith("<..."):
-        call = pending.pop(pid, "") + call.split(" resumed>", 1)[1].lstrip()
-    walker = walker or pid
-    if "execve(\"/proc/self/exe\"" in call:
-        helper = pid
-    m = re.match(r'open(?:at2?)?\((?:[^,"]*, )?"([^"]*)"', call)
-    if m and re.search(r"(^|/)[ab](-wal|-shm|-journal)?$", m.group(1)):
-        if pid != helper and fds:
-            sys.exit("the walker opens %s while the helper has %s" % (m.group(1), sorted(fds.values())))
-        got = re.search(r" = (\d+)$", call)
-        if pid == helper and not begun and got:
-            fds[got.group(1)] = m.group(1)
-            seen += 1
-    m = re.match(r"close\((\d+)\) += 0$", call)
-    if m and pid == helper:
-        fds.pop(m.group(1), None)
-    if pid == helper and re.search(r'"[^"]*/(locks|packs|index)', call):
-        sys.exit("the helper opens something of the repository")
-if seen < 4 or fds:
-    sys.exit("seen %d, left open %s" % (seen, fds))
-PY
-	run strace -f -e trace=open,openat,openat2,close,execve -o "$T/trace" env ASAN_OPTIONS=detect_leaks=0 "$VARVE" snapshot "$S"
-	exits 0 "under strace"
-	is "the walker's and the helper's descriptors never overlap" "$PYTHON" "$T/overlap.py" "$T/trace"
-else
-	skip "descriptors under strace" "no strace here"
-fi
-release
-
 # The page with the lock bytes.
 rm -rf "$S"; mkdir "$S"
 sqlite3 "$S/big" "pragma page_size=65536; create table t(v); insert into t values(zeroblob(600000000)); insert into t values(zeroblob(600000000)); insert into t values('end')" >/dev/null
