@@ -376,8 +376,9 @@ store_all_waiting(struct session *s)
 	return rc < 0 ? rc : OK;
 }
 
+/* whole: not as a difference, whatever it resembles. */
 static int
-store(struct session *s, uint8_t type, const struct name *id, const void *p, size_t len, const struct name *base)
+store(struct session *s, uint8_t type, const struct name *id, const void *p, size_t len, const struct name *base, bool whole)
 {
 	struct packer_base b;
 	struct row *row;
@@ -393,7 +394,7 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 		return rc;
 	n = (uint32_t)(row - s->rows);
 	row->placed = true;
-	if (s->packer && s->kin && type == FRAME_DATA)
+	if (s->packer && s->kin && type == FRAME_DATA && !whole)
 		rc = store_fine(s, &(struct packer_item){ .id = *id, .p = p, .len = len, .row = n }, base);
 	if (rc < 0)
 		return rc;
@@ -439,7 +440,7 @@ session_put_named(struct session *s, uint8_t type, const void *p, size_t len, co
 	/* Should what is gone come back, a copy without a base is no deeper, and part of no circle. */
 	if (gone || (base && name_cmp(base, id) == 0))
 		base = NULL;
-	return store(s, type, id, p, len, base);
+	return store(s, type, id, p, len, base, gone);
 }
 
 int

@@ -3,7 +3,8 @@
  *
  * A step is a snapshot (in one part or several, alone or two at once), a session given up after a part, forget, undelete, or a
  * settle that collects some of what was forgotten and, often, rewrites packs, or all of this on a chain of versions; each may be cut short by a kill or a power loss at any operation.  Directories
- * are shared, files change by a few bytes (so that chunks and nodes are stored as differences), old states return.
+ * are shared, files change by a few bytes (so that chunks and nodes are stored as differences), old states return.  In some files
+ * pieces change places between chunks, as rows do in a database: such chunks are stored as differences to several others.
  *
  *   after a crash     what was reported is there, every snapshot reads back whole, no count is too low
  *   after a settle    besides, counts are the truth and nothing that is dead is left
@@ -35,12 +36,17 @@
 #define FILES 12
 #define CHUNKS 3
 #define CHUNK_LEN 600
+#define PIECES 4
+#define PIECE_LEN 1536
+#define CHUNK_MOST (PIECES * PIECE_LEN)
 #define SNAPS 64
 
 struct file {
 	uint32_t seed;                  /* 0: not there */
 	uint32_t chunks;
 	uint32_t version[CHUNKS];
+	bool mixed;                     /* its chunks are these pieces: */
+	uint32_t piece[CHUNKS][PIECES];
 };
 
 struct dir {
@@ -75,7 +81,7 @@ struct run {
 	char why[600];
 	bool crashed;                   /* the last step was cut short */
 	bool chain;                     /* the parent is the newest snapshot */
-	uint64_t deltas, hollow, crashes, settles, moved, rebased;
+	uint64_t deltas, several, hollow, crashes, settles, moved, rebased;
 };
 
 /* splitmix64 */
@@ -136,6 +142,41 @@ static void
 new_file(struct run *u, struct file *f)
 {
 	*f = (struct file){ .seed = 1 + below(u, 1000000), .chunks = below(u, 3) ? 1 : 1 + below(u, CHUNKS) };
+	if (below(u, 4))
+		return;
+	f->mixed = true;
+	f->chunks = CHUNKS;
+	for (size_t i = 0; i < CHUNKS * PIECES; i++)
+		f->piece[i / PIECES][i % PIECES] = 1 + below(u, 1u << 30);
+}
+
+/* A piece of any mixed file of the directory; NULL: there is none. */
+static uint32_t *
+any_piece(struct run *u, struct dir *d)
+{
+	uint32_t *found = NULL, n = 0;
+
+	for (size_t i = 0; i < FILES; i++)
+		if (d->f[i].seed && d->f[i].mixed && below(u, ++n) == 0)
+			found = &d->f[i].piece[below(u, CHUNKS)][below(u, PIECES)];
+	return found;
+}
+
+/* Pieces change places; some are new. */
+static void
+mix(struct run *u, struct dir *d)
+{
+	uint32_t *a, *b, was;
+
+	for (uint32_t n = 2 + below(u, 14); n > 0; n--) {
+		a = any_piece(u, d);
+		b = any_piece(u, d);
+		if (!a)
+			return;
+		was = *a;
+		*a = *b;
+		*b = below(u, 16) ? was : 1 + below(u, 1u << 30);
+	}
 }
 
 static void
@@ -144,6 +185,8 @@ mutate(struct run *u)
 	struct dir *d = &u->now.d[below(u, DIRS)];
 	struct file *f = &d->f[below(u, FILES)];
 
+	if (below(u, 3) == 0)
+		mix(u, d);
 	switch (below(u, 10)) {
 	case 0:
 		new_file(u, f);
@@ -167,9 +210,19 @@ mutate(struct run *u)
 	}
 }
 
-static void
-chunk_bytes(const struct file *f, uint32_t i, uint8_t p[static CHUNK_LEN])
+static size_t
+chunk_len(const struct file *f)
 {
+	return f->mixed ? CHUNK_MOST : CHUNK_LEN;
+}
+
+static void
+chunk_bytes(const struct file *f, uint32_t i, uint8_t p[static CHUNK_MOST])
+{
+	for (size_t k = 0; f->mixed && k < PIECES; k++)
+		support_store_bytes(p + k * PIECE_LEN, PIECE_LEN, (uint64_t)f->piece[i][k] << 32);
+	if (f->mixed)
+		return;
 	support_store_bytes(p, CHUNK_LEN, (uint64_t)f->seed * CHUNKS + i);
 	memcpy(p + 50, &f->version[i], sizeof(f->version[i]));
 }
@@ -234,16 +287,16 @@ put_file(struct writer *w, size_t d, size_t i)
 {
 	const struct file *f = &w->out.m.d[d].f[i];
 	struct tree_content *old = old_content(w, d, i);
-	uint8_t p[CHUNKS][CHUNK_LEN];
+	uint8_t p[CHUNKS * CHUNK_MOST];
 	size_t lens[CHUNKS];
 	int rc;
 
 	for (uint32_t k = 0; k < f->chunks; k++) {
-		chunk_bytes(f, k, p[k]);
-		lens[k] = CHUNK_LEN;
+		lens[k] = chunk_len(f);
+		chunk_bytes(f, k, p + k * lens[k]);
 	}
 	filebuild_begin(&w->fb, old);
-	if ((rc = filebuild_chunks(&w->fb, p[0], lens, f->chunks)) == OK)
+	if ((rc = filebuild_chunks(&w->fb, p, lens, f->chunks)) == OK)
 		rc = filebuild_end(&w->fb, &w->out.files[d][i]);
 	tree_content_close(old);
 	return rc;
@@ -284,10 +337,24 @@ put_dir(struct writer *w, size_t d)
 	return rc;
 }
 
+/* As databases are stored: with all chunks seen that were replaced. */
+static int
+put_dir_fine(struct writer *w, size_t d)
+{
+	bool fine = false;
+	int rc;
+
+	for (size_t i = 0; i < FILES; i++)
+		fine = fine || (w->out.m.d[d].f[i].seed && w->out.m.d[d].f[i].mixed);
+	if ((rc = session_fine(w->s, fine)) || (rc = put_dir(w, d)))
+		return rc;
+	return session_fine(w->s, false);
+}
+
 static bool
 writer_dir(struct writer *w, size_t d)
 {
-	return well(w->u, put_dir(w, d), "store") &&
+	return well(w->u, put_dir_fine(w, d), "store") &&
 	    (!w->parts || below(w->u, 2) || well(w->u, session_checkpoint(w->s), "checkpoint"));
 }
 
@@ -326,7 +393,7 @@ read_file(struct run *u, struct reader *rd, const struct treenode_entry *e, cons
 {
 	struct tree_content *c;
 	struct tree_piece piece;
-	uint8_t want[CHUNK_LEN];
+	uint8_t want[CHUNK_MOST];
 	const uint8_t *p;
 	size_t len;
 	uint32_t n = 0;
@@ -337,7 +404,7 @@ read_file(struct run *u, struct reader *rd, const struct treenode_entry *e, cons
 	while ((rc = tree_content_next(c, &piece)) == FOUND) {
 		if (n < f->chunks && (rc = reader_get(rd, &piece.id, FRAME_DATA, &p, &len)) == OK) {
 			chunk_bytes(f, n, want);
-			if (len != sizeof(want) || memcmp(p, want, len) != 0)
+			if (len != chunk_len(f) || memcmp(p, want, len) != 0)
 				wrong(u, "read back: other bytes");
 		}
 		n++;
@@ -427,6 +494,7 @@ check(struct run *u, enum support_recount how)
 		return false;
 	ok = support_recount(r, how, &res) || wrong(u, "%s", res.why);
 	u->deltas += res.deltas;
+	u->several += res.several;
 	u->hollow += res.hollow;
 	ok = ok && read_all(u, r);
 	repo_close(r);
@@ -591,6 +659,7 @@ step_chain(struct run *u)
 	u->chain = true;
 	for (uint32_t i = 0; ok && i < n && u->count < SNAPS - 3; i++) {
 		d->f[f].version[0] = version++ * 0x01010101u;
+		mix(u, d);
 		say(u, "chain: ");
 		ok = step_snapshot(u, false);
 		if (ok && below(u, 6) == 0)
@@ -804,9 +873,9 @@ main(int argc, char **argv)
 	fflush(stdout);
 	for (unsigned long i = 0; i < count && failed < 10; i++)
 		failed += !sequence(u, seed + i);
-	printf("%sok 1 - %lu histories (%ju crashes, %ju settles; chunks checked: %ju stored as differences, %ju hollow; "
-	    "%ju moved, %ju of them rebased)\n", failed ? "not " : "", count, (uintmax_t)u->crashes, (uintmax_t)u->settles,
-	    (uintmax_t)u->deltas, (uintmax_t)u->hollow, (uintmax_t)u->moved, (uintmax_t)u->rebased);
+	printf("%sok 1 - %lu histories (%ju crashes, %ju settles; chunks checked: %ju stored as differences, %ju of them "
+	    "to several, %ju hollow; %ju moved, %ju of them rebased)\n", failed ? "not " : "", count, (uintmax_t)u->crashes, (uintmax_t)u->settles,
+	    (uintmax_t)u->deltas, (uintmax_t)u->several, (uintmax_t)u->hollow, (uintmax_t)u->moved, (uintmax_t)u->rebased);
 	free(u);
 	return failed != 0;
 }

@@ -255,6 +255,7 @@ place_one(struct recount *c, uint32_t i)
 		if (!below_it(c, &bases.id[k], place->depth))
 			return false;
 	c->res->deltas++;
+	c->res->several += bases.count > 1;
 	for (unsigned k = 0; k < bases.count; k++)
 		meet(c, &bases.id[k], c->truth.p[i].type, true);
 	return true;

@@ -22,6 +22,7 @@ enum support_recount {
 struct support_recount_result {
 	char why[400];                  /* the first thing that is wrong */
 	uint64_t chunks, deltas, hollow, snapshots;     /* what was found */
+	uint64_t several;               /* of the differences: to more than one base */
 };
 
 /* True when all is well.  r is unlocked and nobody else holds the exclusive lock. */

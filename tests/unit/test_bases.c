@@ -216,6 +216,57 @@ test_forget_older(void **state)
 	assert_true(read_all(f, &depth) <= 1);
 }
 
+static void
+put_whole(struct fixture *f, const uint8_t p[static LEN], struct name *id)
+{
+	struct session *s = begin(f->r);
+
+	assert_int_equal(session_put(s, FRAME_DATA, p, LEN, NULL, id, NULL), OK);
+	commit(f, s, id, 1, 0);
+}
+
+static void
+find(struct fixture *f, const struct name *id, struct index_place *place)
+{
+	struct index *ix;
+
+	assert_int_equal(index_load(f->r, &ix), OK);
+	assert_int_equal(index_find(ix, id, place, NULL), FOUND);
+	index_free(ix);
+}
+
+/* What stands on the copy that was lost finds the new one, which must not be deeper than the old one was. */
+static void
+test_lost_is_whole(void **state)
+{
+	char path[SUPPORT_IO_PATH];
+	struct fixture *f = *state;
+	struct index_place place;
+	struct name ids[OLD], id;
+	uint8_t p[LEN], q[LEN];
+	struct session *s;
+
+	new_chunk(q, OLD);
+	q[5] ^= 1;
+	put_whole(f, q, &id);
+	find(f, &id, &place);
+	assert_int_equal(place.depth, 0);
+	support_store_pack_path(path, &place.pack_name);
+	assert_true(support_disk_remove(f->disk, path));
+	s = begin(f->r);
+	assert_int_equal(session_fine(s, true), OK);
+	for (uint32_t i = 0; i < OLD; i++) {
+		new_chunk(p, i);
+		p[9] ^= 1;
+		assert_int_equal(session_put(s, FRAME_DATA, p, LEN, &f->ids[i], &ids[i], NULL), OK);
+	}
+	assert_int_equal(session_put(s, FRAME_DATA, q, LEN, &f->ids[0], &id, NULL), OK);
+	assert_int_equal(session_fine(s, false), OK);
+	commit(f, s, &id, 1, 0);
+	find(f, &id, &place);
+	assert_int_equal(place.depth, 0);
+}
+
 int
 main(void)
 {
@@ -223,6 +274,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_three_bases, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forget_newer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forget_older, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost_is_whole, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
