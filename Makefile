@@ -84,7 +84,7 @@ CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
 RUN = VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) PYTHON=$(PYTHON) $(PYTHON) tests/run.py
 INSTALL = install
-BENCH = database retention scale tree verify
+BENCH = database latency retention scale tree verify
 given = $(if $($(shell echo $1 | tr a-z A-Z)),--$1 '$($(shell echo $1 | tr a-z A-Z))')
 Q = $(if $(V),,@echo "  $(notdir $@)";)
 

@@ -146,6 +146,20 @@ done
 is "the cut one is named" grep -q "'$S/cut'.*unverified" "$T/err"
 isnt "the one with mere magic is a file" grep -q "'$S/magic'" "$T/err"
 
+# Databases, however they look: no table, every other page size, a schema that would run something.
+rm -rf "$S"; mkdir "$S"
+sqlite3 "$S/bare" "create table t(x); drop table t; vacuum"
+for page in 1024 2048 8192 16384 32768; do db make "$S/p-$page" wal "$page" 50; done
+sqlite3 "$S/evil" "create table t(x); insert into t values(1); pragma writable_schema=on;
+	update sqlite_schema set sql = 'create table t(x, check (load_extension(''$T/code.so'') is null), y as (writefile(''$T/ran'', x)))';
+	insert into sqlite_schema values('trigger', 'r', 't', 0, 'create trigger r before insert on t begin nonsense end')" >/dev/null
+(cd "$S" && sha1sum -- *) >"$T/sums"
+unchanged "odd databases" "$S/evil" "$S"; exits 0 "odd databases"
+equal "all captured" "$(how | sort | uniq -c | tr -s ' ')" " 7 1 1"
+rm -rf "$T/back"
+must restore "latest:$S" --target "$T/back"
+is "they are what they were" sh -c "cd '$T/back' && sha1sum -c '$T/sums'"
+
 # Replaced, truncated, vacuumed while it is captured: a state that was, or it is said.
 rm -rf "$S"; mkdir "$S"
 db make "$T/one" wal 4096 20000

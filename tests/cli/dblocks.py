@@ -1,6 +1,7 @@
 """What locks and links do to a capture of a database that others use.  Each says what is wrong, and ends with 1.
 
     dblocks.py held MODE DIR       the helper is stopped while it reads; others write, checkpoint, read, link, copy
+    dblocks.py grown DIR           a WAL that grows while the helper reads: it is told; beyond a limit the helper begins anew, or gives up
     dblocks.py begun MODE DIR      an application is in the middle of transactions, and commits after the snapshot
     dblocks.py trace LOG FILE...   strace -f -y of a snapshot: who has descriptors of FILE... while the helper has one
     dblocks.py app FILE            runs each line of standard input as SQL, prints its rows or its error
@@ -9,6 +10,7 @@ Locks are looked at by fcntl(F_GETLK), which says who has them.  Whoever uses SQ
 """
 import fcntl
 import hashlib
+import json
 import os
 import re
 import signal
@@ -173,14 +175,20 @@ def make(path, mode, rows):
     return app
 
 
-def snapshot(directory):
-    return subprocess.Popen([VARVE, "snapshot", directory], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def snapshot(directory, *more):
+    return subprocess.Popen([VARVE, "snapshot", "--json", directory, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def objects(out):
+    return [json.loads(line) for line in out.decode().splitlines()]
 
 
 def ended(p):
-    err = p.communicate()[1].decode()
+    """What it says of its databases."""
+    out, err = p.communicate()
     if p.returncode:
-        raise SystemExit("snapshot: %d %s" % (p.returncode, err))
+        raise SystemExit("snapshot: %d %s" % (p.returncode, err.decode()))
+    return [o for o in objects(out) if o.get("type") == "database"]
 
 
 def hard_link(mode):
@@ -238,6 +246,65 @@ def held(mode, directory):
     want("the application can write", app.do("insert into t(v) values('end')"), "[]")
     if mode == "wal":
         want("and checkpoint", app.do("pragma wal_checkpoint(truncate)"), "[(0, 0, 0)]")
+    app.end()
+
+
+GROW = "insert into t(v) values(randomblob(1000000))"
+
+
+def grown_by(app, path, *more):
+    """A snapshot during whose reading the WAL grows by a megabyte: what it says, and whether its image is what was before."""
+    app.do("update mark set n = n + 1")
+    p = snapshot(os.path.dirname(path), *more)
+    helper = catch(p, path, "wal")
+    before = app.do(LOOK)
+    if helper:
+        want("a large write", app.do(GROW), "[]")
+        os.kill(helper, signal.SIGCONT)
+    said = ended(p)
+    return helper and said[0], image(path) == before
+
+
+def give_up(app, path):
+    """Nobody takes pages, and the WAL grows whenever the helper has begun anew.  Its words; None: it came to an end before."""
+    app.do("update mark set n = n + 1")
+    p = snapshot(os.path.dirname(path), "--sqlite-wal-limit", "100K")
+    helper = catch(p, path, "wal")
+    idle = 0
+    if helper:
+        p.send_signal(signal.SIGSTOP)
+        os.kill(helper, signal.SIGCONT)
+        while idle < 40:
+            idle = 0 if has_lock(path, "wal") else idle + 1
+            if not idle:
+                app.do("update t set v = randomblob(200000) where id = 1")
+            time.sleep(0.02)
+        p.send_signal(signal.SIGCONT)
+    err = p.communicate()[1].decode()
+    return err if p.returncode == 3 else None
+
+
+def grown(directory):
+    path = os.path.join(directory, "a")
+    app = make(path, "wal", 4000)
+    for what, more, same in (("reported", (), True), ("begun anew", ("--sqlite-wal-limit", "100K"), False)):
+        for n in range(TRIES):
+            said, kept = grown_by(app, path, *more)
+            if said and kept == same:
+                break
+        else:
+            raise SystemExit("%s: never" % what)
+        if same and said["wal_growth"] < 1000000:
+            raise SystemExit("grown by a megabyte: %s" % said)
+        if not same and said["wal_growth"] > 100 << 10:
+            raise SystemExit("beyond the limit: %s" % said)
+    for n in range(5):
+        app.do("pragma wal_checkpoint(truncate)")
+        err = give_up(app, path)
+        if err:
+            break
+    want("given up", "its WAL grew by" in str(err), True)
+    want("the application can checkpoint", app.do("pragma wal_checkpoint(truncate)"), "[(0, 0, 0)]")
     app.end()
 
 
@@ -381,4 +448,4 @@ def trace(log, *files):
     print("%d of the helper, %d of others, never at once" % (len(mine), len(t.spans) - len(mine)))
 
 
-{"held": held, "begun": begun, "trace": trace, "app": app_main}[sys.argv[1]](*sys.argv[2:])
+{"held": held, "grown": grown, "begun": begun, "trace": trace, "app": app_main}[sys.argv[1]](*sys.argv[2:])

@@ -17,6 +17,10 @@ for mode in delete truncate persist memory wal; do
 	is "the helper's locks last while it reads ($mode)" locks held "$mode" "$S"
 done
 
+# What our reading makes a WAL grow by is told, and bounded.
+rm -rf "$S"; mkdir "$S"
+is "growth of a WAL: told; a limit: begun anew, or given up" locks grown "$S"
+
 # Idle in WAL mode: nothing is left beside it that its owner could not write.
 rm -rf "$S"; mkdir "$S"
 db make "$S/a" wal 4096 300
