@@ -36,7 +36,7 @@ CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
-	dbheld restoredb scrub verify drill heads parity repair repairpacks spare repairkill repairparity \
+	dbheld dblocks restoredb scrub verify drill heads parity repair repairpacks spare repairkill repairparity \
 	hostileparity makers
 LINT = layers shape sources specids symbols vectors
 
@@ -84,7 +84,7 @@ CLI_SH = $(CLI:%=tests/cli/%.sh)
 LINT_PY = $(LINT:%=tests/lint/%.py)
 RUN = VARVE=$(abspath $(O)/varve) BUILD=$(abspath $(O)) PYTHON=$(PYTHON) $(PYTHON) tests/run.py
 INSTALL = install
-BENCH = database retention scale tree verify
+BENCH = database latency retention scale tree verify
 given = $(if $($(shell echo $1 | tr a-z A-Z)),--$1 '$($(shell echo $1 | tr a-z A-Z))')
 Q = $(if $(V),,@echo "  $(notdir $@)";)
 

@@ -25,11 +25,11 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = {
     "commit": (["src/store/%s.c" % s for s in ("session", "packer", "packout", "framejob", "snapshots", "indexbuild")],
         ["unit/test_session", "unit/test_settle", "unit/test_catalogue", "every session", "every snapshot", "prop/prop_store 60",
-            "cli/delta.sh"]),
+            "prop/prop_lies 60", "cli/delta.sh"]),
     "prune": (["src/store/%s.c" % s for s in ("settle", "counts", "rewrite", "pick", "fold", "sweep", "sums", "graves", "uncounted")] +
         ["src/ops/prune.c"],
         ["unit/test_settle", "unit/test_rewrite", "unit/test_session", "every settle", "every prune", "prop/prop_store 80",
-            "cli/uncounted.sh", "prop/sim_store 40"]),
+            "prop/prop_lies 60", "cli/uncounted.sh", "prop/sim_store 40"]),
     "restore": (["src/ops/%s.c" % s for s in ("restore", "place", "later", "refill")] +
         ["src/store/%s.c" % s for s in ("reader", "fetch", "framebox", "tree", "content")],
         ["unit/test_restore", "unit/test_reader", "unit/test_fetch", "unit/test_tree", "every restore", "cli/inplace.sh",
@@ -135,6 +135,14 @@ def sample(count, seed, only):
     return chosen
 
 
+def survivors(log):
+    """Of another run; lines may have moved."""
+    for group, path, number, old, new in re.findall(r"^survived \((\w+)\) ([\w/.]+):(\d+):.*\n    - (.*)\n    \+ (.*)$", log, re.M):
+        same = [m for m in mutants_of(group, path) if (m.old.strip(), m.new.strip()) == (old, new)]
+        if same:
+            yield min(same, key=lambda m: abs(m.number + 1 - int(number)))
+
+
 def equivalents():
     """{mutant: reason}: a line for the mutant, the reason below it, indented."""
     found, last = {}, None
@@ -187,7 +195,7 @@ class Copy:
         word = name.split()
         if word[0] == "every":
             target = BUILD + "/tests/fault/every_failure"
-            argv = [os.path.join(self.dir, target), "1", "1", word[1]]
+            argv = [os.path.join(self.dir, target), "2", "1", word[1]]
         elif word[0].endswith(".sh"):
             target = BUILD + "/varve"
             argv = ["/bin/bash", os.path.join(self.dir, "tests", word[0])]
@@ -257,11 +265,16 @@ def main():
     ap.add_argument("--share", type=float, default=85)
     ap.add_argument("--work", default=os.path.join(tempfile.gettempdir(), "varve-mutants"))
     ap.add_argument("--list", action="store_true")
+    ap.add_argument("--again", metavar="LOG", help="only those that survived in this output of another run")
+    ap.add_argument("--skip", type=int, default=0, help="not the first so many")
     ap.add_argument("--trust", action="store_true", help="do not run all tests without a change first")
     a = ap.parse_args()
     os.nice(10)
     known = equivalents()
-    chosen = sample(a.count, a.seed, a.only)
+    chosen = sample(a.count, a.seed, a.only)[a.skip:]
+    if a.again:
+        with open(a.again) as f:
+            chosen = list(survivors(f.read()))
     if a.list:
         for m in chosen:
             print(m)

@@ -104,11 +104,14 @@ sim: everything
 
 .PHONY: sim
 
-# What the tests run: a table, and with FILES="format/frame.c ..." the lines and branches that they do not.
+# What the tests run: a table, and with FILES="format/frame.c ..." the lines and branches that they do not.  A process that is killed
+# while it writes its counts takes those of others with it: scripts that kill are left out.
+KILLING = crash dbheld faults interrupt repairkill soak
 coverage:
 	+@$(MAKE) --no-print-directory PROFILE=cov everything
 	find build -path '*/cov/*' -name '*.gcda' -delete
-	-@$(MAKE) --no-print-directory PROFILE=cov check-now >build/coverage.log
+	-@$(MAKE) --no-print-directory PROFILE=cov CLI_SH='$(filter-out $(KILLING:%=tests/cli/%.sh),$(CLI_SH))' check-now >build/coverage.log
+	-@$(O:%/$(PROFILE)=%/cov)/tests/fault/every_failure 25 1 >>build/coverage.log
 	@tail -n 1 build/coverage.log
 	@$(PYTHON) tests/coverage.py $(O:%/$(PROFILE)=%/cov) $(FILES)
 
@@ -134,3 +137,9 @@ tsan-now: $(O)/varve $(TSAN:%=$(O)/tests/unit/test_%) $(EVERY_BIN)
 		$(TSAN_SH:%=tests/cli/%.sh)
 
 .PHONY: valgrind tsan tsan-now
+
+# Small faults put into commit, prune and restore: how many do the tests notice?
+mutate: everything
+	@$(PYTHON) tests/mutate.py --count $(or $(COUNT),300) --seed $(or $(SEED),1) --jobs $(or $(JOBS),1)
+
+.PHONY: mutate

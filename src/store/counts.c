@@ -320,9 +320,6 @@ counts_absorb(struct counts *c, struct index_file *seg)
 	uint32_t *frame_of = NULL, pack;
 	int rc = mem_new((void **)&frame_of, mem_array(h->frame_count, sizeof(uint32_t)));
 
-	for (uint32_t i = 0; rc == OK && i < h->pack_count; i++)
-		if ((rc = index_file_pack(seg, i, &p)) == OK)
-			rc = touch_pack(c, &p, false, &pack);
 	for (uint32_t i = 0; rc == OK && i < h->frame_count; i++)
 		if ((rc = index_file_frame(seg, i, &f)) == OK && (rc = index_file_pack(seg, f.pack, &p)) == OK &&
 		    (rc = touch_pack(c, &p, false, &pack)) == OK)

@@ -30,7 +30,7 @@
 #define FINE_DELTAS (32u << 10)
 #define PACK_TARGET (16u << 20)
 #define THREAD_BYTES (12u << 20)        /* of memory, for each thread */
-#define BASE_BYTES (16u << 20)          /* and once */
+#define BASE_BYTES (24u << 20)          /* and once: frames that wait to be written, too */
 #define MEMORY (384u << 20)
 #define SLOW_LEVEL 9                    /* where little is compressed, and the level is not one chosen for speed */
 #define SLOW_FROM 3

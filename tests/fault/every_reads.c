@@ -439,9 +439,9 @@ sample(struct every *e)
 static void
 note_problem(void *arg, const char *path, const char *text)
 {
-	(void)path;
-	if (*text)
-		every_say(arg, "!");
+	if (*path != '/' || !*text)
+		abort();                /* a problem without a place or a reason */
+	every_say(arg, "!");
 }
 
 static struct restore_progress last;     /* what progress was told last */

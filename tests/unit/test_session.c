@@ -376,6 +376,31 @@ test_parts(void **state)
 	settle_and_recount(f->r, NULL);
 }
 
+/* What compresses is stored compressed, what does not as it is. */
+static void
+test_compression(void **state)
+{
+	static const uint8_t zeros[16000];
+	struct fixture *f = *state;
+	struct name id, root;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct session *s = begin(f->r);
+		uint64_t stored;
+
+		for (unsigned k = 0; k < 50; k++)
+			if (i == 0)
+				assert_int_equal(session_put(s, FRAME_DATA, zeros, sizeof(zeros) - k, NULL, &id, NULL), OK);
+			else
+				assert_int_equal(support_store_data(s, k, sizeof(zeros), NULL, &id), OK);
+		assert_int_equal(support_store_tree(s, TREENODE_FILE, &id, 1, NULL, &root), OK);
+		assert_int_equal(support_store_commit(s, &root), OK);
+		stored = session_stats(s)->bytes_stored;
+		assert_true(i == 0 ? stored < 20000 : stored > 800000 && stored < 820000);
+		session_free(s);
+	}
+}
+
 /* PB-2: a session that stores much publishes parts by itself. */
 static void
 test_part_bytes(void **state)
@@ -735,7 +760,7 @@ test_memory(void **state)
 	(void)state;
 	assert_int_equal(packer_jobs(2, 0), 2);
 	assert_in_range(packer_jobs(1000, 0), 8, 64);
-	assert_int_equal(packer_jobs(8, 64u << 20), 4);
+	assert_int_equal(packer_jobs(8, 64u << 20), 3);
 	assert_int_equal(packer_jobs(8, 1u << 20), 1);
 	assert_int_equal(packer_jobs(8, 1), 1);
 	assert_int_equal(packer_jobs(3, UINT64_MAX), 3);
@@ -942,6 +967,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_counts_of_lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_compression, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_part_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_checkpoint_reuse, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_node_frames, setup, teardown),

@@ -468,6 +468,23 @@ test_below_zero(void **state)
 	assert_int_equal(settle_run(f->r, NULL, 0, false, &stats), OK);
 }
 
+/* A record that cannot be read is in no catalogue, and keeps nobody from settling. */
+static void
+test_damaged_record(void **state)
+{
+	struct fixture *f = *state;
+	struct name_sid sid = snapshot(f->r, 1, NULL, NULL);
+	struct settle_stats stats;
+	char path[SUPPORT_IO_PATH];
+
+	support_store_record_path(path, "snapshots", &sid);
+	assert_true(support_disk_flip(f->disk, path, 200));
+	assert_int_equal(settle_run(f->r, NULL, 0, false, &stats), OK);
+	assert_int_equal(stats.segments, 1);
+	assert_true(support_disk_flip(f->disk, path, 200));
+	recount(f->r, SUPPORT_RECOUNT_SAFE, NULL);
+}
+
 /* PB-5: a segment in tmp/ that is not complete names nothing; strange files in tmp/ go, elsewhere they stay (GN-4). */
 static void
 test_sweep(void **state)
@@ -603,6 +620,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_damaged_new_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_below_zero, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_records_are_known, setup, teardown),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test_setup_teardown(test_no_reserve, setup, teardown),
