@@ -536,6 +536,22 @@ forget_intents(struct rebuild *b)
 	return rc ? rc : io_sync_dir(b->r->io, "tmp");
 }
 
+/* Packs that were removed lately: after a power loss they would be back, and no index would name them. */
+static int
+sync_packs(struct rebuild *b)
+{
+	char dir[16];
+	int rc = OK;
+
+	for (unsigned i = 0; rc == OK && i < 256; i++) {
+		snprintf(dir, sizeof(dir), "packs/%02x", i);
+		rc = io_sync_dir(b->r->io, dir);
+		if (rc == ERR_ABSENT)
+			rc = OK;
+	}
+	return rc;
+}
+
 static int
 write_all(struct rebuild *b)
 {
@@ -543,7 +559,7 @@ write_all(struct rebuild *b)
 	int rc;
 
 	rc = io_mkdir(b->r->io, "index");
-	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = put_bar(b)) || (rc = forget_intents(b)) ||
+	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = put_bar(b)) || (rc = forget_intents(b)) || (rc = sync_packs(b)) ||
 	    (rc = set_old_aside(b)))
 		return rc;
 	for (size_t i = 0; i < b->record_count; i++)

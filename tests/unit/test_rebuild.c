@@ -135,12 +135,49 @@ test_rewrite(void **state)
 	}
 }
 
+/* What was removed before does not come back with the power. */
+static void
+test_removed(void **state)
+{
+	const struct support_loss loss = { .kind = SUPPORT_LOSE_ALL };
+	const struct rebuild_options o = { .above = 0 };
+	struct support_disk *d = support_disk_new(), *after;
+	struct settle_prune prune = { .wait = false };
+	struct support_recount_result res;
+	struct rebuild_stats built;
+	struct settle_stats stats;
+	struct name_sid sid;
+	struct session *s;
+	struct repo *r;
+
+	(void)state;
+	assert_int_equal(support_store_init(d, &r), OK);
+	s = begin(r);
+	commit(s, 1);
+	sid = *session_sid(s);
+	session_free(s);
+	assert_int_equal(graves_bury(r, &sid, 1), OK);
+	assert_int_equal(settle_collect(r, &prune, &stats), OK);
+	assert_int_equal(io_lock(r->io, IO_EXCLUSIVE, false), OK);
+	assert_int_equal(rebuild_index(r, &o, &built), OK);
+	repo_close(r);
+	after = support_disk_loss(d, support_disk_ops(d), &loss);
+	assert_int_equal(support_store_open(after, &r), OK);
+	assert_int_equal(settle_run(r, NULL, 0, false, &stats), OK);
+	(void)support_recount(r, SUPPORT_RECOUNT_EXACT, &res);
+	assert_string_equal(res.why, "");
+	repo_close(r);
+	support_disk_free(after);
+	support_disk_free(d);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_session),
 		cmocka_unit_test(test_rewrite),
+		cmocka_unit_test(test_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
