@@ -2,7 +2,8 @@
  * prop_store [SEQUENCES [SEED]]: random histories of one repository against a model of its snapshots in memory.
  *
  * A step is a snapshot (in one part or several, alone or two at once), a session given up after a part, forget, undelete, or a
- * settle that collects some of what was forgotten and, often, rewrites packs, or all of this on a chain of versions; each may be cut short by a kill or a power loss at any operation.  Directories
+ * settle that collects some of what was forgotten and, often, rewrites packs, or all of this on a chain of versions, or a repair of
+ * the index; each but the last may be cut short by a kill or a power loss at any operation.  Directories
  * are shared, files change by a few bytes (so that chunks and nodes are stored as differences), old states return.  In some files
  * pieces change places between chunks, as rows do in a database: such chunks are stored as differences to several others.
  *
@@ -22,6 +23,7 @@
 #include "ops/filebuild.h"
 #include "ops/treebuild.h"
 #include "store/graves.h"
+#include "store/rebuild.h"
 #include "store/session.h"
 #include "store/settle.h"
 #include "store/snapshots.h"
@@ -81,7 +83,7 @@ struct run {
 	char why[600];
 	bool crashed;                   /* the last step was cut short */
 	bool chain;                     /* the parent is the newest snapshot */
-	uint64_t deltas, several, hollow, crashes, settles, moved, rebased;
+	uint64_t deltas, several, hollow, crashes, settles, rebuilds, moved, rebased;
 };
 
 /* splitmix64 */
@@ -643,6 +645,25 @@ step_settle(struct run *u)
 	return ok;
 }
 
+/* Not cut short: until it was repeated nobody can read then (IX-11). */
+static bool
+step_rebuild(struct run *u)
+{
+	const struct rebuild_options o = { .above = 0 };
+	struct rebuild_stats stats;
+	struct repo *r;
+	bool ok;
+
+	say(u, "repair index");
+	ok = well(u, support_store_open(u->d, &r), "open") && well(u, io_lock(r->io, IO_EXCLUSIVE, false), "lock") &&
+	    well(u, rebuild_index(r, &o, &stats), "repair index");
+	repo_close(r);
+	u->rebuilds++;
+	if (ok && (stats.stranded || !stats.counted))
+		ok = wrong(u, "%ju chunks are stranded: %s", (uintmax_t)stats.stranded, stats.note);
+	return ok && check(u, SUPPORT_RECOUNT_SAFE);
+}
+
 /* A chain of versions, of which most go: what stays has to find other bases. */
 static bool
 step_chain(struct run *u)
@@ -811,6 +832,8 @@ step(struct run *u)
 	else if (u->crashed && kind % 3 == 1)
 		kind = 99;
 	u->crashed = false;
+	if (kind >= 77 && kind < 80)
+		return step_rebuild(u);
 	ok = kind == 100 || kind < 35 ? step_snapshot(u, kind < 100) : kind < 45 ? step_twins(u) : kind < 52 ? step_abandon(u) :
 	    kind < 68 ? step_forget(u, HERE) : kind < 72 ? step_forget(u, FORGOTTEN) : kind < 77 ? step_chain(u) : step_settle(u);
 	if (ok && below(u, 5) < 2)
@@ -873,8 +896,8 @@ main(int argc, char **argv)
 	fflush(stdout);
 	for (unsigned long i = 0; i < count && failed < 10; i++)
 		failed += !sequence(u, seed + i);
-	printf("%sok 1 - %lu histories (%ju crashes, %ju settles; chunks checked: %ju stored as differences, %ju of them "
-	    "to several, %ju hollow; %ju moved, %ju of them rebased)\n", failed ? "not " : "", count, (uintmax_t)u->crashes, (uintmax_t)u->settles,
+	printf("%sok 1 - %lu histories (%ju crashes, %ju settles, %ju repairs of the index; chunks checked: %ju stored as differences, %ju of them "
+	    "to several, %ju hollow; %ju moved, %ju of them rebased)\n", failed ? "not " : "", count, (uintmax_t)u->crashes, (uintmax_t)u->settles, (uintmax_t)u->rebuilds,
 	    (uintmax_t)u->deltas, (uintmax_t)u->several, (uintmax_t)u->hollow, (uintmax_t)u->moved, (uintmax_t)u->rebased);
 	free(u);
 	return failed != 0;
