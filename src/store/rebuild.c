@@ -536,16 +536,17 @@ forget_intents(struct rebuild *b)
 	return rc ? rc : io_sync_dir(b->r->io, "tmp");
 }
 
-/* Packs that were removed lately: after a power loss they would be back, and no index would name them. */
+/* Records and packs that were removed lately: after a power loss they would be back, and no index would count or name them. */
 static int
-sync_packs(struct rebuild *b)
+sync_removed(struct rebuild *b)
 {
+	static const char *const records[] = { "snapshots", "forgotten" };
 	char dir[16];
 	int rc = OK;
 
-	for (unsigned i = 0; rc == OK && i < 256; i++) {
+	for (unsigned i = 0; rc == OK && i < 256 + 2; i++) {
 		snprintf(dir, sizeof(dir), "packs/%02x", i);
-		rc = io_sync_dir(b->r->io, dir);
+		rc = io_sync_dir(b->r->io, i < 256 ? dir : records[i - 256]);
 		if (rc == ERR_ABSENT)
 			rc = OK;
 	}
@@ -559,7 +560,7 @@ write_all(struct rebuild *b)
 	int rc;
 
 	rc = io_mkdir(b->r->io, "index");
-	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = put_bar(b)) || (rc = forget_intents(b)) || (rc = sync_packs(b)) ||
+	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = put_bar(b)) || (rc = forget_intents(b)) || (rc = sync_removed(b)) ||
 	    (rc = set_old_aside(b)))
 		return rc;
 	for (size_t i = 0; i < b->record_count; i++)

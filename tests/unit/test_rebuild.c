@@ -144,6 +144,7 @@ test_removed(void **state)
 	struct support_disk *d = support_disk_new(), *after;
 	struct settle_prune prune = { .wait = false };
 	struct support_recount_result res;
+	struct graves forgotten;
 	struct rebuild_stats built;
 	struct settle_stats stats;
 	struct name_sid sid;
@@ -164,6 +165,9 @@ test_removed(void **state)
 	after = support_disk_loss(d, support_disk_ops(d), &loss);
 	assert_int_equal(support_store_open(after, &r), OK);
 	assert_int_equal(settle_run(r, NULL, 0, false, &stats), OK);
+	assert_int_equal(graves_list(r, "forgotten", &forgotten), OK);
+	assert_int_equal(forgotten.count, 0);
+	free(forgotten.p);
 	(void)support_recount(r, SUPPORT_RECOUNT_EXACT, &res);
 	assert_string_equal(res.why, "");
 	repo_close(r);
