@@ -25,11 +25,11 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = {
     "commit": (["src/store/%s.c" % s for s in ("session", "packer", "packout", "framejob", "snapshots", "indexbuild")],
         ["unit/test_session", "unit/test_settle", "unit/test_catalogue", "every session", "every snapshot", "prop/prop_store 60",
-            "cli/delta.sh"]),
+            "prop/prop_lies 60", "cli/delta.sh"]),
     "prune": (["src/store/%s.c" % s for s in ("settle", "counts", "rewrite", "pick", "fold", "sweep", "sums", "graves", "uncounted")] +
         ["src/ops/prune.c"],
         ["unit/test_settle", "unit/test_rewrite", "unit/test_session", "every settle", "every prune", "prop/prop_store 80",
-            "cli/uncounted.sh", "prop/sim_store 40"]),
+            "prop/prop_lies 60", "cli/uncounted.sh", "prop/sim_store 40"]),
     "restore": (["src/ops/%s.c" % s for s in ("restore", "place", "later", "refill")] +
         ["src/store/%s.c" % s for s in ("reader", "fetch", "framebox", "tree", "content")],
         ["unit/test_restore", "unit/test_reader", "unit/test_fetch", "unit/test_tree", "every restore", "cli/inplace.sh",

@@ -6,6 +6,7 @@
  * one pass in this order, and another where it is, finds every chunk that can be read, and never a circle.
  *
  *     an empty head -> index/       a bar: until it is gone nobody reads or settles what has too few counts (IX-11)
+ *     intents in tmp/ are removed   the packs they name are indexed now
  *     old files -> damaged/
  *     root segments -> index/
  *     the segment of all packs -> index/
@@ -501,13 +502,49 @@ publish(struct rebuild *b, const struct name_sid *sid, const struct name *root)
 }
 
 static int
+intent_name(void *arg, const char *name)
+{
+	struct name_sid sid;
+	uint64_t number;
+	uint32_t part;
+
+	if (!index_file_parse_segment(name, &sid, &part) &&
+	    !index_file_parse_table(name, &number))
+		return OK;
+	return mem_buf_add(arg, name, strlen(name) + 1);
+}
+
+/*
+ * A session or settle that was cut short has left there the names of the packs it published.  They are indexed now, as all others: a
+ * sweep must not take them (PB-5), not even after a power loss.
+ */
+static int
+forget_intents(struct rebuild *b)
+{
+	struct mem_buf names = { 0 };
+	char path[INDEX_FILE_PATH];
+	int rc = io_list(b->r->io, "tmp", intent_name, &names);
+
+	for (size_t at = 0; rc == OK && at < names.len;) {
+		const char *name = (const char *)names.p + at;
+
+		at += strlen(name) + 1;
+		snprintf(path, sizeof(path), "tmp/%.48s", name);
+		rc = io_unlink(b->r->io, path);
+	}
+	mem_buf_clear(&names);
+	return rc ? rc : io_sync_dir(b->r->io, "tmp");
+}
+
+static int
 write_all(struct rebuild *b)
 {
 	struct name_sid sid;
 	int rc;
 
 	rc = io_mkdir(b->r->io, "index");
-	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = put_bar(b)) || (rc = set_old_aside(b)))
+	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = put_bar(b)) || (rc = forget_intents(b)) ||
+	    (rc = set_old_aside(b)))
 		return rc;
 	for (size_t i = 0; i < b->record_count; i++)
 		if ((rc = publish(b, &b->sids[i], &b->roots[i])))

@@ -17,16 +17,21 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "codec/digest.h"
+#include "format/frame.h"
+#include "format/treenode.h"
 #include "ops/snapshot.h"
 #include "ops/verify.h"
 #include "ops/view.h"
 #include "store/graves.h"
 #include "store/pins.h"
+#include "store/session.h"
 #include "store/settle.h"
 #include "store/tree.h"
 #include "tests/unit/support_store.h"
 
 #define DEFAULT_COUNT 1200u
+#define MIXED 3                         /* chunks, of as many pieces each */
+#define PIECE 1536
 #define OBJECTS_MAX 64
 #define SNAPS_MAX 8
 #define DIRS (8 + 256)
@@ -387,6 +392,50 @@ make_dirs(char *out, const char *what)
 	return mkdtemp(out) != NULL;
 }
 
+/* Chunks of pieces of others: the first kind is whole, the second stands on all of these. */
+static bool
+put_mixed(struct session *s, bool second, const struct name *olds, struct name *ids)
+{
+	uint8_t p[MIXED * PIECE];
+	bool ok = session_fine(s, second) == OK;
+
+	for (size_t i = 0; ok && i < MIXED; i++) {
+		for (size_t k = 0; k < MIXED; k++)
+			support_store_bytes(p + k * PIECE, PIECE, 5000 + (second ? MIXED * k + (i + k) % MIXED : MIXED * i + k));
+		ok = session_put(s, FRAME_DATA, p, sizeof(p), second ? &olds[i] : NULL, &ids[i], NULL) == OK;
+	}
+	return ok && session_fine(s, false) == OK;
+}
+
+static bool
+take_mixed(struct repo *r, bool second, const struct name *olds, struct name *ids, struct name_sid *sid)
+{
+	const struct session_config cfg = { .jobs = 1, .level = 3 };
+	struct session *s;
+	struct name root;
+	bool ok;
+
+	if (session_begin(r, &cfg, &s))
+		return false;
+	*sid = *session_sid(s);
+	ok = put_mixed(s, second, olds, ids) && support_store_tree(s, TREENODE_FILE, ids, MIXED, NULL, &root) == OK &&
+	    support_store_commit(s, &root) == OK;
+	session_free(s);
+	return ok;
+}
+
+/* The first one goes: what the second stands on lives for that only. */
+static bool
+make_mixed(struct repo *r, struct name_sid *sid)
+{
+	struct name olds[MIXED], ids[MIXED];
+	struct settle_stats settled;
+	struct name_sid first;
+
+	return take_mixed(r, false, NULL, olds, &first) && take_mixed(r, true, olds, ids, sid) &&
+	    graves_bury(r, &first, 1) == OK && settle_run(r, &first, 1, true, &settled) == OK;
+}
+
 /* Four settled snapshots, one of them forgotten, one pinned; what was verified; one more that is not settled. */
 static bool
 make_repository(struct run *u)
@@ -406,6 +455,7 @@ make_repository(struct run *u)
 		snprintf(name, sizeof(name), "f%u", i);
 		ok = write_file(u, name, 40 + 30 * i, 100 + i);
 	}
+	ok = ok && make_mixed(r, &u->sid[u->snaps++]);
 	for (unsigned i = 0; ok && i < 5; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
 		ok = write_file(u, name, 900, 1000 + i) && take(u, r, &sid[i]);

@@ -1,0 +1,147 @@
+/*
+ * The index made anew while something lies in tmp/ that was cut short.  Lost
+ * if it failed: chunks that the new index has found in a pack that the next
+ * sweep takes for unpublished, and with them snapshots.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#undef fail                              /* base/err.h has one too */
+
+#include "base/err.h"
+#include "format/treenode.h"
+#include "store/graves.h"
+#include "store/rebuild.h"
+#include "store/session.h"
+#include "store/settle.h"
+#include "tests/unit/support_recount.h"
+#include "tests/unit/support_store.h"
+
+#define ROUNDS 6u                       /* whose pack is met first is random */
+#define CHUNKS 4u
+
+static struct session *
+begin(struct repo *r)
+{
+	const struct session_config cfg = { .jobs = 1, .level = 1 };
+	struct session *s;
+
+	assert_int_equal(session_begin(r, &cfg, &s), OK);
+	return s;
+}
+
+static void
+commit(struct session *s, uint64_t seed)
+{
+	struct name ids[CHUNKS], root;
+
+	for (unsigned i = 0; i < CHUNKS; i++)
+		assert_int_equal(support_store_data(s, seed + i, 900, NULL,
+		    &ids[i]), OK);
+	assert_int_equal(support_store_tree(s, TREENODE_FILE, ids, CHUNKS,
+	    NULL, &root), OK);
+	assert_int_equal(support_store_commit(s, &root), OK);
+}
+
+/* Killed after n operations: the index is made anew, and all can be read. */
+static void
+rebuild(const struct support_disk *whole, size_t n)
+{
+	const struct rebuild_options o = { .above = 0 };
+	struct support_disk *d = support_disk_kill(whole, n);
+	struct support_recount_result res;
+	struct settle_stats settled;
+	struct rebuild_stats stats;
+	struct repo *r;
+
+	assert_int_equal(support_store_open(d, &r), OK);
+	assert_int_equal(io_lock(r->io, IO_EXCLUSIVE, false), OK);
+	assert_int_equal(rebuild_index(r, &o, &stats), OK);
+	assert_int_equal(io_lock(r->io, IO_UNLOCKED, false), OK);
+	for (int i = 0; i < 2; i++) {
+		(void)support_recount(r, SUPPORT_RECOUNT_SAFE, &res);
+		assert_string_equal(res.why, "");
+		assert_int_equal(settle_run(r, NULL, 0, false, &settled), OK);
+	}
+	repo_close(r);
+	support_disk_free(d);
+}
+
+/* Two sessions store the same; the second one is cut short. */
+static void
+test_session(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct support_disk *d = support_disk_new();
+		struct session *a, *b;
+		struct repo *r, *r2;
+		size_t from;
+
+		assert_int_equal(support_store_init(d, &r), OK);
+		assert_int_equal(support_store_open(d, &r2), OK);
+		a = begin(r);
+		b = begin(r2);
+		commit(a, 1);
+		session_free(a);
+		from = support_disk_ops(d);
+		commit(b, 1);
+		session_free(b);
+		for (size_t n = from; n <= support_disk_ops(d); n++)
+			rebuild(d, n);
+		repo_close(r2);
+		repo_close(r);
+		support_disk_free(d);
+	}
+}
+
+/* A settle that moves what lives to another pack is cut short. */
+static void
+test_rewrite(void **state)
+{
+	static const struct rewrite_policy dense = { .max_bytes = 1u << 24 };
+	struct settle_prune prune = { .wait = false };
+
+	(void)state;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct support_disk *d = support_disk_new();
+		struct settle_stats stats;
+		struct name_sid first;
+		struct session *s;
+		struct repo *r;
+		size_t from;
+
+		assert_int_equal(support_store_init(d, &r), OK);
+		s = begin(r);
+		commit(s, 1);
+		first = *session_sid(s);
+		session_free(s);
+		s = begin(r);
+		commit(s, 3);
+		session_free(s);
+		assert_int_equal(graves_bury(r, &first, 1), OK);
+		assert_int_equal(settle_collect(r, &prune, &stats), OK);
+		from = support_disk_ops(d);
+		assert_int_equal(settle_rewrite(r, &dense, false, &stats), OK);
+		assert_true(stats.rewrite.chunks > 0);
+		for (size_t n = from; n <= support_disk_ops(d); n++)
+			rebuild(d, n);
+		repo_close(r);
+		support_disk_free(d);
+	}
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_session),
+		cmocka_unit_test(test_rewrite),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
