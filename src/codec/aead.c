@@ -35,6 +35,8 @@ stream_begin(struct stream *s, size_t len, const struct aead_job *a)
 	    s->key);
 	ours = poly_begin(&s->poly, first);
 	sodium_memzero(first, sizeof(first));
+	if (!ours)
+		sodium_memzero(s, sizeof(*s));
 	return ours;
 }
 
