@@ -9,7 +9,7 @@
 static bool
 counts(const struct census_cell *c)
 {
-	return c->flags & (CENSUS_LIVE | CENSUS_FRESH);
+	return census_flags(c) & (CENSUS_LIVE | CENSUS_FRESH);
 }
 
 int

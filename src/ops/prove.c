@@ -70,7 +70,7 @@ prove_is_damage(int rc)
 uint32_t
 prove_problem(const struct prove *p, const struct census_cell *cell)
 {
-	uint32_t no = cell->flags & CENSUS_BAD ? damage_of(p->d, &cell->id) : 0;
+	uint32_t no = census_flags(cell) & CENSUS_BAD ? damage_of(p->d, &cell->id) : 0;
 
 	if (!no && cell->frame != CENSUS_NONE)
 		no = p->c->packs[census_pack_of(p->c, cell->frame)].problem;
@@ -135,7 +135,7 @@ chunk_problem(struct prove *p, struct prove_worker *w, uint32_t cell)
 	snprintf(where, sizeof(where), "%s, slot %u", place, c->slot);
 	census_mark(c, CENSUS_BAD);
 	w->pack_bad = true;
-	if (p->needs_known && !(c->flags & CENSUS_NEEDED))
+	if (p->needs_known && !(census_flags(c) & CENSUS_NEEDED))
 		return 0;               /* a base of what has another copy */
 	if (c->type != FRAME_DATA)
 		tally(&p->nodes_lost, 1);
@@ -168,14 +168,14 @@ see_difference(struct prove *p, struct prove_worker *w, uint32_t cell, uint32_t 
 	int rc;
 
 	b = found ? &p->c->cells[n] : NULL;
-	if (n != CENSUS_NONE && c->table_frame == frame && c->table_slot == slot && c->flags & (CENSUS_LIVE | CENSUS_USED))
+	if (n != CENSUS_NONE && c->table_frame == frame && c->table_slot == slot && census_flags(c) & (CENSUS_LIVE | CENSUS_USED))
 		census_add(&p->c->cells[n].uses, 1);
 	if (c->frame != frame || c->slot != slot)
 		return OK;
 	if (!found) {
 		name_hex(base, hex);
 		(void)fail(ERR_CORRUPT, "it is stored as a difference to chunk %s, which is not in the index", hex);
-		if (!(c->flags & CENSUS_BAD))
+		if (!(census_flags(c) & CENSUS_BAD))
 			chunk_problem(p, w, cell);
 		return OK;
 	}
@@ -368,7 +368,7 @@ see_node(struct prove *p, struct prove_worker *w, uint32_t cell, const uint8_t *
 	void *pair[2] = { p, w };
 	int rc;
 
-	if (!(c->flags & (CENSUS_LIVE | CENSUS_FRESH)))
+	if (!(census_flags(c) & (CENSUS_LIVE | CENSUS_FRESH)))
 		return OK;              /* hollow: only a base */
 	w->node = cell;
 	w->kid_count = 0;
@@ -378,7 +378,7 @@ see_node(struct prove *p, struct prove_worker *w, uint32_t cell, const uint8_t *
 		return OK;
 	}
 	w->kid_count = unique(w->kids, w->kid_count);
-	for (size_t i = 0; rc == OK && c->flags & CENSUS_LIVE && i < w->kid_count; i++)
+	for (size_t i = 0; rc == OK && census_flags(c) & CENSUS_LIVE && i < w->kid_count; i++)
 		census_add(&p->c->cells[w->kids[i]].refs, 1);
 	return rc;
 }
@@ -506,8 +506,8 @@ owned(struct prove *p, struct prove_worker *w, const struct frame_block *b, stru
 		uint32_t cell = census_find(p->c, &ch.id);
 		const struct census_cell *c = &p->c->cells[cell == CENSUS_NONE ? 0 : cell];
 
-		if (cell == CENSUS_NONE || c->frame != frame || c->slot != slot || c->flags & CENSUS_BAD ||
-		    (!all && !(c->flags & CENSUS_WANTED)))
+		if (cell == CENSUS_NONE || c->frame != frame || c->slot != slot || census_flags(c) & CENSUS_BAD ||
+		    (!all && !(census_flags(c) & CENSUS_WANTED)))
 			continue;
 		w->chunks[w->job_count + n] = (struct chunk){ cell, off };
 		w->jobs[w->job_count + n++] = (struct lanes_job){ .len = ch.len, .type = ch.type };

@@ -46,6 +46,12 @@ census_wait(uint32_t *counter, int n)
 	return __atomic_add_fetch(counter, (uint32_t)n, __ATOMIC_RELAXED);
 }
 
+uint16_t
+census_flags(const struct census_cell *cell)
+{
+	return __atomic_load_n(&cell->flags, __ATOMIC_RELAXED);
+}
+
 void
 census_mark(struct census_cell *cell, enum census_flag flag)
 {

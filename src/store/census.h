@@ -93,4 +93,7 @@ void census_add(int32_t *counter, int32_t n);
 uint32_t census_wait(uint32_t *counter, int n);         /* its value now */
 void census_mark(struct census_cell *cell, enum census_flag flag);
 
+/* Its flags, while other threads may mark it. */
+uint16_t census_flags(const struct census_cell *cell);
+
 #endif
