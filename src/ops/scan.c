@@ -9,8 +9,8 @@
  */
 #include "ops/scan.h"
 
-#include <errno.h>
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -42,7 +42,8 @@ hash_name(const struct name *n)
 {
 	size_t h;
 
-	return memcpy(&h, n->b, sizeof(h)), h;
+	memcpy(&h, n->b, sizeof(h));
+	return h;
 }
 
 static size_t
@@ -196,8 +197,7 @@ add_copy(struct counts *c, struct counts_cell *cell, uint32_t frame, const struc
 
 	if (rc)
 		return rc;
-	c->copies[c->copy_count] = (struct counts_copy){ .next = cell->copies, .frame = frame,
-		.slot = row->slot, .depth = row->depth };
+	c->copies[c->copy_count] = (struct counts_copy){ .next = cell->copies, .frame = frame, .slot = row->slot, .depth = row->depth };
 	cell->copies = (uint32_t)c->copy_count++;
 	return OK;
 }
@@ -531,7 +531,8 @@ counts_acquire(struct counts *c)
 	int rc = OK;
 
 	while (rc == OK && c->todo_count) {
-		cell = &c->cells[i = c->todo[--c->todo_count]];
+		i = c->todo[--c->todo_count];
+		cell = &c->cells[i];
 		cell->queued = false;
 		if ((rc = mem_grow((void **)&again, &again_cap, again_count + 1, sizeof(*again))))
 			break;
@@ -557,7 +558,8 @@ counts_cascade(struct counts *c)
 	int rc;
 
 	while (c->todo_count) {
-		cell = &c->cells[i = c->todo[--c->todo_count]];
+		i = c->todo[--c->todo_count];
+		cell = &c->cells[i];
 		cell->queued = false;
 		if (cell->counted && cell->refs <= 0) {
 			cell->counted = false;

@@ -58,8 +58,8 @@ int framejob_run(struct framejob *j, struct repo *r, struct squeeze *sq, const s
     const uint8_t key[static 32]) __attribute__((warn_unused_result));
 
 /*
- * Does a difference of n bytes to so many bases pay, for a chunk of len bytes that has `plain` when it is compressed by itself?  When it saves at least
- * one part in `save` of that; up to one in FRAMEJOB_SURE of len it does in any case.
+ * Does a difference of n bytes to so many bases pay, for a chunk of len bytes that has `plain` when it is compressed by itself?
+ * When it saves at least one part in `save` of that; up to one in FRAMEJOB_SURE of len it does in any case.
  */
 #define FRAMEJOB_SURE 16
 bool framejob_delta_pays(size_t n, unsigned bases, size_t len, size_t plain, unsigned save);

@@ -1,6 +1,6 @@
 /*
- * kin: which of the chunks shown to it have most of the content of another one.  What moved inside a file (a database's index segments are merged
- * into new pages) has no base at its own place, but often one among the chunks that were replaced at the same time.
+ * kin: which of the chunks shown to it have most of the content of another one.  What moved inside a file (a database's index
+ * segments are merged into new pages) has no base at its own place, but often one among the chunks that were replaced at the same time.
  */
 #ifndef STORE_KIN_H
 #define STORE_KIN_H

@@ -142,13 +142,14 @@ map_candidates(struct rewrite *rw, struct pick_pack ***out)
 	return rc;
 }
 
-/* Each base that lives for others only, once; how many. */
+/* It lives for others only. */
 static bool
 is_hollow(const struct counts *c, uint32_t cell)
 {
 	return c->cells[cell].refs <= 0 && c->cells[cell].copies != COUNTS_NONE;
 }
 
+/* Each such base, once; how many. */
 static int
 hollow_bases(const struct rewrite *rw, uint32_t **out, size_t *count)
 {
