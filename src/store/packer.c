@@ -461,15 +461,15 @@ packer_thorough(struct packer *p, bool on)
 }
 
 int
-packer_delta(struct packer *p, uint8_t type, const struct packer_item *it, const struct packer_base *base, unsigned save)
+packer_delta(struct packer *p, const struct packer_item *it, const struct packer_base *base, unsigned save)
 {
-	struct framejob_chunk c = { .chunk = { .type = type, .len = (uint32_t)it->len, .id = it->id }, .row = it->row };
+	struct framejob_chunk c = { .chunk = { .type = FRAME_DATA, .len = (uint32_t)it->len, .id = it->id }, .row = it->row };
 	int rc = packer_error(p);
 
 	assert(base->depth <= FRAME_DEPTH_MAX && it->len > 0 && it->len <= FRAME_CHUNK_MAX);
 	if (rc)
 		return rc;
-	rc = add_delta(p, type == FRAME_DATA ? PACKFILE_DATA : PACKFILE_META, &c, it->p, base, save);
+	rc = add_delta(p, PACKFILE_DATA, &c, it->p, base, save);
 	return rc < 0 ? note_error(p, rc) : rc;
 }
 

@@ -304,7 +304,7 @@ remember_base(struct session *s, const struct name *base)
 static int
 add_delta(struct session *s, const struct packer_item *it, const struct packer_base *b, unsigned save)
 {
-	int rc = packer_delta(s->packer, FRAME_DATA, it, b, save);
+	int rc = packer_delta(s->packer, it, b, save);
 
 	if (rc != FOUND)
 		return rc;

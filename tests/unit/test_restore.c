@@ -916,6 +916,7 @@ test_holes_stay_holes(void **state)
 		assert_true(stat_of(b->dst, "s").blocks < 4096);
 	}
 	assert_int_equal(b->res.files_unchanged, 1);
+	assert_int_equal(b->res.bytes_total, 10ull << 30);
 	fd = openat(b->dst, "s", O_WRONLY);
 	assert_int_equal(pwrite(fd, "y", 1, 7ll << 30), 1);
 	close(fd);

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "format/frame.h"
 #include "format/treenode.h"
+#include "store/graves.h"
 #include "store/index_file.h"
 #include "store/indexbuild.h"
 #include "store/reserve.h"
@@ -112,6 +113,49 @@ static void
 forget(struct repo *r, const struct name_sid *sid)
 {
 	move_record(r, sid, "snapshots", "forgotten");
+}
+
+static void
+check_syncs(const struct support_disk *d, size_t from, const char *first, const char *second)
+{
+	const char *want[] = { first, second };
+	size_t n = 0;
+
+	for (; from < support_disk_ops(d); from++)
+		if (support_disk_op(d, from)->kind == SUPPORT_SYNC_DIR) {
+			assert_true(n < 2);
+			assert_string_equal(support_disk_op(d, from)->path, want[n++]);
+		}
+	assert_int_equal(n, 2);
+}
+
+/* A record that moves is durable in its new place before it is gone from the old one; twice is as good as once; whose is not there is said. */
+static void
+test_bury_and_raise(void **state)
+{
+	struct fixture *f = *state;
+	struct name_sid sid = snapshot(f->r, 1, NULL, NULL);
+	char hex[NAME_SID_HEX], said[100];
+	size_t from;
+
+	name_sid_hex(&sid, hex);
+	for (int i = 0; i < 2; i++) {
+		from = support_disk_ops(f->disk);
+		assert_int_equal(graves_bury(f->r, &sid, 1), OK);
+		check_syncs(f->disk, from, "forgotten", "snapshots");
+	}
+	from = support_disk_ops(f->disk);
+	assert_int_equal(graves_raise(f->r, &sid), OK);
+	check_syncs(f->disk, from, "snapshots", "forgotten");
+	assert_int_equal(graves_raise(f->r, &sid), ERR_ABSENT);
+	snprintf(said, sizeof(said), "snapshot %.8s is not among the forgotten ones", hex);
+	assert_string_equal(err_text(), said);
+	assert_int_equal(graves_bury(f->r, &sid, 1), OK);
+	settle(f->r, &sid, 1);
+	assert_int_equal(graves_raise(f->r, &sid), ERR_ABSENT);
+	snprintf(said, sizeof(said), "snapshot %.8s was pruned: it cannot come back", hex);
+	assert_string_equal(err_text(), said);
+	assert_int_equal(graves_bury(f->r, &sid, 1), ERR_ABSENT);
 }
 
 /* PB-4: a settle that has nothing to do writes no table. */
@@ -617,6 +661,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bury_and_raise, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collect, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collect_unsettled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_root, setup, teardown),
