@@ -2,7 +2,7 @@
 """mutate.py [--count N] [--seed S] [--only FILE ...] [--list]: do the tests notice a fault in the program?
 
 One small change at a time in the C of commit, prune and restore: a comparison, a constant, a condition turned round, && for ||, + for -,
-a statement or a returned failure left out.  Each mutant is compiled alone and linked before the library that has the true object; the
+a statement or a returned failure left out.  Each mutant is compiled alone and takes its object's place in the library; the
 tests of its group run, quickest first, until one fails; when all mutants had these, those that are still alive get the long ones.  Unit
 tests are linked with LeakSanitizer: what they lose is a failure.  A random sample by seed: as many of each group.  What compiles to the
 same code is no mutant; what changes nothing that anybody could see is listed with the reason in tests/mutants.txt, and is left out.
@@ -10,7 +10,6 @@ same code is no mutant; what changes nothing that anybody could see is listed wi
 Run in a copy of the tree (--work), at low priority; as root with nothing else of the root file system writable.  The exit status is 0 if at least --share of them were killed.
 """
 import argparse
-import contextlib
 import os
 import random
 import re
@@ -184,6 +183,8 @@ class Tree:
         self.cc, self.cflags, self.ldflags, self.libs, wrap = [line.split() for line in out[:5]]
         self.wrap = ["-Wl,--wrap=" + w for w in wrap]
         self.plain, self.cost = {}, {}
+        self.library = os.path.join(work, "library.a")
+        subprocess.run(["objcopy", "-g", self.o + "/libvarve.a", self.library], check=True)
         self.fence = ["unshare", "-m", "-p", "-f", "--kill-child", "/bin/sh", "-c", 'mount --make-rprivate / && mount --bind "$0" "$0" && '
             'mount -o remount,bind,ro / && cd "$PWD" && exec "$@"', work]
         if os.geteuid() or subprocess.run(self.fence + ["true"], stderr=subprocess.DEVNULL).returncode:
@@ -197,15 +198,14 @@ class Tree:
             input=text.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
         if p.returncode:
             return None
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.made + ".a")
-        subprocess.run(["ar", "rcsD", self.made + ".a", o], check=True)
+        shutil.copyfile(self.library, self.made + ".a")
+        subprocess.run(["ar", "rsD", self.made + ".a", o], check=True)
         with open(o, "rb") as f:
             return f.read()
 
     def link(self, target, changed):
         """As the Makefile does: from a library comes only what a test does not have of its own."""
-        libs = ["%s/lib%s.a" % (self.o, n) for n in ("support", "varve")]
+        libs = [self.o + "/libsupport.a", self.made + ".a" if changed else self.library]
         objects, flags = [target], []
         if target == "varve":
             objects = ["src/main"]
@@ -217,7 +217,7 @@ class Tree:
             if target.endswith("prop_lies"):
                 objects.append("tests/fault/every_fixture")
         return subprocess.run(self.cc + self.ldflags + ["-Wl,-S", "-o", self.made] + ["%s/%s.o" % (self.o, n) for n in objects] + flags +
-            libs[:1] + [self.made + ".a"] * changed + libs[1:] + self.libs + ["-lcmocka"], stdout=subprocess.DEVNULL,
+            libs + self.libs + ["-lcmocka"], stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL).returncode == 0
 
     def argv(self, name):
@@ -239,7 +239,7 @@ class Tree:
         env.update(EVERY_STOP="1", TMPDIR=tmp, HOME=tmp, LC_ALL="C.UTF-8", TZ="UTC", VARVE=self.made, BUILD=self.o, PYTHONDONTWRITEBYTECODE="1")
         with open(self.made + ".log", "wb") as log:
             p = subprocess.Popen(self.fence + argv, cwd=tmp, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        ok = self.wait(p, 10 + 8 * self.cost.get(name, 10)) == 0
+        ok = self.wait(p, 10 + 8 * self.cost.get(name, 3)) == 0
         try:
             os.killpg(p.pid, signal.SIGKILL)
         except ProcessLookupError:
