@@ -208,6 +208,44 @@ test_drop(void **state)
 	catalogue_clear(&c);
 }
 
+/* Some by the beginnings of their names, or whole ones: each once, however often it is asked for, and however many there are. */
+static void
+test_some(void **state)
+{
+	struct fixture *f = *state;
+	char hex[COUNT][NAME_SID_HEX], begins[5];
+	const char *ids[COUNT + 1];
+	struct snapshots some;
+	size_t alike = 0;
+
+	for (size_t i = 0; i < COUNT; i++) {
+		name_sid_hex(&f->sids[i], hex[i]);
+		ids[i] = hex[i];
+	}
+	ids[COUNT] = hex[0];
+	memcpy(begins, hex[0], 4);
+	begins[4] = '\0';
+	for (size_t i = 0; i < COUNT; i++)
+		alike += strncmp(hex[i], begins, 4) == 0;
+	for (size_t n = 1; n <= COUNT; n += n < 4 ? 1 : 32) {
+		/* The first one twice. */
+		ids[n] = hex[0];
+		assert_int_equal(snapshots_load_some(f->r, false, ids, n + 1, NULL, NULL, &some), OK);
+		assert_int_equal(some.count, n);
+		snapshots_clear(&some);
+		if (n < COUNT)
+			ids[n] = hex[n];
+	}
+	ids[1] = ids[0] = begins;
+	assert_int_equal(snapshots_load_some(f->r, false, ids, 2, NULL, NULL, &some), OK);
+	assert_int_equal(some.count, alike);
+	snapshots_clear(&some);
+	ids[1] = hex[1];
+	assert_int_equal(snapshots_load_some(f->r, false, ids, 2, NULL, NULL, &some), OK);
+	assert_int_equal(some.count, alike + (strncmp(hex[1], begins, 4) != 0));
+	snapshots_clear(&some);
+}
+
 /* The disk's own operations, but for these two. */
 static struct io_ops plain, bent;
 static pthread_t self;
@@ -277,6 +315,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_same_length_as_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_some, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
 
