@@ -7,7 +7,8 @@ tests of its group run, quickest first, until one fails; when all mutants had th
 tests are linked with LeakSanitizer: what they lose is a failure.  A random sample by seed: as many of each group.  What compiles to the
 same code is no mutant; what changes nothing that anybody could see is listed with the reason in tests/mutants.txt, and is left out.
 
-Run in a copy of the tree (--work), at low priority; as root with nothing else of the root file system writable.  The exit status is 0 if at least --share of them were killed.
+Run in a copy of the tree (--work), at low priority; as root with nothing else of the root file system writable.
+The exit status is 0 if at least --share of them were killed.
 """
 import argparse
 import os
@@ -185,7 +186,7 @@ class Tree:
         self.plain, self.cost = {}, {}
         self.library = os.path.join(work, "library.a")
         subprocess.run(["objcopy", "-g", self.o + "/libvarve.a", self.library], check=True)
-        self.fence = ["unshare", "-m", "-p", "-f", "--kill-child", "/bin/sh", "-c", 'mount --make-rprivate / && mount --bind "$0" "$0" && '
+        self.fence = ["unshare", "-m", "-p", "-f", "--kill-child", "--mount-proc", "/bin/sh", "-c", 'mount --make-rprivate / && mount --bind "$0" "$0" && '
             'mount -o remount,bind,ro / && cd "$PWD" && exec "$@"', work]
         if os.geteuid() or subprocess.run(self.fence + ["true"], stderr=subprocess.DEVNULL).returncode:
             self.fence = []
@@ -282,9 +283,14 @@ class Tree:
         if code == self.plain[m.path]:
             return "same"
         for t in tests:
-            if not self.test(t):
+            if not self.test(t) and (not self.doubtful() or not self.test(t)):
                 return t
         return ""
+
+    def doubtful(self):
+        """LeakSanitizer says so itself, now and then, when threads end."""
+        with open(self.made + ".log", "rb") as f:
+            return b"False leaks are possible" in f.read()
 
 
 def processes(session):
