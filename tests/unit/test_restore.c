@@ -710,6 +710,7 @@ test_another_name_keeps_its_mode(void **state)
 	assert_same_tree(b->src, b->dst);
 	assert_int_equal(stat_of(b->fd, "outside").mode & 0777, 0600);
 	assert_true(holds(b->fd, "outside", "same"));
+	assert_int_equal(unlinkat(b->fd, "outside", 0), 0);
 }
 
 /* Writing through a link in the target would reach files outside of it. */
