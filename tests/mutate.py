@@ -25,7 +25,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = {
     "commit": (["src/store/%s.c" % s for s in ("session", "packer", "packout", "framejob", "snapshots", "indexbuild")],
         ["unit/test_session", "every 2 session", "every 2 snapshot: next", "every 2 records", "unit/test_settle", "cli/uncounted.sh"],
-        ["unit/test_catalogue", "cli/delta.sh", "prop/prop_store 40", "prop/prop_lies 40", "every 12 session", "every 20 snapshot",
+        ["unit/test_catalogue", "unit/test_bases", "cli/delta.sh", "prop/prop_store 40", "prop/prop_lies 40", "every 12 session", "every 20 snapshot",
             "every 100 snapshot: next"]),
     "prune": (["src/store/%s.c" % s for s in ("settle", "counts", "rewrite", "pick", "fold", "sweep", "sums", "graves", "uncounted")] +
         ["src/ops/prune.c"],
@@ -36,12 +36,13 @@ GROUPS = {
         ["src/store/%s.c" % s for s in ("reader", "fetch", "framebox", "tree", "content")],
         ["unit/test_restore", "every 2 restore", "unit/test_reader", "unit/test_fetch", "unit/test_tree", "cli/inplace.sh",
             "cli/commands.sh", "cli/restoredb.sh", "every 10 restore"],
-        ["every 10 ls", "every 10 cat", "every 10 diff", "every 10 verify", "every 60 restore", "unit/test_ahead", "cli/delta.sh"]),
+        ["every 10 ls", "every 10 cat", "every 10 diff", "every 10 verify", "every 60 restore", "unit/test_ahead",
+            "cli/verify.sh", "cli/scrub.sh"]),
 }
 # Run before the others of the group.
 OWN = {
-    "snapshots": ["every 2 records", "unit/test_catalogue"], "pick": ["unit/test_pick"], "sums": ["unit/test_pick"],
-    "settle": ["unit/test_settle"], "fold": ["unit/test_settle"], "sweep": ["unit/test_settle"], "uncounted": ["unit/test_settle"],
+    "snapshots": ["every 2 records", "unit/test_catalogue"], "indexbuild": ["unit/test_session", "unit/test_index"], "pick": ["unit/test_pick"], "sums": ["unit/test_pick"],
+    "settle": ["unit/test_settle"], "fold": ["unit/test_settle", "unit/test_catalogue"], "sweep": ["unit/test_settle"], "uncounted": ["unit/test_settle"],
     "prune": ["every 2 prune"], "reader": ["unit/test_reader"], "framebox": ["unit/test_reader"], "fetch": ["unit/test_fetch"],
     "tree": ["unit/test_tree"], "content": ["unit/test_tree"],
 }
@@ -147,11 +148,13 @@ def sample(count, seed, only):
 
 
 def survivors(log):
-    """Of another run; lines may have moved."""
-    for group, path, number, old, new in re.findall(r"^survived \((\w+)\) ([\w/.]+):(\d+):.*\n    - (.*)\n    \+ (.*)$", log, re.M):
+    """Of another run; lines may have moved, or be gone."""
+    for group, path, number, old, new in re.findall(r"^(?:survived|alive) \((\w+)\) ([\w/.]+):(\d+):.*\n    - (.*)\n    \+ (.*)$", log, re.M):
         same = [m for m in mutants_of(group, path) if (m.old.strip(), m.new.strip()) == (old, new)]
         if same:
             yield min(same, key=lambda m: abs(m.number + 1 - int(number)))
+        else:
+            print("# gone: %s: %s" % (path, old))
 
 
 def equivalents():
@@ -371,7 +374,7 @@ def main():
         what = {None: "not compiled", "same": "same code", "explained": "explained", "": "survived"}.get(by, "killed")
         if what == "survived" and not long:
             alive.append(m)
-            print("so far alive: %s" % m, flush=True)
+            print("alive (%s) %s" % (m.group, m), flush=True)
             continue
         count[what] += 1
         if what == "survived":

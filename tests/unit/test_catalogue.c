@@ -246,6 +246,41 @@ test_some(void **state)
 	snapshots_clear(&some);
 }
 
+/* The order is that of time, whatever the names are; those of one moment are told apart by them. */
+static void
+test_by_time(void **state)
+{
+	static const int64_t begin[] = { 300, 100, 200, 100, -5, 300, 0 };
+	const struct session_config cfg = { .jobs = 1, .level = 1 };
+	enum { TIMES = sizeof(begin) / sizeof(begin[0]) };
+	struct fixture *f = *state;
+	struct snapshots all;
+	struct session *s;
+	size_t late = 0;
+
+	for (size_t i = 0; i < TIMES; i++) {
+		const struct snaprec rec = { .root = f->roots[0], .sequence = 1, .begin_ns = begin[i] };
+
+		assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+		assert_int_equal(session_commit(s, &rec), OK);
+		session_free(s);
+	}
+	for (int settled = 0; settled < 2; settled++) {
+		assert_int_equal(snapshots_load(f->r, false, NULL, NULL, &all), OK);
+		assert_int_equal(all.count, COUNT + TIMES);
+		for (size_t i = 1; i < all.count; i++) {
+			const struct snapshots_item *x = &all.items[i - 1], *y = &all.items[i];
+
+			assert_true(x->rec.begin_ns < y->rec.begin_ns ||
+			    (x->rec.begin_ns == y->rec.begin_ns && name_sid_cmp(&x->sid, &y->sid) < 0));
+			late += y->rec.begin_ns == 300;
+		}
+		assert_int_equal(late, 2 * (settled + 1));
+		snapshots_clear(&all);
+		settle(f, NULL, 0);
+	}
+}
+
 /* The disk's own operations, but for these two. */
 static struct io_ops plain, bent;
 static pthread_t self;
@@ -316,6 +351,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_some, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_by_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
 

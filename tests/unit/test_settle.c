@@ -539,6 +539,41 @@ test_damaged_record(void **state)
 	recount(f->r, SUPPORT_RECOUNT_SAFE, NULL);
 }
 
+/* The segment of a snapshot is lost, its record is not: nothing is collected, whether its root is in the index or was counted once too few. */
+static void
+lost_segment(uint64_t seed)
+{
+	struct name_sid lost, other;
+	struct settle_stats stats;
+	char path[SUPPORT_IO_PATH], hex[NAME_SID_HEX];
+	struct fixture *f;
+
+	setup((void **)&f);
+	snapshot(f->r, 1, NULL, NULL);
+	settle(f->r, NULL, 0);
+	lost = snapshot(f->r, seed, NULL, NULL);
+	other = snapshot(f->r, 50, NULL, NULL);
+	index_file_segment_path(path, "index", &lost, 0);
+	assert_true(support_disk_remove(f->disk, path));
+	forget(f->r, &other);
+	assert_int_equal(settle_run(f->r, &other, 1, false, &stats), ERR_CORRUPT);
+	name_sid_hex(&lost, hex);
+	hex[12] = '\0';
+	if (seed != 1)
+		assert_non_null(strstr(err_text(), hex));
+	support_store_record_path(path, "forgotten", &other);
+	assert_int_equal(io_stat(f->r->io, path, &(uint64_t){ 0 }), OK);
+	teardown((void **)&f);
+}
+
+static void
+test_lost_segment(void **state)
+{
+	(void)state;
+	lost_segment(1);
+	lost_segment(100);
+}
+
 /* PB-5: a segment in tmp/ that is not complete names nothing; strange files in tmp/ go, elsewhere they stay (GN-4). */
 static void
 test_sweep(void **state)
@@ -676,6 +711,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_below_zero, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_record, setup, teardown),
+		cmocka_unit_test(test_lost_segment),
 		cmocka_unit_test_setup_teardown(test_records_are_known, setup, teardown),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test_setup_teardown(test_no_reserve, setup, teardown),
