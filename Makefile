@@ -28,8 +28,8 @@ TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
 UNIT = aead ahead args bases byid catalogue chunker confine fetch filter format_base format_codecs format_nodes fsys hands imagevfs index \
-	keyring keys lanes packwrite poly reader rebuild restore retention rewrite rollcall rs scout secret select session settle signals squeeze stream text \
-	tree vectors
+	keyring keys lanes packwrite pick poly reader rebuild restore retention rewrite rollcall rs scout secret select session settle signals \
+	squeeze stream text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_flip prop_format prop_parity prop_store sim_store
 CRASH = crash_snapshot

@@ -1,15 +1,16 @@
 #!/usr/bin/python3
-"""mutate.py [--count N] [--seed S] [--jobs J] [--only FILE ...] [--list]: do the tests notice a fault in the program?
+"""mutate.py [--count N] [--seed S] [--only FILE ...] [--list]: do the tests notice a fault in the program?
 
 One small change at a time in the C of commit, prune and restore: a comparison, a constant, a condition turned round, && for ||, + for -,
-a statement or a returned failure left out.  Each mutant is compiled alone; the tests of its group run, quickest first, until one
-fails.  A random sample by seed: as many of each group.  What compiles to the same code is no mutant; what changes nothing that
-anybody could see is listed with the reason in tests/mutants.txt, and is left out.
+a statement or a returned failure left out.  Each mutant is compiled alone and linked before the library that has the true object; the
+tests of its group run, quickest first, until one fails; when all mutants had these, those that are still alive get the long ones.  Unit
+tests are linked with LeakSanitizer: what they lose is a failure.  A random sample by seed: as many of each group.  What compiles to the
+same code is no mutant; what changes nothing that anybody could see is listed with the reason in tests/mutants.txt, and is left out.
 
 Run in a copy of the tree (--work), at low priority; as root with nothing else of the root file system writable.  The exit status is 0 if at least --share of them were killed.
 """
 import argparse
-import concurrent.futures
+import contextlib
 import os
 import random
 import re
@@ -18,23 +19,33 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = {
     "commit": (["src/store/%s.c" % s for s in ("session", "packer", "packout", "framejob", "snapshots", "indexbuild")],
-        ["unit/test_session", "unit/test_settle", "unit/test_catalogue", "every session", "every snapshot", "prop/prop_store 60",
-            "prop/prop_lies 60", "cli/delta.sh"]),
+        ["unit/test_session", "every 2 session", "every 2 snapshot: next", "every 2 records", "unit/test_settle", "cli/uncounted.sh"],
+        ["unit/test_catalogue", "cli/delta.sh", "prop/prop_store 40", "prop/prop_lies 40", "every 12 session", "every 20 snapshot",
+            "every 100 snapshot: next"]),
     "prune": (["src/store/%s.c" % s for s in ("settle", "counts", "rewrite", "pick", "fold", "sweep", "sums", "graves", "uncounted")] +
         ["src/ops/prune.c"],
-        ["unit/test_settle", "unit/test_rewrite", "unit/test_session", "every settle", "every prune", "prop/prop_store 80",
-            "prop/prop_lies 60", "cli/uncounted.sh", "prop/sim_store 40"]),
+        ["unit/test_rewrite", "unit/test_settle", "every 2 settle", "every 2 prune", "cli/uncounted.sh", "unit/test_session"],
+        ["every 12 forget", "every all settle", "prop/prop_store 40", "prop/prop_lies 40", "every 80 prune: drops",
+            "every 80 prune: rewrites", "every 30 prune: merges", "cli/prune.sh"]),
     "restore": (["src/ops/%s.c" % s for s in ("restore", "place", "later", "refill")] +
         ["src/store/%s.c" % s for s in ("reader", "fetch", "framebox", "tree", "content")],
-        ["unit/test_restore", "unit/test_reader", "unit/test_fetch", "unit/test_tree", "every restore", "cli/inplace.sh",
-            "cli/commands.sh", "cli/restoredb.sh"]),
+        ["unit/test_restore", "every 2 restore", "unit/test_reader", "unit/test_fetch", "unit/test_tree", "cli/inplace.sh",
+            "cli/commands.sh", "cli/restoredb.sh", "every 10 restore"],
+        ["every 10 ls", "every 10 cat", "every 10 diff", "every 10 verify", "every 60 restore", "unit/test_ahead", "cli/delta.sh"]),
 }
+# Run before the others of the group.
+OWN = {
+    "snapshots": ["every 2 records", "unit/test_catalogue"], "pick": ["unit/test_pick"], "sums": ["unit/test_pick"],
+    "settle": ["unit/test_settle"], "fold": ["unit/test_settle"], "sweep": ["unit/test_settle"], "uncounted": ["unit/test_settle"],
+    "prune": ["every 2 prune"], "reader": ["unit/test_reader"], "framebox": ["unit/test_reader"], "fetch": ["unit/test_fetch"],
+    "tree": ["unit/test_tree"], "content": ["unit/test_tree"],
+}
+EVERY = ["every_failure", "every_fixture", "every_reads", "every_repairs", "every_writes", "seam"]
 PROFILE = "release"
 BUILD = "build/gcc/" + PROFILE
 EQUIVALENT = "tests/mutants.txt"
@@ -116,7 +127,7 @@ def mutants_of(group, path):
 
 def sample(count, seed, only):
     chosen = []
-    for group, (paths, _) in GROUPS.items():
+    for group, (paths, _, _) in GROUPS.items():
         all_of = [m for p in paths if not only or p in only for m in mutants_of(group, p)]
         rng = random.Random("%d %s" % (seed, group))
         rng.shuffle(all_of)
@@ -158,62 +169,77 @@ def equivalents():
     return found
 
 
-class Copy:
-    """A copy of the tree, with what was built."""
+class Tree:
+    """A copy of the tree, with what was built; a mutant's object is linked before the library that has the true one."""
 
-    def __init__(self, work, n):
-        self.dir = os.path.join(work, "copy%d" % n)
+    def __init__(self, work):
+        self.dir = os.path.join(work, "tree")
+        self.o = os.path.join(self.dir, BUILD)
+        self.made = os.path.join(work, "made")
         subprocess.run(["rsync", "-a", "--delete", "--exclude", ".git", "--exclude", "build/*/*san", "--exclude", "build/*/cov",
-            TOP + "/", self.dir + "/"], check=True)
-        self.make("%s/varve" % BUILD)
-        self.text, self.plain = {}, {}
+            "--exclude", "build/clang", "--exclude", "fuzz/corpus", TOP + "/", self.dir + "/"], check=True)
+        show = "show: ; @" + "; ".join('echo "$(%s)"' % v for v in ("CC", "ALL_CFLAGS", "ALL_LDFLAGS", "PKG_LIBS", "EVERY_WRAP"))
+        out = subprocess.run(["make", "-s", "--eval", show, "PROFILE=" + PROFILE, "CFLAGS=-w -g0", "show"], cwd=self.dir, check=True,
+            stdout=subprocess.PIPE, text=True).stdout.split("\n")
+        self.cc, self.cflags, self.ldflags, self.libs, wrap = [line.split() for line in out[:5]]
+        self.wrap = ["-Wl,--wrap=" + w for w in wrap]
+        self.plain, self.cost = {}, {}
         self.fence = ["unshare", "-m", "-p", "-f", "--kill-child", "/bin/sh", "-c", 'mount --make-rprivate / && mount --bind "$0" "$0" && '
             'mount -o remount,bind,ro / && cd "$PWD" && exec "$@"', work]
         if os.geteuid() or subprocess.run(self.fence + ["true"], stderr=subprocess.DEVNULL).returncode:
             self.fence = []
 
-    def make(self, *targets):
-        return subprocess.run(["make", "-s", "PROFILE=" + PROFILE, "CFLAGS=-w -g0 -O1", *targets], cwd=self.dir, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=300)
-
-    def code(self, path):
-        """The object file of a source, without what only a debugger reads."""
-        o = "%s/%s.o" % (BUILD, path[:-2])
-        if self.make(o).returncode:
+    def compile(self, path, text):
+        """Put its object in the place of the mutant's; its bytes, None if it does not compile."""
+        text = '#line 1 "%s"\n%s' % (path, text)
+        o = os.path.join(os.path.dirname(self.made), os.path.basename(path)[:-2] + ".o")
+        p = subprocess.run(self.cc + self.cflags + ["-I" + os.path.dirname(path), "-x", "c", "-c", "-o", o, "-"], cwd=self.dir,
+            input=text.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
+        if p.returncode:
             return None
-        bare = os.path.join(self.dir, "bare.o")
-        subprocess.run(["objcopy", "-g", os.path.join(self.dir, o), bare], check=True)
-        with open(bare, "rb") as f:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.made + ".a")
+        subprocess.run(["ar", "rcsD", self.made + ".a", o], check=True)
+        with open(o, "rb") as f:
             return f.read()
 
-    def write(self, path, text):
-        with open(os.path.join(self.dir, path), "w") as f:
-            f.write(text)
-
-    def test(self, name):
-        """Does it pass?"""
-        word = name.split()
-        if word[0] == "every":
-            target = BUILD + "/tests/fault/every_failure"
-            argv = [os.path.join(self.dir, target), "2", "1", word[1]]
-        elif word[0].endswith(".sh"):
-            target = BUILD + "/varve"
-            argv = ["/bin/bash", os.path.join(self.dir, "tests", word[0])]
+    def link(self, target, changed):
+        """As the Makefile does: from a library comes only what a test does not have of its own."""
+        libs = ["%s/lib%s.a" % (self.o, n) for n in ("support", "varve")]
+        objects, flags = [target], []
+        if target == "varve":
+            objects = ["src/main"]
+        elif target.startswith("tests/fault"):
+            objects, flags = ["tests/fault/" + n for n in EVERY], self.wrap
         else:
-            target = BUILD + "/tests/" + word[0]
-            argv = [os.path.join(self.dir, target)] + word[1:]
-        if self.make(target).returncode:
+            # What the tests find under AddressSanitizer without one.
+            flags = ["-fsanitize=leak"]
+            if target.endswith("prop_lies"):
+                objects.append("tests/fault/every_fixture")
+        return subprocess.run(self.cc + self.ldflags + ["-Wl,-S", "-o", self.made] + ["%s/%s.o" % (self.o, n) for n in objects] + flags +
+            libs[:1] + [self.made + ".a"] * changed + libs[1:] + self.libs + ["-lcmocka"], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL).returncode == 0
+
+    def argv(self, name):
+        """What is to be linked for a test, and how it runs."""
+        word = name.split(" ", 2)
+        if word[0] == "every":
+            return "tests/fault/every_failure", [self.made, word[1], "1", word[2]]
+        if word[0].endswith(".sh"):
+            return "varve", ["/bin/bash", os.path.join(self.dir, "tests", word[0])]
+        return "tests/" + word[0], [self.made] + word[1:]
+
+    def test(self, name, changed=True):
+        """Does it pass?"""
+        target, argv = self.argv(name)
+        if not self.link(target, changed):
             return False
         tmp = tempfile.mkdtemp(prefix="mutant-", dir=os.path.dirname(self.dir))
         env = {k: v for k, v in os.environ.items() if not k.startswith("VARVE")}
-        env.update(TMPDIR=tmp, HOME=tmp, LC_ALL="C.UTF-8", TZ="UTC", VARVE=os.path.join(self.dir, BUILD, "varve"),
-            BUILD=os.path.join(self.dir, BUILD), PYTHONDONTWRITEBYTECODE="1")
-        p = subprocess.Popen(self.fence + argv, cwd=tmp, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True)
-        try:
-            ok = p.wait(timeout=self.limit(name)) == 0
-        except subprocess.TimeoutExpired:
-            ok = False
+        env.update(EVERY_STOP="1", TMPDIR=tmp, HOME=tmp, LC_ALL="C.UTF-8", TZ="UTC", VARVE=self.made, BUILD=self.o, PYTHONDONTWRITEBYTECODE="1")
+        with open(self.made + ".log", "wb") as log:
+            p = subprocess.Popen(self.fence + argv, cwd=tmp, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        ok = self.wait(p, 10 + 8 * self.cost.get(name, 10)) == 0
         try:
             os.killpg(p.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -222,46 +248,91 @@ class Copy:
         shutil.rmtree(tmp, ignore_errors=True)
         return ok
 
-    def limit(self, name):
-        return 240 if name.startswith(("cli", "crash")) else 120
+    def wait(self, p, limit):
+        """Its status; None if it has failed already, took too much of a processor, or none at all for a while: threads that wait for each other."""
+        used, since, looked = -1.0, time.monotonic(), 0
+        while True:
+            try:
+                return p.wait(timeout=0.2)
+            except subprocess.TimeoutExpired:
+                pass
+            with open(self.made + ".log", "rb") as f:
+                if re.search(rb"^(not ok|\[  ERROR   \])", f.read(), re.M):
+                    return None
+            looked += 1
+            if looked % 5:
+                continue
+            now, runs = processes(p.pid)
+            if now > used + 0.02 or runs:
+                used, since = now, time.monotonic()
+            if now > limit or time.monotonic() - since > 15:
+                return None
 
     def judge(self, m, tests):
         """The test that kills it, "" if none does; None: it does not compile; "same": it is the same code."""
-        if m.path not in self.text:
-            with open(os.path.join(self.dir, m.path)) as f:
-                self.text[m.path] = f.read()
-            self.plain[m.path] = self.code(m.path)
-        lines = self.text[m.path].split("\n")
+        with open(os.path.join(self.dir, m.path)) as f:
+            text = f.read()
+        if m.path not in self.plain:
+            self.plain[m.path] = self.compile(m.path, text)
+        lines = text.split("\n")
         lines[m.number] = m.new
-        self.write(m.path, "\n".join(lines))
+        code = self.compile(m.path, "\n".join(lines))
+        if code is None:
+            return None
+        if code == self.plain[m.path]:
+            return "same"
+        for t in tests:
+            if not self.test(t):
+                return t
+        return ""
+
+
+def processes(session):
+    """Seconds of processor time of those of a session; does one of them want a processor, or a disk?"""
+    used, runs = 0.0, False
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            code = self.code(m.path)
-            if code is None:
-                return None
-            if code == self.plain[m.path]:
-                return "same"
-            for t in tests:
-                if not self.test(t):
-                    return t
-            return ""
-        finally:
-            self.write(m.path, self.text[m.path])
+            with open("/proc/%s/stat" % pid) as f:
+                word = f.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(word[3]) == session:
+            used += sum(map(int, word[11:15])) / os.sysconf("SC_CLK_TCK")
+            runs = runs or word[0] in "RD"
+    return used, runs
 
 
-def baseline(copy):
-    for test in sorted({t for _, tests in GROUPS.values() for t in tests}):
-        begin = time.monotonic()
-        if not copy.test(test):
-            sys.exit("mutate.py: %s fails without any change" % test)
-        print("# %-28s %.1f s" % (test, time.monotonic() - begin), flush=True)
+def spent():
+    return sum(os.times()[:4])
+
+
+def baseline(tree):
+    for test in sorted({t for _, quick, rest in GROUPS.values() for t in quick + rest}):
+        begin = spent()
+        if not tree.test(test, changed=False):
+            sys.exit("mutate.py: %s fails without any change, see %s.log" % (test, tree.made))
+        tree.cost[test] = spent() - begin
+        print("# %-28s %.1f s" % (test, tree.cost[test]), flush=True)
+
+
+def ordered(m):
+    """The tests of its group, those of its own file first; and the long ones."""
+    first = OWN.get(os.path.basename(m.path)[:-2], [])
+    return first + [t for t in GROUPS[m.group][1] if t not in first], [t for t in GROUPS[m.group][2] if t not in first]
+
+
+def trial(tree, m, known, long):
+    """The test that kills it, "" if none does, or why it is none."""
+    if m.key() in known:
+        return "explained"
+    return tree.judge(m, ordered(m)[long])
 
 
 def main():
     ap = argparse.ArgumentParser(usage=__doc__)
     ap.add_argument("--count", type=int, default=300)
     ap.add_argument("--seed", type=int, default=1)
-    ap.add_argument("--jobs", type=int, default=1)
-    ap.add_argument("--only", nargs="*", default=[])
+    ap.add_argument("--only", nargs="*", default=[], help="files")
     ap.add_argument("--share", type=float, default=85)
     ap.add_argument("--work", default=os.path.join(tempfile.gettempdir(), "varve-mutants"))
     ap.add_argument("--list", action="store_true")
@@ -280,35 +351,31 @@ def main():
             print(m)
         return
     os.makedirs(a.work, exist_ok=True)
-    copies = [Copy(a.work, n) for n in range(a.jobs)]
+    tree = Tree(a.work)
     if not a.trust:
-        baseline(copies[0])
-    lock = threading.Lock()
-    free = list(copies)
+        baseline(tree)
     count = {"killed": 0, "survived": 0, "explained": 0, "same code": 0, "not compiled": 0}
-
-    def run(m):
-        if m.key() in known:
-            return m, "explained"
-        with lock:
-            copy = free.pop()
-        try:
-            return m, copy.judge(m, GROUPS[m.group][1])
-        finally:
-            with lock:
-                free.append(copy)
-
-    with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
-        for m, by in pool.map(run, chosen):
-            what = {None: "not compiled", "same": "same code", "explained": "explained", "": "survived"}.get(by, "killed")
-            count[what] += 1
-            if what == "survived":
-                print("survived (%s) %s" % (m.group, m), flush=True)
-            elif what == "killed":
-                print("killed by %s: %s:%d: %s" % (by, m.path, m.number + 1, m.new.strip()), flush=True)
+    begin = spent()
+    alive = []
+    # The long ones after all others: what a sample gives is known early, nearly.
+    for m, long in [(m, False) for m in chosen] + [(m, True) for m in chosen]:
+        if long and m not in alive:
+            continue
+        by = trial(tree, m, known, long)
+        what = {None: "not compiled", "same": "same code", "explained": "explained", "": "survived"}.get(by, "killed")
+        if what == "survived" and not long:
+            alive.append(m)
+            print("so far alive: %s" % m, flush=True)
+            continue
+        count[what] += 1
+        if what == "survived":
+            print("survived (%s) %s" % (m.group, m), flush=True)
+        elif what == "killed":
+            print("killed by %s: %s:%d: %s" % (by, m.path, m.number + 1, m.new.strip()), flush=True)
     tried = count["killed"] + count["survived"]
     share = 100 * count["killed"] / tried if tried else 0
-    print("%d mutants: %s; %.1f %% killed" % (tried, ", ".join("%d %s" % (n, w) for w, n in count.items()), share))
+    print("%d mutants: %s; %.1f %% killed; %.1f s of CPU each" % (tried, ", ".join("%d %s" % (n, w) for w, n in count.items()), share,
+        (spent() - begin) / max(tried, 1)))
     shutil.rmtree(a.work, ignore_errors=True)
     sys.exit(share < a.share)
 

@@ -140,6 +140,6 @@ tsan-now: $(O)/varve $(TSAN:%=$(O)/tests/unit/test_%) $(EVERY_BIN)
 
 # Small faults put into commit, prune and restore: how many do the tests notice?
 mutate: everything
-	@$(PYTHON) tests/mutate.py --count $(or $(COUNT),300) --seed $(or $(SEED),1) --jobs $(or $(JOBS),1)
+	@$(PYTHON) tests/mutate.py --count $(or $(COUNT),300) --seed $(or $(SEED),1)
 
 .PHONY: mutate

@@ -319,6 +319,7 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 		goto out;
 	if ((rc = dead_packs(&c, &dead, stats)))
 		goto out;
+	stats->chunks_removed += c.chunks_removed;
 	qsort(dead.p, dead.count, sizeof(*dead.p), removes_cmp);
 	for (size_t i = 1; i < dead.count; i++)
 		assert(removes_cmp(&dead.p[i - 1], &dead.p[i]) < 0);
@@ -331,7 +332,6 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	rc = FOUND;
 	stats->head = number;
 	stats->nodes_read += c.nodes_read;
-	stats->chunks_removed += c.chunks_removed;
 out:
 	catalogue_clear(&records.cat);
 	rewrite_free(rw);

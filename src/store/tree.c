@@ -236,10 +236,8 @@ tree_entry_copy(struct tree_entry *dst, const struct treenode_entry *src)
 	    (rc = mem_buf_add(&b, "", 1)) ||
 	    (rc = mem_buf_add(&b, src->target, target_len)) ||
 	    (rc = mem_buf_add(&b, "", 1)) ||
-	    (rc = mem_buf_add(&b, src->ext, src->ext_len))) {
-		mem_buf_clear(&b);
-		return rc;
-	}
+	    (rc = mem_buf_add(&b, src->ext, src->ext_len)))
+		return rc;              /* only reserving can fail */
 	dst->mem = b.p;
 	dst->e.name = b.p;
 	if (src->target)

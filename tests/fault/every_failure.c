@@ -163,6 +163,10 @@ wrong(struct run *u, const struct fault *f, const char *fmt, ...)
 	if (u->told++ < 6)
 		printf("# %s, %s %ju %s%s, %s: %s\n", now.op, what, (uintmax_t)f->nth, f->how == EVERY_ON_CALLS ? seam_refused_what() : "",
 		    f->forever ? " and all later" : " once", strerror(f->err), u->why);
+	if (getenv("EVERY_STOP")) {
+		fflush(stdout);
+		_exit(1);
+	}
 }
 
 static struct support_disk *

@@ -1,4 +1,5 @@
 /* rewrite: what lives moves, what only served as a base goes, a base is less deep than what stands on it (PB-6, PB-7).  Lost if it failed: disk space, or data. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,9 +13,11 @@
 
 #include "base/err.h"
 #include "format/treenode.h"
+#include "ops/prune.h"
 #include "store/family.h"
 #include "store/graves.h"
 #include "store/index.h"
+#include "store/reserve.h"
 #include "store/settle.h"
 #include "store/session.h"
 #include "tests/unit/support_recount.h"
@@ -403,6 +406,45 @@ test_read_fails(void **state)
 	recount(f, &(struct support_recount_result){ .chunks = 0 });
 }
 
+/* The nth write finds the disk full, once: with a reserve prune goes on, and says what it would have said. */
+static bool
+prune_full_at(uint64_t n, struct settle_stats *out)
+{
+	const struct prune_options o = { .max_unused = 1000, .max_rewrite = 0 };
+	struct prune_result res;
+	struct fixture *f;
+	bool failed;
+
+	setup((void **)&f);
+	assert_int_equal(reserve_make(f->r->io, reserve_want(0)), OK);
+	assert_int_equal(graves_bury(f->r, f->sids, 4), OK);
+	support_disk_fail(f->disk, SUPPORT_WRITES, n, ENOSPC, false);
+	assert_int_equal(prune_run(f->r, &o, &res), OK);
+	failed = support_disk_failures(f->disk) > 0;
+	support_disk_fail(f->disk, 0, 0, 0, false);
+	recount(f, &(struct support_recount_result){ .chunks = 0 });
+	*out = res.stats;
+	teardown((void **)&f);
+	return failed;
+}
+
+static void
+test_full_disk(void **state)
+{
+	struct settle_stats whole, stats;
+	uint64_t n = 1;
+
+	(void)state;
+	assert_false(prune_full_at(UINT64_MAX, &whole));
+	assert_int_equal(whole.snapshots_removed, 4);
+	for (; prune_full_at(n, &stats); n++) {
+		assert_int_equal(stats.snapshots_removed, whole.snapshots_removed);
+		assert_int_equal(stats.chunks_removed, whole.chunks_removed);
+		assert_int_equal(stats.packs_removed, whole.packs_removed);
+	}
+	assert_true(n > 10);
+}
+
 /* The preview says what collecting frees, and changes nothing. */
 static void
 test_preview(void **state)
@@ -441,6 +483,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_whole_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_fails, setup, teardown),
+		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test_setup_teardown(test_preview, setup, teardown),
 	};
 

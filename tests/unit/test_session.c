@@ -20,6 +20,7 @@
 #include "format/treenode.h"
 #include "store/index_file.h"
 #include "store/packer.h"
+#include "store/parity.h"
 #include "store/session.h"
 #include "store/settle.h"
 #include "tests/unit/support_recount.h"
@@ -943,6 +944,68 @@ test_write_fails(void **state)
 	assert_true(n > 40);
 }
 
+/* The nth rename fails while a session publishes a part because it has become large: it ends there, or nothing is missing. */
+static bool
+part_fails(uint64_t n)
+{
+	const struct session_config cfg = { .jobs = 2, .level = 1, .part_bytes = 1 };
+	struct name ids[20], root;
+	struct session *s;
+	struct fixture *f;
+	uint64_t failures;
+	int rc = OK;
+
+	setup((void **)&f);
+	snapshot(f->r, 1, 20);
+	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_RENAME), n, EIO, false);
+	assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+	for (unsigned i = 0; rc == OK && i < 20; i++)
+		rc = support_store_data(s, i, 1000000, NULL, &ids[i]);
+	if (rc == OK && (rc = support_store_tree(s, TREENODE_FILE, ids, 20, NULL, &root)) == OK)
+		rc = support_store_commit(s, &root);
+	failures = support_disk_failures(f->disk);
+	support_disk_fail(f->disk, 0, 0, 0, false);
+	session_abort(s);
+	session_free(s);
+	after_failure(f->disk, rc == OK);
+	teardown((void **)&f);
+	return failures > 0;
+}
+
+static void
+test_part_fails(void **state)
+{
+	uint64_t n;
+
+	(void)state;
+	for (n = 1; part_fails(n); n++)
+		;
+	assert_true(n > 6);
+}
+
+/* Another process sets a policy of parity between two sessions of this one. */
+static void
+test_policy_of_others(void **state)
+{
+	const struct sidecar_shape shape = PARITY_DEFAULT;
+	struct fixture *f = *state;
+	struct repo *other;
+	size_t from, packs = 0;
+
+	snapshot(f->r, 1, 20);
+	assert_int_equal(support_store_open(f->disk, &other), OK);
+	assert_int_equal(parity_set_policy(other, &shape), OK);
+	repo_close(other);
+	from = support_disk_ops(f->disk);
+	snapshot(f->r, 50, 20);
+	for (; from < support_disk_ops(f->disk); from++) {
+		const struct support_op *op = support_disk_op(f->disk, from);
+
+		packs += op->kind == SUPPORT_RENAME && strncmp(op->to, "parity/", 7) == 0 && op->to[9] == '/';
+	}
+	assert_int_equal(packs, 2);
+}
+
 /* GN-5: every look fails once, and from then on. */
 static void
 test_read_fails(void **state)
@@ -984,6 +1047,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_abort_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unsynced_segment, setup, teardown),
 		cmocka_unit_test(test_write_fails),
+		cmocka_unit_test(test_part_fails),
+		cmocka_unit_test_setup_teardown(test_policy_of_others, setup, teardown),
 		cmocka_unit_test(test_read_fails),
 	};
 

@@ -473,7 +473,7 @@ static void
 test_damaged_record(void **state)
 {
 	struct fixture *f = *state;
-	struct name_sid sid = snapshot(f->r, 1, NULL, NULL);
+	struct name_sid sid = snapshot(f->r, 1, NULL, NULL), lost, other;
 	struct settle_stats stats;
 	char path[SUPPORT_IO_PATH];
 
@@ -482,6 +482,16 @@ test_damaged_record(void **state)
 	assert_int_equal(settle_run(f->r, NULL, 0, false, &stats), OK);
 	assert_int_equal(stats.segments, 1);
 	assert_true(support_disk_flip(f->disk, path, 200));
+	recount(f->r, SUPPORT_RECOUNT_SAFE, NULL);
+	/* Whole again, and one is gone that was counted: of what is there each root has the references that it needs. */
+	lost = snapshot(f->r, 150, NULL, NULL);
+	other = snapshot(f->r, 50, NULL, NULL);
+	settle(f->r, NULL, 0);
+	support_store_record_path(path, "snapshots", &lost);
+	assert_true(support_disk_remove(f->disk, path));
+	forget(f->r, &other);
+	assert_int_equal(settle_run(f->r, &other, 1, false, &stats), OK);
+	assert_int_equal(stats.chunks_removed, FILES + 1);
 	recount(f->r, SUPPORT_RECOUNT_SAFE, NULL);
 }
 
