@@ -4,7 +4,7 @@
 Large inputs, against physical limits of the same run.  Prints Markdown.
 
 - random: one file that no compressor helps.  The limit of a first snapshot is what one core can cut, hash and seal (bench/rates.c) times
-  the cores; that of a restore is `cp` to the same file system.  The repository's packs are in the page cache.
+  the cores; that of a restore is `cp` to the same file system.  The packs are in the page cache, as the source of `cp` is, or none of them is.
 - many: FILES files in FILES / 100 directories, and in one directory: time and peak memory of a first snapshot, one when nothing has
   changed, and a restore, which is compared with the source.  One run.
 - index: a table of ROWS chunks (bench/bigindex.c): opening, looking up what is there and what is not, and a snapshot of 1,000 new
@@ -58,6 +58,18 @@ def measure(argv, env=None):
     return {"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss * 1024}
 
 
+def cached(folder, wanted):
+    """Bring what is in the folder into the page cache, or out of it."""
+    os.sync()
+    for at, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(at, name), "rb") as f:
+                while wanted and f.read(1 << 20):
+                    pass
+                if not wanted:
+                    os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def table(head, rows):
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     for r in rows:
@@ -80,17 +92,19 @@ def random_file(o, work):
     with open(source, "wb") as f:
         for _ in range(o.bytes >> 20):
             f.write(os.urandom(1 << 20))
-    first, back, copied, limit = [], [], [], []
+    first, back, cold, copied, limit = [], [], [], [], []
     for _ in range(o.runs):
         limit.append(rates())
         repo = Repo(work, "random-repo")
         first.append(repo.run("snapshot", source))
-        back.append(repo.run("restore", "latest:" + source, "--target", target))
+        for wanted, times in ((False, cold), (True, back)):
+            cached(os.path.join(repo.path, "packs"), wanted)
+            times.append(repo.run("restore", "latest:" + source, "--target", target))
+            if subprocess.run(["cmp", os.path.join(target, "random"), source]).returncode:
+                sys.exit("the restored file is different")
+            shutil.rmtree(target)
         copied.append(measure(["cp", source, copy]))
-        if subprocess.run(["cmp", os.path.join(target, "random"), source]).returncode:
-            sys.exit("the restored file is different")
         repo.remove()
-        shutil.rmtree(target)
         os.unlink(copy)
     os.unlink(source)
     size = o.bytes >> 20 << 20
@@ -100,9 +114,10 @@ def random_file(o, work):
         rows.append(["first snapshot", "%.2f s" % median(first), "%.0f MB/s" % (got / 1e6), "%.0f MB" % (median(first, "peak") / 1e6),
             "%.0f MB/s: one core's cutting, hashing, and %s fingerprints and boxes, times %d" % (most / 1e6, what, cores),
             "%.2f" % (got / most)])
-    got, most = size / median(back), size / median(copied)
-    rows.append(["restore", "%.2f s" % median(back), "%.0f MB/s" % (got / 1e6), "%.0f MB" % (median(back, "peak") / 1e6),
-        "%.0f MB/s: cp" % (most / 1e6), "%.2f" % (got / most)])
+    for what, times in (("restore", back), ("restore, packs not in the page cache", cold)):
+        got, most = size / median(times), size / median(copied)
+        rows.append([what, "%.2f s" % median(times), "%.0f MB/s" % (got / 1e6), "%.0f MB" % (median(times, "peak") / 1e6),
+            "%.0f MB/s: cp" % (most / 1e6), "%.2f" % (got / most)])
     print("%d random bytes, medians of %d runs:\n" % (size, o.runs))
     table(["", "time", "rate", "memory", "limit", "of the limit"], rows)
 

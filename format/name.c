@@ -48,8 +48,11 @@ name_hex_bytes(const uint8_t *p, size_t len, char *out)
 	*out = '\0';
 }
 
-/* A table: which of them a digit is nobody can foresee, and 10,000 names have 320,000. */
-static int
+/* Of no digit: a bit that no digit has. */
+#define BAD 16u
+
+/* A table, and no way out early: which of them a digit is nobody can foresee, and 10,000 names have 320,000. */
+static unsigned
 digit(char c)
 {
 	static const uint8_t above[256] = {
@@ -57,21 +60,23 @@ digit(char c)
 		['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
 	};
 
-	return above[(unsigned char)c] - 1;
+	return above[(unsigned char)c] - 1u;
 }
 
 bool
 name_unhex_bytes(uint8_t *p, size_t len, const char *text)
 {
-	for (size_t i = 0; i < len; i++, text += 2) {
-		int hi = digit(text[0]);
-		int lo = hi < 0 ? -1 : digit(text[1]);
+	unsigned all = 0;
 
-		if (lo < 0)
-			return false;
+	if (strlen(text) != 2 * len)
+		return false;
+	for (size_t i = 0; i < len; i++, text += 2) {
+		unsigned hi = digit(text[0]), lo = digit(text[1]);
+
+		all |= hi | lo;
 		p[i] = (uint8_t)(hi << 4 | lo);
 	}
-	return *text == '\0';
+	return !(all & BAD);
 }
 
 void

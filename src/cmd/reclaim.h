@@ -6,6 +6,7 @@
 #include "cmd/keep.h"
 
 struct context;
+struct rollcall;
 
 /* Filled by option tables; cleared with reclaim_clear. */
 struct reclaim {
@@ -15,6 +16,7 @@ struct reclaim {
 	bool prune;                     /* give the space back as well */
 	const char *max_unused;         /* NULL: the default */
 	const char *max_rewrite;
+	struct rollcall *ahead;         /* begun by reclaim_run */
 	const struct name_sid *like;    /* only the group that has this snapshot; NULL: all */
 };
 

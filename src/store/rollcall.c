@@ -37,24 +37,31 @@ rollcall_now(struct repo *r, struct recordsum *out)
 	return rc;
 }
 
+static int
+is_there(void *arg, const char *name)
+{
+	(void)name;
+	*(bool *)arg = true;
+	return ERR_EXISTS;
+}
+
 struct rollcall *
-rollcall_ahead(struct repo *r)
+rollcall_ahead(struct io *io)
 {
 	struct rollcall *c;
+	bool forgotten = false;
 
-	if (MEM_NEW(c))
+	(void)!io_list(io, dirs[1], is_there, &forgotten);
+	if (!forgotten || MEM_NEW(c))
 		return NULL;
-	c->aside = aside_begin(r->io, dirs, DIRS, add, &c->sum);
+	c->aside = aside_begin(io, dirs, DIRS, add, &c->sum);
 	return c->aside ? c : rollcall_free(c);
 }
 
-int
-rollcall_sum(struct rollcall *c, struct recordsum *out)
+bool
+rollcall_is(struct rollcall *c, const struct recordsum *sum)
 {
-	if (!c || !aside_done(c->aside))
-		return OK;
-	*out = c->sum;
-	return FOUND;
+	return aside_done(c->aside) && recordsum_equal(&c->sum, sum);
 }
 
 struct rollcall *

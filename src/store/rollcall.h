@@ -18,18 +18,18 @@ int rollcall_now(struct repo *r, struct recordsum *out)
     __attribute__((warn_unused_result));
 
 /*
- * Begin in a thread.  NULL: there are few snapshots, or it cannot be done.
- * The caller holds the exclusive lock: nobody else renames records.
- * Owns: the result: rollcall_free, which does not wait for all names.
+ * Begin in a thread, with the lock or before.  NULL: nothing is forgotten, there
+ * are few snapshots, or it cannot be done.
+ * Owns: the result: rollcall_free, which does not wait for all names.  io is
+ * borrowed until then.
  */
-struct rollcall *rollcall_ahead(struct repo *r);
+struct rollcall *rollcall_ahead(struct io *io);
 struct rollcall *rollcall_free(struct rollcall *c);
 
 /*
- * What it found: FOUND, or OK when it failed or c is NULL.  Names may have
- * gone meanwhile, so that only a sum that is as expected says something: else
- * call again, now.
+ * Is this the sum of what it found?  Names may have come and gone meanwhile, and
+ * it may have failed: only yes says something, else call again, now.
  */
-int rollcall_sum(struct rollcall *c, struct recordsum *out);
+bool rollcall_is(struct rollcall *c, const struct recordsum *sum);
 
 #endif

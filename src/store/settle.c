@@ -191,13 +191,13 @@ dead_packs(struct counts *c, struct removes *dead, struct settle_stats *stats)
 	return OK;
 }
 
+/* Under tmp/. */
 static int
-write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, struct records *records, uint64_t number)
+make_head(struct counts *c, const struct removes *dead, struct rewrite *rw, struct records *records, uint64_t number)
 {
-	char tmp[INDEX_FILE_PATH], path[INDEX_FILE_PATH];
+	char tmp[INDEX_FILE_PATH];
 	struct fold_job job = { .number = number, .tmp_path = tmp, .removes = dead->p, .remove_count = dead->count,
 		.catalogue = &records->cat, .records = records->known ? &records->sum : NULL };
-	struct io *io = c->repo->io;
 	struct tablesums sums;
 	int rc = sums_now(c, &sums);
 
@@ -205,15 +205,21 @@ write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, str
 		return rc;
 	job.sums = rc == FOUND ? &sums : NULL;
 	index_file_table_path(tmp, "tmp", number);
-	index_file_table_path(path, "index", number);
 	job.published = rewrite_names(rw, &job.published_count);
-	if ((rc = fold_write(c, &job)) ||
-	    (rc = io_sync_dir(io, "tmp")) ||
-	    (rc = rewrite_publish(rw)) ||
-	    (rc = io_rename(io, tmp, path)) ||
-	    (rc = io_sync_dir(io, "index")))
+	return (rc = fold_write(c, &job)) ? rc : io_sync_dir(c->repo->io, "tmp");
+}
+
+static int
+publish_head(struct repo *r, struct rewrite *rw, uint64_t number)
+{
+	char tmp[INDEX_FILE_PATH], path[INDEX_FILE_PATH];
+	int rc;
+
+	index_file_table_path(tmp, "tmp", number);
+	index_file_table_path(path, "index", number);
+	if ((rc = rewrite_publish(rw)) || (rc = io_rename(r->io, tmp, path)) || (rc = io_sync_dir(r->io, "index")))
 		return rc;
-	parity_keep(c->repo, OBJECTS_INDEX, path);
+	parity_keep(r, OBJECTS_INDEX, path);
 	return OK;
 }
 
@@ -229,25 +235,56 @@ check_placed(const struct counts *c)
 }
 
 /* Only what deletes can lose what is not counted. */
-static int
-check_records(struct counts *c, const struct settle_step *step, const struct removes *dead, struct records *records)
+static bool
+deletes(const struct counts *c, const struct settle_step *step)
 {
-	struct recordsum good;
-	struct name_sid sid;
-	int rc;
+	return step->collect->count > 0 || step->policy || c->chunks_removed > 0;
+}
 
-	if (step->collect->count == 0 && !step->policy && c->chunks_removed == 0)
-		return OK;
-	if ((rc = uncounted_check(c, &records->cat, dead->p, dead->count, records->known ? &records->sum : NULL, step->roll, &good)))
-		return rc;
-	records->sum = good;
-	records->known = true;
+static void
+take_dead(struct records *records, const struct removes *dead)
+{
+	struct name_sid sid;
+
 	for (size_t i = 0; i < dead->count; i++)
 		if (dead->p[i].kind == INDEXFILE_DEAD_RECORD) {
 			memcpy(sid.b, dead->p[i].name.b, sizeof(sid.b));
 			recordsum_take(&records->sum, &sid);
 		}
+}
+
+static int
+check_records(struct counts *c, const struct removes *dead, struct records *records)
+{
+	struct recordsum good;
+	int rc = uncounted_check(c, &records->cat, dead->p, dead->count, records->known ? &records->sum : NULL, &good);
+
+	if (rc)
+		return rc;
+	records->sum = good;
+	records->known = true;
+	take_dead(records, dead);
 	return OK;
+}
+
+/*
+ * The next head under tmp/, when the names of all records are being listed: they are waited for last.  Until then it says what
+ * will be right if all are counted.  FOUND: they are; OK: nothing is there, and records is as it was.
+ */
+static int
+make_head_ahead(struct counts *c, const struct settle_step *step, const struct removes *dead, struct records *records,
+    uint64_t number)
+{
+	const struct recordsum all = records->sum;
+	char tmp[INDEX_FILE_PATH];
+	int rc;
+
+	take_dead(records, dead);
+	if ((rc = make_head(c, dead, NULL, records, number)) || rollcall_is(step->roll, &all))
+		return rc ? rc : FOUND;
+	index_file_table_path(tmp, "tmp", number);
+	records->sum = all;
+	return io_unlink(c->repo->io, tmp);
 }
 
 /* PB-4 (3) to (5).  FOUND when there is a new head, OK when there was nothing to do. */
@@ -258,6 +295,7 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	struct records records = { .known = false };
 	struct rewrite *rw = NULL;
 	struct counts c;
+	bool ahead;
 	uint64_t had = index_head_number(ix), number = (had > step->above ? had : step->above) + 1;
 	int rc;
 
@@ -272,7 +310,8 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	    (rc = counts_cascade(&c)) ||
 	    (rc = check_placed(&c)))
 		goto out;
-	if ((rc = check_records(&c, step, &dead, &records)))
+	ahead = deletes(&c, step) && step->roll && records.known;
+	if (deletes(&c, step) && !ahead && (rc = check_records(&c, &dead, &records)))
 		goto out;
 	if (step->policy && (rc = rewrite_run(&c, step->policy, &stats->rewrite, &rw)))
 		goto out;
@@ -284,7 +323,11 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	qsort(dead.p, dead.count, sizeof(*dead.p), removes_cmp);
 	for (size_t i = 1; i < dead.count; i++)
 		assert(removes_cmp(&dead.p[i - 1], &dead.p[i]) < 0);
-	if ((rc = write_head(&c, &dead, rw, &records, number)))
+	if (ahead && (rc = make_head_ahead(&c, step, &dead, &records, number)) == OK)
+		rc = check_records(&c, &dead, &records);
+	if (rc == OK)
+		rc = make_head(&c, &dead, rw, &records, number);
+	if (rc < 0 || (rc = publish_head(r, rw, number)))
 		goto out;
 	rc = FOUND;
 	stats->head = number;
@@ -386,6 +429,7 @@ out:
 static int
 settle(struct repo *r, const struct settle_prune *o, struct settle_step *step, bool wait, struct settle_stats *stats)
 {
+	struct rollcall *own;
 	int rc, rc2;
 
 	if (r->read_only)
@@ -393,9 +437,10 @@ settle(struct repo *r, const struct settle_prune *o, struct settle_step *step, b
 	if ((rc = io_lock(r->io, IO_EXCLUSIVE, wait)))
 		return rc;
 	parity_forget(r);
-	step->roll = o ? rollcall_ahead(r) : NULL;
+	own = o && !o->ahead ? rollcall_ahead(r->io) : NULL;
+	step->roll = own ? own : o ? o->ahead : NULL;
 	rc = settle_locked(r, o, step, stats);
-	rollcall_free(step->roll);
+	rollcall_free(own);
 	rc2 = io_lock(r->io, IO_UNLOCKED, false);
 	return rc ? rc : rc2;
 }

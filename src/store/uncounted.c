@@ -8,6 +8,7 @@
 #include "format/frame.h"
 #include "store/graves.h"
 #include "store/index_file.h"
+#include "store/rollcall.h"
 #include "store/snapshots.h"
 
 /* A record that exists and is not being collected; what the catalogues say of it. */
@@ -190,14 +191,11 @@ out:
 
 int
 uncounted_check(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count,
-    const struct recordsum *counted, struct rollcall *ahead, struct recordsum *good)
+    const struct recordsum *counted, struct recordsum *good)
 {
 	struct graves sids = { 0 };
 	int rc;
 
-	if (counted && rollcall_sum(ahead, good) == FOUND &&
-	    recordsum_equal(counted, good))
-		return OK;
 	if (counted && ((rc = rollcall_now(c->repo, good)) ||
 	    recordsum_equal(counted, good)))
 		return rc;

@@ -10,7 +10,6 @@
 #include "format/recordsum.h"
 #include "store/catalogue.h"
 #include "store/counts.h"
-#include "store/rollcall.h"
 
 /* What the head says of the records it counts (IX-12): FOUND, OK (it does not say), or an error; without a table there are none. */
 int uncounted_sum(struct counts *c, struct recordsum *out) __attribute__((warn_unused_result));
@@ -18,8 +17,7 @@ int uncounted_sum(struct counts *c, struct recordsum *out) __attribute__((warn_u
 /*
  * After counts_cascade; `now`: records whose segments are absorbed in this
  * settle, removes: in any order; counted: what the head and those segments
- * count, NULL if that is not known; ahead: a roll call that was begun under
- * the same lock, or NULL.  *good: the records that are counted.
+ * count, NULL if that is not known.  *good: the records that are counted.
  * Errors: ERR_CORRUPT  a root has fewer references than records that name it:
  *         nothing may be published
  * Cost:   lists snapshots/ and forgotten/; if they have something else than
@@ -27,6 +25,6 @@ int uncounted_sum(struct counts *c, struct recordsum *out) __attribute__((warn_u
  *         that is damaged is passed over, and is not in *good)
  */
 int uncounted_check(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count,
-    const struct recordsum *counted, struct rollcall *ahead, struct recordsum *good) __attribute__((warn_unused_result));
+    const struct recordsum *counted, struct recordsum *good) __attribute__((warn_unused_result));
 
 #endif

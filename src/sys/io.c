@@ -152,18 +152,20 @@ no_write(const struct io_file *f)
 	return fail_io("repository '%s': cannot write '%s'", f->dir, f->path);
 }
 
-/* off: -1 is the end of what was written. */
+#define END UINT64_MAX                  /* of what was written */
+
 static int
-write_all(struct io_file *f, off_t off, const uint8_t *p, size_t len)
+posix_write_at(struct io_file *f, uint64_t off, const void *buf, size_t len)
 {
+	const uint8_t *p = buf;
 	ssize_t n;
 
 	for (; len; p += n, len -= (size_t)n) {
-		n = off < 0 ? write(f->fd, p, len) : pwrite(f->fd, p, len, off);
+		n = off == END ? write(f->fd, p, len) : pwrite(f->fd, p, len, (off_t)off);
 		if (n < 0 && errno != EINTR)
 			return no_write(f);
 		n = n < 0 ? 0 : n;
-		off += off < 0 ? 0 : n;
+		off += off == END ? 0 : (uint64_t)n;
 	}
 	return OK;
 }
@@ -172,14 +174,8 @@ static int
 posix_append(struct io_file *f, const void *buf, size_t len)
 {
 	if (!f->stream)
-		return write_all(f, -1, buf, len);
+		return posix_write_at(f, END, buf, len);
 	return stream_append(f->stream, buf, len) ? no_write(f) : OK;
-}
-
-static int
-posix_write_at(struct io_file *f, uint64_t off, const void *buf, size_t len)
-{
-	return write_all(f, (off_t)off, buf, len);
 }
 
 static void
@@ -296,13 +292,18 @@ list_one(void *arg, uint8_t type, const char *name)
 	return l->fn(l->arg, name);
 }
 
+/* A new access time would have to be committed by the next sync of the directory; O_NOATIME is for the owner and root only. */
 static int
 posix_list(struct io *io, const char *path, io_list_fn fn, void *arg)
 {
-	int fd = beneath_open(posix_of(io)->root_fd, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), rc;
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, root = posix_of(io)->root_fd;
 	struct listing l = { fn, arg };
 	char what[160];
+	int fd, rc;
 
+	path = *path ? path : ".";
+	if ((fd = beneath_open(root, path, flags | O_NOATIME, 0)) < 0 && errno == EPERM)
+		fd = beneath_open(root, path, flags, 0);
 	if (fd < 0)
 		return fail_io("cannot open directory '%s'", path);
 	snprintf(what, sizeof(what), "cannot read directory '%s'", path);
@@ -314,11 +315,10 @@ posix_list(struct io *io, const char *path, io_list_fn fn, void *arg)
 static int
 posix_stat(struct io *io, const char *path, uint64_t *size)
 {
-	struct stat st;
-
 	int root = posix_of(io)->root_fd, rc = OK;
 	const char *base;
 	int dir = beneath_parent(root, path, &base);
+	struct stat st;
 
 	if (dir < 0 || fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		rc = fail_io("cannot stat '%s'", path);

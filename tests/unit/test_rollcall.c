@@ -198,19 +198,47 @@ static void
 test_sum(void **state)
 {
 	struct fixture *f = *state;
-	struct recordsum now, ahead = { 0 };
+	struct recordsum now;
 	struct rollcall *c;
 
 	assert_int_equal(rollcall_now(f->r, &now), OK);
 	assert_int_equal(now.count, SNAPSHOTS);
-	c = rollcall_ahead(f->r);
+	c = rollcall_ahead(f->r->io);
 	assert_non_null(c);
-	assert_int_equal(rollcall_sum(c, &ahead), FOUND);
-	assert_true(recordsum_equal(&now, &ahead));
+	assert_true(rollcall_is(c, &now));
+	recordsum_take(&now, &f->first);
+	assert_false(rollcall_is(c, &now));
 	assert_null(rollcall_free(c));
 	for (int i = 0; i < 50; i++)
-		assert_null(rollcall_free(rollcall_ahead(f->r)));
-	assert_int_equal(rollcall_sum(NULL, &ahead), OK);
+		assert_null(rollcall_free(rollcall_ahead(f->r->io)));
+}
+
+/* What was begun before the lock saw fewer records than there are now: asked again. */
+static void
+test_too_early(void **state)
+{
+	const struct settle_prune empty = { .wait = false };
+	struct fixture *f = *state;
+	struct settle_stats stats = { 0 };
+	struct settle_prune o = { .ahead = rollcall_ahead(f->r->io) };
+	struct recordsum now;
+
+	assert_int_equal(rollcall_now(f->r, &now), OK);
+	assert_true(rollcall_is(o.ahead, &now));
+	snapshot(f->r, 1000);
+	by_us = by_another = 0;
+	assert_int_equal(settle_collect(f->r, &o, &stats), OK);
+	assert_int_equal(stats.snapshots_removed, 1);
+	assert_int_equal(by_us, 1);
+	assert_int_equal(by_another, 0);
+	rollcall_free(o.ahead);
+	/* Nothing is forgotten any more: nobody is asked. */
+	assert_null(rollcall_ahead(f->r->io));
+	assert_int_equal(settle_collect(f->r, &empty, &stats), OK);
+	assert_int_equal(by_us + by_another, 1);
+	f->r->io->ops = &plain;
+	assert_true(support_recount(f->r, SUPPORT_RECOUNT_EXACT,
+	    &(struct support_recount_result){ 0 }));
 }
 
 int
@@ -223,6 +251,8 @@ main(void)
 		    teardown),
 		cmocka_unit_test_setup_teardown(test_failure, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sum, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_early, setup,
+		    teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
