@@ -672,9 +672,8 @@ test_second_restore_changes_nothing(void **state)
 
 /* Only what differs is written again, and it is never half there. */
 static void
-test_changed_parts_are_rewritten(void **state)
+changed_parts(struct box *b)
 {
-	struct box *b = *state;
 	uint64_t ino;
 	int fd;
 
@@ -691,6 +690,22 @@ test_changed_parts_are_rewritten(void **state)
 	assert_string_equal(b->items, "MmU");
 	assert_same_tree(b->src, b->dst);
 	assert_int_equal(ino, stat_of(b->dst, "meta").inode);
+}
+
+static void
+test_changed_parts_are_rewritten(void **state)
+{
+	changed_parts(*state);
+}
+
+/* Where everybody has the keys, a fingerprint proves nothing, and ids are compared. */
+static void
+test_changed_parts_in_public(void **state)
+{
+	struct box *b = *state;
+
+	b->repo.keys->public_slot = true;
+	changed_parts(b);
 }
 
 /* A file of the target that has another name elsewhere: what that one says of itself stays. */
@@ -1035,6 +1050,7 @@ main(void)
 		T(test_everything_comes_back),
 		T(test_second_restore_changes_nothing),
 		T(test_changed_parts_are_rewritten),
+		T(test_changed_parts_in_public),
 		T(test_another_name_keeps_its_mode),
 		T(test_links_in_the_target_are_not_followed),
 		T(test_damage_costs_only_its_file),
