@@ -1042,6 +1042,8 @@ test_policy_of_others(void **state)
 	repo_close(other);
 	from = support_disk_ops(f->disk);
 	snapshot(f->r, 50, 20);
+	find_op(f->disk, from, SUPPORT_RENAME, "parity/index/");
+	find_op(f->disk, from, SUPPORT_RENAME, "parity/snapshots/");
 	for (; from < support_disk_ops(f->disk); from++) {
 		const struct support_op *op = support_disk_op(f->disk, from);
 
