@@ -24,6 +24,7 @@
 #define CACHE_LARGE (128u << 20)        /* ... which all readers together keep */
 #define PIECES 64
 #define JOB_BYTES (1u << 20)            /* a chunk can be as long */
+#define STRIPE (4u << 20)               /* of the content */
 #define NOTE_CAP 512
 #define JOBS_MOST 8
 #define FILES 34                        /* of a reader, and some of its index */
@@ -177,6 +178,16 @@ reap(void *arg, void *job, bool dropped)
 	return OK;
 }
 
+/*
+ * Differences of neighbours lie in one frame: threads keep out of each other's
+ * stripes, so that not all of them open it.
+ */
+static uint64_t
+stripe(const struct job *j)
+{
+	return j->piece[0].off / STRIPE;
+}
+
 /* Gather pieces into jobs until the content ends or something has failed. */
 static int
 give_all(struct fetch *f, struct tree_content *c)
@@ -191,7 +202,7 @@ give_all(struct fetch *f, struct tree_content *c)
 		size_t len = t.hole ? 0 : (size_t)t.len;
 
 		if (j && (j->count == PIECES || used + len > JOB_BYTES)) {
-			hands_give(f->hands, run, reap, 0);
+			hands_give(f->hands, run, reap, stripe(j));
 			j = NULL;
 		}
 		if (!j) {
@@ -206,7 +217,7 @@ give_all(struct fetch *f, struct tree_content *c)
 		used += len;
 	}
 	if (j)
-		hands_give(f->hands, run, reap, 0);
+		hands_give(f->hands, run, reap, stripe(j));
 	return more < 0 ? more : OK;
 }
 
@@ -294,7 +305,7 @@ fetch_new(struct reader *rd, unsigned jobs, struct fetch **out)
 	while (rc == OK && f->pen_count < jobs)
 		rc = pen_new(f);
 	if (rc == OK)
-		rc = hands_new(jobs, (2 * jobs + 4) * (sizeof(struct job) +
+		rc = hands_new(jobs, (STRIPE / JOB_BYTES * jobs + 4) * (sizeof(struct job) +
 		    JOB_BYTES + 64), f, &f->hands);
 	*out = rc ? fetch_free(f) : f;
 	return rc;

@@ -57,7 +57,7 @@ struct packer_item {
 #define PACKER_SAVE_HALF 2
 
 /* Data chunks from now on go into small blocks and frames: more bytes, but one is read without its neighbours.  Off at first. */
-#define PACKER_FINE (256u << 10)        /* bytes of plain chunks in such a frame, at most */
+#define PACKER_FINE (128u << 10)        /* bytes of plain chunks in such a frame, at most */
 int packer_fine(struct packer *p, bool on) __attribute__((warn_unused_result));
 
 /* Chunks from now on are few, and worth more time: a higher level, unless one below the default was chosen.  Off at first. */
