@@ -11,7 +11,7 @@ endif
 FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proofrec recordsum repohdr sidecar snaplist snaprec \
 	tablesums treenode
 BASE = args err mem text
-SYS = beneath child clock confine copy crew dents entropy fsys guard hands helper host io scout signals state target watch
+SYS = beneath child clock confine copy crew dents entropy fsys guard hands helper host io scout signals state stream target watch
 CODEC = aead chunker digest keys lanes poly rs seal squeeze
 STORE = ahead anchors aside bases blocksum byid catalogue census children content counts delta family fetch fine fold framebox framejob graves \
 	index index_file indexbuild keyring kin mend objects packcheck packer packin packout packproof packwrite paper parity pedigree \
@@ -28,7 +28,7 @@ TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
 UNIT = aead ahead args bases byid catalogue chunker confine dbsource fetch filter fine format_base format_codecs format_nodes fsys hands imagevfs index \
-	keyring keys lanes packwrite poly reader rebuild restore retention rewrite rollcall rs scout secret select session settle signals squeeze text \
+	keyring keys lanes packwrite poly reader rebuild restore retention rewrite rollcall rs scout secret select session settle signals squeeze stream text \
 	tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_flip prop_format prop_parity prop_store sim_store

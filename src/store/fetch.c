@@ -22,9 +22,9 @@
 #define CACHE_BYTES (32u << 20)
 #define LARGE (64u << 20)               /* content that may stand on much ... */
 #define CACHE_LARGE (128u << 20)        /* ... which all readers together keep */
-#define PIECES 64
-#define JOB_BYTES (1u << 20)            /* a chunk can be as long */
-#define STRIPE (4u << 20)               /* of the content */
+#define PIECES 128
+#define JOB_BYTES (2u << 20)            /* a frame, or a chunk, is no longer ... */
+#define JOB_ENOUGH (1u << 20)           /* ... and with so much a job ends where one does */
 #define NOTE_CAP 512
 #define JOBS_MOST 8
 #define FILES 34                        /* of a reader, and some of its index */
@@ -37,6 +37,7 @@ struct pen {                            /* of one thread at a time */
 
 struct fetch {
 	struct reader *rd;              /* borrowed; reads the lists */
+	struct index *ix;
 	struct hands *hands;
 	struct pen *pens;               /* [0, pens_free) are free */
 	unsigned pen_count, pens_free;
@@ -178,14 +179,19 @@ reap(void *arg, void *job, bool dropped)
 	return OK;
 }
 
-/*
- * Differences of neighbours lie in one frame: threads keep out of each other's
- * stripes, so that not all of them open it.
- */
-static uint64_t
-stripe(const struct job *j)
+/* Lies the next chunk in another frame than the last one?  Two threads would both decode the one they share. */
+static bool
+leaves_frame(struct fetch *f, const struct tree_piece *last,
+    const struct tree_piece *next)
 {
-	return j->piece[0].off / STRIPE;
+	struct index_place a, b;
+
+	if (last->hole || next->hole)
+		return true;
+	/* What fails here fails where it is read. */
+	return index_find(f->ix, &last->id, &a, NULL) != FOUND ||
+	    index_find(f->ix, &next->id, &b, NULL) != FOUND ||
+	    a.pack_no != b.pack_no || a.ordinal != b.ordinal;
 }
 
 /* Gather pieces into jobs until the content ends or something has failed. */
@@ -201,8 +207,10 @@ give_all(struct fetch *f, struct tree_content *c)
 	    (more = tree_content_next(c, &t)) == FOUND && f->rc == OK) {
 		size_t len = t.hole ? 0 : (size_t)t.len;
 
-		if (j && (j->count == PIECES || used + len > JOB_BYTES)) {
-			hands_give(f->hands, run, reap, stripe(j));
+		if (j && (j->count == PIECES || used + len > JOB_BYTES ||
+		    (used >= JOB_ENOUGH && leaves_frame(f,
+		    &j->piece[j->count - 1], &t)))) {
+			hands_give(f->hands, run, reap, 0);
 			j = NULL;
 		}
 		if (!j) {
@@ -217,7 +225,7 @@ give_all(struct fetch *f, struct tree_content *c)
 		used += len;
 	}
 	if (j)
-		hands_give(f->hands, run, reap, stripe(j));
+		hands_give(f->hands, run, reap, 0);
 	return more < 0 ? more : OK;
 }
 
@@ -302,10 +310,12 @@ fetch_new(struct reader *rd, unsigned jobs, struct fetch **out)
 	f->rd = rd;
 	pthread_mutex_init(&f->lock, NULL);
 	rc = mem_new((void **)&f->pens, mem_array(jobs, sizeof(*f->pens)));
+	if (rc == OK)
+		rc = index_load(reader_repo(rd), &f->ix);
 	while (rc == OK && f->pen_count < jobs)
 		rc = pen_new(f);
 	if (rc == OK)
-		rc = hands_new(jobs, (STRIPE / JOB_BYTES * jobs + 4) * (sizeof(struct job) +
+		rc = hands_new(jobs, (2 * jobs + 4) * (sizeof(struct job) +
 		    JOB_BYTES + 64), f, &f->hands);
 	*out = rc ? fetch_free(f) : f;
 	return rc;
@@ -317,6 +327,7 @@ fetch_free(struct fetch *f)
 	if (!f)
 		return NULL;
 	hands_free(f->hands);
+	index_free(f->ix);
 	for (unsigned i = 0; i < f->pen_count; i++) {
 		reader_free(f->pens[i].rd);
 		index_free(f->pens[i].ix);

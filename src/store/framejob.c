@@ -8,6 +8,7 @@
 #include "codec/seal.h"
 #include "codec/squeeze.h"
 
+#define RESERVE_STEP ((size_t)512 << 10)
 #define CHUNKS_MAX 8192
 #define DELTA_BYTES (512u << 10)
 #define BASE_COST 92                    /* id of a base in the head, and its row in the index */
@@ -84,9 +85,11 @@ framejob_delta(struct framejob *j, const struct framejob_chunk *c, const struct 
 	return OK;
 }
 
+/* In steps, so that those of large frames can all take each other's place. */
 static int
 reserve(uint8_t **p, size_t *cap, size_t need)
 {
+	need = (need + RESERVE_STEP - 1) / RESERVE_STEP * RESERVE_STEP;
 	if (need <= *cap)
 		return OK;
 	free(*p);
@@ -107,7 +110,9 @@ pack_blocks(struct squeeze *sq, struct framejob *j, uint8_t *body, size_t cap, s
 	for (size_t i = 0; i < j->block_count; i++) {
 		struct frame_block *b = &j->blocks[i];
 
-		if ((rc = squeeze_pack(sq, body + len, cap - len, j->raw + raw, b->raw_len, NULL, 0, &n)))
+		n = b->raw_len;
+		if (!squeeze_hopeless(j->raw + raw, n) &&
+		    (rc = squeeze_pack(sq, body + len, cap - len, j->raw + raw, b->raw_len, NULL, 0, &n)))
 			return rc;
 		b->codec = FRAME_ZSTD;
 		if (n >= b->raw_len) {

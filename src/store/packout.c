@@ -78,6 +78,7 @@ packout_begin(struct packout *o, struct repo *r, uint32_t kind)
 	(void)packfile_header_encode(raw, sizeof(raw), &h);
 	if ((rc = mem_new((void **)&o->part, PACKFILE_BLOCK)) || (rc = io_create(r->io, tmp, &o->file)))
 		return rc;
+	io_stream(r->io, o->file);
 	memcpy(o->tmp, tmp, sizeof(tmp));
 	return put(o, raw, sizeof(raw));
 }

@@ -22,9 +22,11 @@
 #include "sys/dents.h"
 #include "sys/guard.h"
 #include "sys/signals.h"
+#include "sys/stream.h"
 
 struct io_file {
 	int fd;
+	struct stream *stream;          /* or NULL */
 	char path[120];
 	const char *dir;                /* of the repository; borrowed */
 };
@@ -133,17 +135,35 @@ posix_read_at(struct io_file *f, uint64_t off, void *buf, size_t len)
 	uint8_t *p = buf;
 	ssize_t n;
 
-	while (len) {
+	for (; len; p += n, off += (uint64_t)n, len -= (size_t)n) {
 		n = pread(f->fd, p, len, (off_t)off);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
+		if (n < 0 && errno != EINTR)
 			return fail_io("cannot read '%s'", f->path);
 		if (n == 0)
 			return fail(ERR_CORRUPT, "'%s' ends too early", f->path);
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
+		n = n < 0 ? 0 : n;
+	}
+	return OK;
+}
+
+static int
+no_write(const struct io_file *f)
+{
+	return fail_io("repository '%s': cannot write '%s'", f->dir, f->path);
+}
+
+/* off: -1 is the end of what was written. */
+static int
+write_all(struct io_file *f, off_t off, const uint8_t *p, size_t len)
+{
+	ssize_t n;
+
+	for (; len; p += n, len -= (size_t)n) {
+		n = off < 0 ? write(f->fd, p, len) : pwrite(f->fd, p, len, off);
+		if (n < 0 && errno != EINTR)
+			return no_write(f);
+		n = n < 0 ? 0 : n;
+		off += off < 0 ? 0 : n;
 	}
 	return OK;
 }
@@ -151,43 +171,29 @@ posix_read_at(struct io_file *f, uint64_t off, void *buf, size_t len)
 static int
 posix_append(struct io_file *f, const void *buf, size_t len)
 {
-	const uint8_t *p = buf;
-	ssize_t n;
-
-	while (len) {
-		n = write(f->fd, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_io("repository '%s': cannot write '%s'", f->dir, f->path);
-		p += n;
-		len -= (size_t)n;
-	}
-	return OK;
+	if (!f->stream)
+		return write_all(f, -1, buf, len);
+	return stream_append(f->stream, buf, len) ? no_write(f) : OK;
 }
 
 static int
 posix_write_at(struct io_file *f, uint64_t off, const void *buf, size_t len)
 {
-	const uint8_t *p = buf;
-	ssize_t n;
+	return write_all(f, (off_t)off, buf, len);
+}
 
-	while (len) {
-		n = pwrite(f->fd, p, len, (off_t)off);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_io("repository '%s': cannot write '%s'", f->dir, f->path);
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return OK;
+static void
+posix_stream(struct io_file *f)
+{
+	f->stream = stream_new(f->fd);
 }
 
 static int
 posix_sync(struct io_file *f)
 {
+	if (f->stream && stream_end(f->stream))
+		return no_write(f);
+	f->stream = stream_free(f->stream);
 	if (fsync(f->fd) < 0)
 		return fail_io("repository '%s': cannot sync '%s'", f->dir, f->path);
 	return OK;
@@ -201,6 +207,7 @@ posix_close(struct io_file *f)
 	/* Linux closes the descriptor even when it reports EINTR. */
 	if (close(f->fd) < 0 && errno != EINTR)
 		rc = fail_io("cannot close '%s'", f->path);
+	stream_free(f->stream);
 	free(f);
 	return rc;
 }
@@ -416,7 +423,7 @@ posix_free(struct io *io)
 
 static const struct io_ops posix_ops = {
 	.open = posix_open, .create = posix_create, .size = posix_size, .read_at = posix_read_at, .append = posix_append,
-	.write_at = posix_write_at,
+	.write_at = posix_write_at, .stream = posix_stream,
 	.sync = posix_sync, .close = posix_close, .rename = posix_rename, .unlink = posix_unlink, .mkdir = posix_mkdir,
 	.sync_dir = posix_sync_dir, .list = posix_list, .stat = posix_stat, .lock = posix_lock, .identity = posix_identity, .free = posix_free,
 };
@@ -556,6 +563,13 @@ int
 io_append(struct io *io, struct io_file *f, const void *buf, size_t len)
 {
 	return io->ops->append(f, buf, len);
+}
+
+void
+io_stream(struct io *io, struct io_file *f)
+{
+	if (io->ops->stream)
+		io->ops->stream(f);
 }
 
 int

@@ -25,6 +25,7 @@ struct io_ops {
 	int (*read_at)(struct io_file *f, uint64_t off, void *buf, size_t len);         /* all of it: a short file is ERR_CORRUPT */
 	int (*append)(struct io_file *f, const void *buf, size_t len);
 	int (*write_at)(struct io_file *f, uint64_t off, const void *buf, size_t len);  /* of an unfinished file */
+	void (*stream)(struct io_file *f);                                              /* may be NULL */
 	int (*sync)(struct io_file *f);
 	int (*close)(struct io_file *f);                                                /* frees f whatever happens */
 	int (*rename)(struct io *io, const char *from, const char *to);                 /* never replaces: ERR_EXISTS */
@@ -56,6 +57,9 @@ int io_size(struct io *io, struct io_file *f, uint64_t *size) __attribute__((war
 int io_read_at(struct io *io, struct io_file *f, uint64_t off, void *buf, size_t len) __attribute__((warn_unused_result));
 int io_append(struct io *io, struct io_file *f, const void *buf, size_t len) __attribute__((warn_unused_result));
 int io_write_at(struct io *io, struct io_file *f, uint64_t off, const void *buf, size_t len) __attribute__((warn_unused_result));
+
+/* Of a file that is still empty: it will be large, is appended to only, and nobody reads it soon.  It is whole once it is synced. */
+void io_stream(struct io *io, struct io_file *f);
 int io_sync(struct io *io, struct io_file *f) __attribute__((warn_unused_result));
 int io_close(struct io *io, struct io_file *f);
 int io_rename(struct io *io, const char *from, const char *to) __attribute__((warn_unused_result));

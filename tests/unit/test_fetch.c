@@ -24,6 +24,8 @@
 #define LEN 4000
 #define HOLE 333                        /* a piece that is one */
 #define HOLE_LEN (5u << 20)
+#define LARGE_PIECES 160                /* of another file */
+#define LARGE_LEN 40000
 
 struct fixture {
 	struct support_disk *disk;
@@ -46,32 +48,26 @@ len_of(unsigned i)
 	return i == HOLE ? HOLE_LEN : LEN - i;
 }
 
-static int
-setup(void **state)
+static struct fixture *
+begin_store(struct session **s)
 {
 	const struct session_config cfg = { .jobs = 1, .level = 1 };
 	struct fixture *f = calloc(1, sizeof(*f));
-	size_t cap = LISTNODE_HEAD_LEN + PIECES * LISTNODE_ROW_LEN, len;
-	uint8_t *list = malloc(cap), tree[300];
-	struct name base, root;
-	struct session *s;
 
 	assert_non_null(f);
-	assert_non_null(list);
 	f->disk = support_disk_new();
 	assert_int_equal(support_store_init(f->disk, &f->r), OK);
-	assert_int_equal(session_begin(f->r, &cfg, &s), OK);
-	len = listnode_head_encode(list, cap, 0);
-	for (unsigned i = 0; i < PIECES; i++) {
-		struct listnode_row row = { .len = len_of(i) };
+	assert_int_equal(session_begin(f->r, &cfg, s), OK);
+	return f;
+}
 
-		if (i != HOLE)
-			assert_int_equal(support_store_data(s, 1000 + i,
-			    LEN - i, i % 3 ? &base : NULL, &row.id), OK);
-		base = row.id;
-		f->e.size += row.len;
-		len += listnode_row_encode(list + len, cap - len, &row);
-	}
+/* The file of this list, in a snapshot. */
+static void
+end_store(struct fixture *f, struct session *s, const uint8_t *list, size_t len)
+{
+	uint8_t tree[300];
+	struct name root;
+
 	f->e.name = (const uint8_t *)"x";
 	f->e.name_len = 1;
 	f->e.kind = TREENODE_FILE;
@@ -84,9 +80,57 @@ setup(void **state)
 	    NULL), OK);
 	assert_int_equal(support_store_commit(s, &root), OK);
 	session_free(s);
-	free(list);
 	assert_int_equal(index_load(f->r, &f->ix), OK);
 	assert_int_equal(reader_new(f->r, f->ix, 1u << 20, &f->rd), OK);
+}
+
+static int
+setup(void **state)
+{
+	size_t cap = LISTNODE_HEAD_LEN + PIECES * LISTNODE_ROW_LEN, len;
+	uint8_t *list = malloc(cap);
+	struct session *s;
+	struct fixture *f = begin_store(&s);
+	struct name base;
+
+	assert_non_null(list);
+	len = listnode_head_encode(list, cap, 0);
+	for (unsigned i = 0; i < PIECES; i++) {
+		struct listnode_row row = { .len = len_of(i) };
+
+		if (i != HOLE)
+			assert_int_equal(support_store_data(s, 1000 + i,
+			    LEN - i, i % 3 ? &base : NULL, &row.id), OK);
+		base = row.id;
+		f->e.size += row.len;
+		len += listnode_row_encode(list + len, cap - len, &row);
+	}
+	end_store(f, s, list, len);
+	free(list);
+	*state = f;
+	return 0;
+}
+
+static int
+setup_large(void **state)
+{
+	size_t cap = LISTNODE_HEAD_LEN + LARGE_PIECES * LISTNODE_ROW_LEN, len;
+	uint8_t *list = malloc(cap);
+	struct session *s;
+	struct fixture *f = begin_store(&s);
+
+	assert_non_null(list);
+	len = listnode_head_encode(list, cap, 0);
+	for (unsigned i = 0; i < LARGE_PIECES; i++) {
+		struct listnode_row row = { .len = LARGE_LEN };
+
+		assert_int_equal(support_store_data(s, i, LARGE_LEN, NULL,
+		    &row.id), OK);
+		f->e.size += row.len;
+		len += listnode_row_encode(list + len, cap - len, &row);
+	}
+	end_store(f, s, list, len);
+	free(list);
 	*state = f;
 	return 0;
 }
@@ -219,6 +263,53 @@ test_other_length(void **state)
 	fetch_free(it);
 }
 
+/* Of long reads. */
+static uint64_t bytes_read;
+static int (*real_read)(struct io_file *f, uint64_t off, void *buf, size_t len);
+
+static int
+counted_read(struct io_file *f, uint64_t off, void *buf, size_t len)
+{
+	if (len > LARGE_LEN)
+		__atomic_fetch_add(&bytes_read, len, __ATOMIC_RELAXED);
+	return real_read(f, off, buf, len);
+}
+
+static int
+count_pieces(void *arg, const struct tree_piece *t, const uint8_t *p)
+{
+	assert_int_equal(t->len, LARGE_LEN);
+	assert_non_null(p);
+	++*(unsigned *)arg;
+	return OK;
+}
+
+/* The work is cut where frames end: none is read and decoded by two threads. */
+static void
+test_frames_once(void **state)
+{
+	struct fixture *f = *state;
+	const struct io_ops *before = f->r->io->ops;
+	struct io_ops ops = *before;
+
+	real_read = ops.read_at;
+	ops.read_at = counted_read;
+	f->r->io->ops = &ops;
+	for (unsigned jobs = 1; jobs <= 4; jobs *= 2) {
+		struct fetch *it = begin(f, jobs);
+		unsigned count = 0;
+
+		bytes_read = 0;
+		assert_int_equal(fetch_content(it, &f->e, count_pieces, &count),
+		    OK);
+		assert_int_equal(count, LARGE_PIECES);
+		assert_in_range(bytes_read, LARGE_PIECES * LARGE_LEN,
+		    LARGE_PIECES * LARGE_LEN * 11 / 10);
+		fetch_free(it);
+	}
+	f->r->io->ops = before;
+}
+
 int
 main(void)
 {
@@ -228,6 +319,8 @@ main(void)
 		    teardown),
 		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_length, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(test_frames_once, setup_large,
 		    teardown),
 	};
 

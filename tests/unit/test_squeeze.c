@@ -319,6 +319,36 @@ test_damage_is_survived(void **state)
 	free(p);
 }
 
+/* Random bytes are not tried; whatever has some of something else is. */
+static void
+test_hopeless(void **state)
+{
+	uint8_t *p, *t = text(MIB, 3);
+
+	(void)state;
+	for (unsigned seed = 1; seed <= 20; seed++) {
+		p = bytes(2 * MIB, (uint8_t)seed);
+		assert_true(squeeze_hopeless(p, 2 * MIB));
+		free(p);
+	}
+	assert_false(squeeze_hopeless(t, MIB));
+	p = bytes(2 * MIB, 1);
+	assert_false(squeeze_hopeless(p, 1000));
+	/* A text of 36 KiB lies over one sample, wherever it is. */
+	memcpy(p + 777777, t, 36u << 10);
+	assert_false(squeeze_hopeless(p, 2 * MIB));
+	free(p);
+	/* Seven bits a byte, or a run. */
+	p = bytes(MIB, 2);
+	for (size_t i = 0; i < MIB; i++)
+		p[i] &= 127;
+	assert_false(squeeze_hopeless(p, MIB));
+	memset(p, 7, MIB);
+	assert_false(squeeze_hopeless(p, MIB));
+	free(p);
+	free(t);
+}
+
 int
 main(void)
 {
@@ -331,6 +361,7 @@ main(void)
 		cmocka_unit_test(test_other_lengths_and_trailing_bytes_are_malformed),
 		cmocka_unit_test(test_other_frame_headers_are_malformed),
 		cmocka_unit_test(test_damage_is_survived),
+		cmocka_unit_test(test_hopeless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
