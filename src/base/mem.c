@@ -48,11 +48,14 @@ mem_dup(char **out, const char *text)
 int
 mem_dup_bytes(uint8_t **out, const void *p, size_t n)
 {
-	int rc = mem_new((void **)out, n == SIZE_MAX ? n : n + 1);
-
-	if (rc == OK && n)
+	/* Not mem_new: all of it is written at once. */
+	*out = n == SIZE_MAX ? NULL : malloc(n + 1);
+	if (!*out)
+		return fail(ERR_NOMEM, "out of memory (%zu bytes)", n);
+	if (n)
 		memcpy(*out, p, n);
-	return rc;
+	(*out)[n] = 0;
+	return OK;
 }
 
 int

@@ -214,7 +214,8 @@ reclaim_run(struct context *ctx, struct reclaim *c, char **operands, int count)
 	bool chooses = count || c->keep.given || c->choose.hosts.count || c->choose.paths.count || c->choose.tags.count;
 	int rc;
 
-	if ((rc = prune_options(c, &p)) || (!chooses && (rc = call_ahead(ctx, c))) || (rc = count ? choose_open_named(ctx, &c->choose, operands, (size_t)count) :
+	if ((rc = prune_options(c, &p)) || (!chooses && (rc = call_ahead(ctx, c))) ||
+	    (rc = count ? choose_open_named(ctx, &c->choose, operands, (size_t)count) :
 	    choose_open(ctx, &c->choose, chooses ? 0 : VIEW_BARE)))
 		return rc;
 	if (chooses)

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "format/frame.h"
 
-#define BUCKETS 4096u                   /* a power of two */
+#define BUCKETS 32768u                   /* a power of two */
 
 struct item {
 	struct name id;

@@ -1,6 +1,9 @@
 /*
  * dbsource: a thin layer over SQLite's own VFS.  Paths are taken as they are ("/proc/self/fd/N/name"), so that neither their length nor
  * a link in them matters.  Reads of a page that begins like page 1 are remembered in the main file's `struct first`, which its WAL shares.
+ *
+ * Pages read one after the other come from a window of the main file that is read at once.  What SQLite may read of it does not change
+ * between two calls about locks (in a read transaction on a WAL: the pages that are not in it), and with each of those the window is empty.
  */
 #include "source/dbsource.h"
 
@@ -18,6 +21,8 @@
 #define PAGE_MAX 65536
 #define WAL_HEAD 32
 #define WAL_FRAME_HEAD 24
+#define AHEAD (128 << 10)
+#define IN_TURN 4                       /* reads after which more are expected */
 
 struct first {
 	uint8_t page[PAGE_MAX];
@@ -28,6 +33,10 @@ struct file {
 	sqlite3_file base;
 	struct first *first;            /* of the main file: owned; of its WAL: borrowed; else NULL */
 	bool main, wal, read_only;
+	uint8_t *window;                /* of the main file: AHEAD bytes, or NULL; owned */
+	sqlite3_int64 window_off, window_end;   /* of what is in it */
+	sqlite3_int64 next;             /* where the last read ended ... */
+	unsigned in_turn;               /* ... and how many of the last began where one ended */
 	sqlite3_file real[];            /* SQLite's own */
 };
 
@@ -54,6 +63,7 @@ file_close(sqlite3_file *f)
 
 	if (o->main)
 		free(o->first);
+	free(o->window);
 	return rc;
 }
 
@@ -63,11 +73,53 @@ is_page_size(int len)
 	return len >= 512 && len <= PAGE_MAX && (len & (len - 1)) == 0;
 }
 
+/* The window to begin at off; without it, as at the end of the file, all goes the ordinary way. */
+static void
+look_ahead(sqlite3_file *f, sqlite3_int64 off)
+{
+	struct file *o = (void *)f;
+
+	o->window_end = 0;
+	if (!o->window)
+		o->window = malloc(AHEAD);
+	if (!o->window || CALL(f, xRead, o->window, AHEAD, off) != SQLITE_OK)
+		return;
+	o->window_off = off;
+	o->window_end = off + AHEAD;
+}
+
+/* Has it these bytes?  They are in p then. */
+static bool
+read_window(sqlite3_file *f, void *p, int len, sqlite3_int64 off)
+{
+	struct file *o = (void *)f;
+
+	o->in_turn = off == o->next ? o->in_turn + 1 : 0;
+	o->next = off + len;
+	if (off < o->window_off || off + len > o->window_end) {
+		if (!o->main || o->in_turn < IN_TURN || !is_page_size(len))
+			return false;
+		look_ahead(f, off);
+		if (off + len > o->window_end)
+			return false;
+	}
+	memcpy(p, o->window + (off - o->window_off), (size_t)len);
+	return true;
+}
+
+/* Who asks about locks wants to know what is there from now on. */
+static sqlite3_file *
+now(sqlite3_file *f)
+{
+	((struct file *)(void *)f)->window_end = 0;
+	return f;
+}
+
 static int
 file_read(sqlite3_file *f, void *p, int len, sqlite3_int64 off)
 {
 	struct file *o = (void *)f;
-	int rc = CALL(f, xRead, p, len, off);
+	int rc = read_window(f, p, len, off) ? SQLITE_OK : CALL(f, xRead, p, len, off);
 	bool here = o->main ? off == 0 : o->wal && (off - WAL_HEAD - WAL_FRAME_HEAD) % (len + WAL_FRAME_HEAD) == 0;
 
 	if (rc == SQLITE_OK && o->first && here && is_page_size(len) && memcmp(p, "SQLite format 3", 16) == 0) {
@@ -80,13 +132,13 @@ file_read(sqlite3_file *f, void *p, int len, sqlite3_int64 off)
 static int
 file_write(sqlite3_file *f, const void *p, int len, sqlite3_int64 off)
 {
-	return ((struct file *)(void *)f)->read_only ? SQLITE_READONLY : CALL(f, xWrite, p, len, off);
+	return ((struct file *)(void *)f)->read_only ? SQLITE_READONLY : CALL(now(f), xWrite, p, len, off);
 }
 
 static int
 file_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
-	return ((struct file *)(void *)f)->read_only ? SQLITE_READONLY : CALL(f, xTruncate, size);
+	return ((struct file *)(void *)f)->read_only ? SQLITE_READONLY : CALL(now(f), xTruncate, size);
 }
 
 static int
@@ -104,13 +156,13 @@ file_size(sqlite3_file *f, sqlite3_int64 *size)
 static int
 file_lock(sqlite3_file *f, int level)
 {
-	return CALL(f, xLock, level);
+	return CALL(now(f), xLock, level);
 }
 
 static int
 file_unlock(sqlite3_file *f, int level)
 {
-	return CALL(f, xUnlock, level);
+	return CALL(now(f), xUnlock, level);
 }
 
 static int
@@ -149,7 +201,7 @@ file_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **ou
 static int
 file_shm_lock(sqlite3_file *f, int off, int n, int flags)
 {
-	return CALL(f, xShmLock, off, n, flags);
+	return CALL(now(f), xShmLock, off, n, flags);
 }
 
 static void

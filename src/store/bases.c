@@ -48,7 +48,8 @@ bases_one(struct bases *b, uint8_t type, const struct name *self,
 	/* A hollow node that is stored again may be what came after it stands on. */
 	if (rc == FOUND && place.type == type &&
 	    name_cmp(&out->id[0], self) != 0)
-		rc = reader_get(b->rd, &out->id[0], type, &out->p, &out->len);
+		rc = (b->unproved ? reader_get_unproved : reader_get)(b->rd,
+		    &out->id[0], type, &out->p, &out->len);
 	else if (rc >= 0)
 		return OK;
 	out->depth = (uint8_t)(place.depth + 1);

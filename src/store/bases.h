@@ -14,6 +14,7 @@ struct bases {
 	struct index *ix;               /* borrowed */
 	struct reader *rd;
 	struct mem_buf joined;
+	bool unproved;                  /* who asks compares plaintexts with their ids (FR-5) */
 };
 
 void bases_clear(struct bases *b);

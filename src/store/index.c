@@ -13,8 +13,11 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "store/index_file.h"
+#include "store/sieve.h"
 
 #define NO_NUMBER 0xffffffffu
+#define SIEVE_LOOK 64u                  /* so often it is asked whether a sieve pays ... */
+#define SIEVE_WORTH 4u                  /* ... which costs a row as much as a part of a search, and is for more segments than this */
 
 struct view_file {
 	struct index_file *f;
@@ -34,6 +37,8 @@ struct index {
 	size_t hash_size;
 	uint8_t *there;                 /* enum pack_there by number */
 	size_t there_cap;
+	uint64_t asked;                 /* how often */
+	struct sieve *sieve;            /* NULL: not worth it, or not yet */
 };
 
 enum pack_there { PACK_UNKNOWN, PACK_THERE, PACK_GONE };
@@ -186,6 +191,7 @@ index_free(struct index *ix)
 			index_file_close(ix->file[i].f);
 			free(ix->file[i].pack_no);
 		}
+		sieve_free(ix->sieve);
 		free(ix->file);
 		free(ix->packs);
 		free(ix->hash);
@@ -312,16 +318,48 @@ choose(struct index *ix, struct copy *best, const struct copy *other)
 	return OK;
 }
 
+/* Once as much was searched as it costs to make it. */
+static int
+make_sieve(struct index *ix)
+{
+	size_t n = ix->file_count - ix->table_count;
+	uint64_t rows = 0;
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		rows += index_file_header(index_segment_at(ix, i))->row_count;
+	if (n < SIEVE_WORTH || rows > SIEVE_ROWS)
+		ix->asked = 0;
+	if (ix->asked * n < rows / SIEVE_WORTH || ix->asked == 0)
+		return OK;
+	rc = sieve_new(rows, &ix->sieve);
+	for (size_t i = 0; rc == OK && i < n && i < SIEVE_SEGMENTS; i++)
+		rc = sieve_add(ix->sieve, (unsigned)i, index_segment_at(ix, i));
+	if (rc)
+		ix->sieve = sieve_free(ix->sieve);
+	return rc;
+}
+
 int
 index_find(struct index *ix, const struct name *id, struct index_place *place, bool *reusable)
 {
 	struct copy best = { 0 }, it;
 	bool settled = false, reuse = false;
+	uint64_t may = UINT64_MAX;
+	size_t seg;
 	int rc;
 
+	if (!ix->sieve && ++ix->asked % SIEVE_LOOK == 0 &&
+	    (rc = make_sieve(ix)))
+		return rc;
+	if (ix->sieve)
+		may = sieve_ask(ix->sieve, id);
 	for (size_t i = 0; i < ix->file_count; i++) {
 		if (i < ix->table_count && settled)
 			continue;               /* an older table: hidden */
+		seg = i - ix->table_count;
+		if (i >= ix->table_count && seg < SIEVE_SEGMENTS && !(may >> seg & 1))
+			continue;
 		it.file = &ix->file[i];
 		if ((rc = index_file_find(it.file->f, id, &it.row)) < 0)
 			return rc;

@@ -11,8 +11,9 @@
 #include "base/mem.h"
 #include "store/anchors.h"
 
-#define TABLE (1u << 20)
-#define FULL (TABLE / 4 * 3)
+#define TABLE_LEAST (1u << 14)
+#define TABLE_MOST (1u << 20)
+#define FULL (TABLE_MOST / 4 * 3)
 #define RATE 7                          /* an anchor in 128 bytes */
 #define VOTES_MIN 6
 #define VOTERS 64
@@ -25,7 +26,7 @@ struct slot {
 
 struct kin {
 	struct slot *table;
-	uint32_t used;
+	uint32_t size, used;            /* slots: a power of two; those that are taken */
 	struct name *chunks;
 	size_t count, cap;
 	struct kin_waiting *waiting;    /* [given, held) wait; their bytes are owned */
@@ -38,8 +39,10 @@ kin_new(struct kin **out)
 	struct kin *k;
 	int rc;
 
-	if ((rc = MEM_NEW(k)) == OK)
-		rc = mem_new((void **)&k->table, TABLE * sizeof(*k->table));
+	if ((rc = MEM_NEW(k)) == OK) {
+		k->size = TABLE_LEAST;
+		rc = mem_new((void **)&k->table, k->size * sizeof(*k->table));
+	}
 	*out = rc ? kin_free(k) : k;
 	return rc;
 }
@@ -67,17 +70,49 @@ kin_any(const struct kin *k)
 static uint32_t
 slot_of(const struct kin *k, uint32_t hash)
 {
-	uint32_t s = (hash * 0x9e3779b1u) % TABLE;
+	uint32_t s = (hash * 0x9e3779b1u) % k->size;
 
 	while (k->table[s].hash && k->table[s].hash != hash)
-		s = (s + 1) % TABLE;
+		s = (s + 1) % k->size;
 	return s;
 }
 
+/* A table of the greatest size, touched all over, takes a snapshot of little longer than all else. */
+static int
+grow(struct kin *k)
+{
+	struct slot *old = k->table;
+	uint32_t n = k->size;
+	int rc = mem_new((void **)&k->table, mem_array(4 * n, sizeof(*old)));
+
+	if (rc) {
+		k->table = old;
+		return rc;
+	}
+	k->size = 4 * n;
+	for (uint32_t i = 0; i < n; i++)
+		if (old[i].hash)
+			k->table[slot_of(k, old[i].hash)] = old[i];
+	free(old);
+	return OK;
+}
+
 int
-kin_add(struct kin *k, const struct name *id, const void *p, size_t len)
+kin_look(const void *p, size_t len, struct mem_buf *to)
 {
 	struct anchors w;
+	uint32_t h;
+	int rc = OK;
+
+	anchors_begin(&w, p, len, RATE);
+	while (rc == OK && (h = anchors_next(&w)))
+		rc = mem_buf_add(to, &h, sizeof(h));
+	return rc;
+}
+
+int
+kin_add(struct kin *k, const struct name *id, const uint8_t *hashes, size_t len)
+{
 	uint32_t h, s;
 	int rc;
 
@@ -86,11 +121,13 @@ kin_add(struct kin *k, const struct name *id, const void *p, size_t len)
 	if ((rc = mem_grow((void **)&k->chunks, &k->cap, k->count + 1, sizeof(*k->chunks))))
 		return rc;
 	k->chunks[k->count] = *id;
-	anchors_begin(&w, p, len, RATE);
-	while (k->used < FULL && (h = anchors_next(&w))) {
+	for (size_t at = 0; k->used < FULL && at + sizeof(h) <= len; at += sizeof(h)) {
+		memcpy(&h, hashes + at, sizeof(h));
 		s = slot_of(k, h);
 		k->used += k->table[s].hash == 0;
 		k->table[s] = (struct slot){ h, (uint32_t)k->count };
+		if (k->used > k->size / 2 && k->size < TABLE_MOST && (rc = grow(k)))
+			return rc;
 	}
 	k->count++;
 	return OK;

@@ -12,17 +12,21 @@
 #include "store/packer.h"
 
 struct kin;
+struct mem_buf;
 
 int kin_new(struct kin **out) __attribute__((warn_unused_result));
 struct kin *kin_free(struct kin *k);
 
-/* Remember a chunk (not its bytes).  Cost: about 1 ns a byte; when there is no more room it is not remembered. */
-int kin_add(struct kin *k, const struct name *id, const void *p, size_t len) __attribute__((warn_unused_result));
+/* What is remembered of a chunk: hashes, behind what *to has.  Cost: about 1 ns a byte.  Needs no kin: any thread may do it. */
+int kin_look(const void *p, size_t len, struct mem_buf *to) __attribute__((warn_unused_result));
+
+/* Remember a chunk by len bytes of these; when there is no more room it is not remembered. */
+int kin_add(struct kin *k, const struct name *id, const uint8_t *hashes, size_t len) __attribute__((warn_unused_result));
 
 /* Are there any? */
 bool kin_any(const struct kin *k);
 
-/* Those that share most with these bytes, at most KIN_MOST, the best first; how many share enough. */
+/* Those that share most with these bytes, at most KIN_MOST, the best first; how many share enough.  Many threads may ask at once. */
 #define KIN_MOST 8
 unsigned kin_find(const struct kin *k, const void *p, size_t len, struct name ids[static KIN_MOST]);
 

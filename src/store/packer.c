@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "codec/squeeze.h"
+#include "store/delta.h"
 #include "store/framejob.h"
 #include "store/packwrite.h"
 
@@ -32,9 +33,6 @@
 #define THREAD_BYTES (12u << 20)        /* of memory, for each thread */
 #define BASE_BYTES (24u << 20)          /* and once: frames that wait to be written, too */
 #define MEMORY (384u << 20)
-#define SLOW_LEVEL 9                    /* where little is compressed, and the level is not one chosen for speed */
-#define SLOW_FROM 3
-#define SLOW_SAVES 8                    /* one part in so many, seldom more */
 
 enum job_state { JOB_OPEN, JOB_QUEUED, JOB_RUNNING, JOB_DONE };
 enum pack_state { PACK_OPEN, PACK_SYNC_WANTED, PACK_SYNCING, PACK_SYNCED };
@@ -51,7 +49,7 @@ struct pack {
 struct job {
 	enum job_state state;           /* under the lock */
 	bool busy;                      /* open or submitted; of the caller's thread */
-	bool slow;                      /* compress at SLOW_LEVEL */
+	bool slow;                      /* compress at delta_slow_level */
 	struct framejob fj;
 	struct pack *pack;
 	uint32_t ordinal, frame;
@@ -61,8 +59,7 @@ struct packer {
 	struct repo *repo;
 	packer_placed_fn placed;
 	void *arg;
-	struct squeeze *squeeze, *slow; /* of the caller's thread, for deltas; for long ones while `fine` is on, or NULL */
-	uint8_t *delta_buf;
+	struct delta *delta;            /* of the caller's thread */
 	struct job *open[2];            /* by kind - 1 */
 	struct pack *cur[2];
 	struct packwrite *write;
@@ -143,7 +140,7 @@ worker(void *arg)
 	pthread_mutex_lock(&p->lock);
 	while ((j = take_job(p)) != NULL) {
 		pthread_mutex_unlock(&p->lock);
-		rc = sq[j->slow] ? OK : squeeze_new(j->slow ? SLOW_LEVEL : p->level, &sq[j->slow]);
+		rc = sq[j->slow] ? OK : squeeze_new(j->slow ? delta_slow_level(p->level) : p->level, &sq[j->slow]);
 		if (rc == OK)
 			rc = framejob_run(&j->fj, p->repo, sq[j->slow], &j->pack->file.id, j->ordinal, j->pack->file.key);
 		pthread_mutex_lock(&p->lock);
@@ -405,34 +402,22 @@ add_plain(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const
 	return rc ? rc : framejob_plain(j, c, data, target);
 }
 
-/* FOUND when the delta was taken, OK when it does not pay: when it saves less than 1/save of the plain block. */
+/* FOUND when the delta was taken, OK when it does not pay. */
 static int
-add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const void *data, const struct packer_base *base,
-    unsigned save)
+add_delta(struct packer *p, uint32_t kind, const struct framejob_chunk *c, const void *data, const struct packer_base *base)
 {
-	size_t len = c->chunk.len, cap = squeeze_bound(FRAME_CHUNK_MAX), n, plain;
-	struct frame_block b = { .codec = FRAME_DELTA, .depth = base->depth, .raw_len = (uint32_t)len,
+	struct frame_block b = { .codec = FRAME_DELTA, .depth = base->depth, .raw_len = c->chunk.len,
 		.chunk_count = 1, .base_count = base->count };
+	const uint8_t *stored;
 	struct framejob *j;
-	int rc;
+	size_t n;
+	int rc = delta_make(p->delta, data, c->chunk.len, base, PACKER_SAVE_ANY, p->fine, &stored, &n);
 
-	if (!p->delta_buf && (rc = mem_new((void **)&p->delta_buf, 2 * cap)))
+	if (rc != FOUND)
 		return rc;
-	if ((rc = squeeze_pack(p->squeeze, p->delta_buf, cap, data, len, base->p, base->len, &n)))
-		return rc;
-	plain = len;
-	/* What is that short needs no comparison. */
-	if (n > len / FRAMEJOB_SURE && n < len &&
-	    (rc = squeeze_pack(p->squeeze, p->delta_buf + cap, cap, data, len, NULL, 0, &plain)))
-		return rc;
-	if (p->fine && p->slow && n > len / FRAMEJOB_SURE && framejob_delta_pays(n - n / SLOW_SAVES, base->count, len, plain, save) &&
-	    (rc = squeeze_pack(p->slow, p->delta_buf, cap, data, len, base->p, base->len, &n)))
-		return rc;
-	if (!framejob_delta_pays(n, base->count, len, plain, save))
-		return OK;
 	b.stored_len = (uint32_t)n;
 	memcpy(b.base, base->id, base->count * sizeof(*b.base));
-	if ((rc = job_open(p, kind, 0, &j)) || (rc = framejob_delta(j, c, &b, p->delta_buf)))
+	if ((rc = job_open(p, kind, 0, &j)) || (rc = framejob_delta(j, c, &b, stored)))
 		return rc;
 	return FOUND;
 }
@@ -448,29 +433,10 @@ packer_fine(struct packer *p, bool on)
 	return rc;
 }
 
-static bool
-slow_pays(int level)
-{
-	return level >= SLOW_FROM && level < SLOW_LEVEL;
-}
-
 void
 packer_thorough(struct packer *p, bool on)
 {
-	p->thorough = on && slow_pays(p->level);
-}
-
-int
-packer_delta(struct packer *p, const struct packer_item *it, const struct packer_base *base, unsigned save)
-{
-	struct framejob_chunk c = { .chunk = { .type = FRAME_DATA, .len = (uint32_t)it->len, .id = it->id }, .row = it->row };
-	int rc = packer_error(p);
-
-	assert(base->depth <= FRAME_DEPTH_MAX && it->len > 0 && it->len <= FRAME_CHUNK_MAX);
-	if (rc)
-		return rc;
-	rc = add_delta(p, PACKFILE_DATA, &c, it->p, base, save);
-	return rc < 0 ? note_error(p, rc) : rc;
+	p->thorough = on && delta_slow_level(p->level) != p->level;
 }
 
 int
@@ -487,7 +453,7 @@ packer_add(struct packer *p, uint8_t type, const struct name *id, const void *da
 		return rc;
 	if (base) {
 		assert(base->depth <= FRAME_DEPTH_MAX);
-		rc = add_delta(p, kind, &c, data, base, PACKER_SAVE_ANY);
+		rc = add_delta(p, kind, &c, data, base);
 		if (rc == FOUND)
 			*depth = base->depth;
 		if (rc)
@@ -646,7 +612,7 @@ packer_new(struct repo *r, unsigned jobs, int level, packer_placed_fn placed, vo
 	pthread_cond_init(&p->full, NULL);
 	pthread_cond_init(&p->ready, NULL);
 	if ((rc = packwrite_new(pack_finished, p, &p->write)) ||
-	    (rc = squeeze_new(level, &p->squeeze)) || (slow_pays(level) && (rc = squeeze_new(SLOW_LEVEL, &p->slow))) ||
+	    (rc = delta_new(level, &p->delta)) ||
 	    (rc = mem_new((void **)&p->jobs, mem_array(p->job_count, sizeof(*p->jobs)))) ||
 	    (rc = mem_new((void **)&p->queue, mem_array(p->job_count, sizeof(struct job *)))) ||
 	    (rc = mem_new((void **)&p->threads, mem_array((size_t)jobs + 1, sizeof(*p->threads)))))
@@ -687,9 +653,7 @@ packer_free(struct packer *p)
 	free(p->packs);
 	free(p->pub_packs);
 	free(p->frames);
-	free(p->delta_buf);
-	squeeze_free(p->squeeze);
-	squeeze_free(p->slow);
+	delta_free(p->delta);
 	pthread_cond_destroy(&p->work);
 	pthread_cond_destroy(&p->full);
 	pthread_cond_destroy(&p->ready);

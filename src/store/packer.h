@@ -52,14 +52,12 @@ struct packer_item {
 	uint32_t row;
 };
 
-/* Add a data chunk as a delta if that saves at least one part in `save` of storing it plain: FOUND; else OK, and nothing was added. */
+/* A delta is worth it if it saves at least one part in so many of storing the chunk plain. */
 #define PACKER_SAVE_ANY 8
 #define PACKER_SAVE_HALF 2
-int packer_delta(struct packer *p, const struct packer_item *it, const struct packer_base *base, unsigned save)
-    __attribute__((warn_unused_result));
 
 /* Data chunks from now on go into small blocks and frames: more bytes, but one is read without its neighbours.  Off at first. */
-#define PACKER_FINE (256u << 10)        /* bytes of plain chunks in such a frame, at most */
+#define PACKER_FINE (128u << 10)        /* bytes of plain chunks in such a frame, at most */
 int packer_fine(struct packer *p, bool on) __attribute__((warn_unused_result));
 
 /* Chunks from now on are few, and worth more time: a higher level, unless one below the default was chosen.  Off at first. */

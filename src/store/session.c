@@ -18,9 +18,9 @@
 #include "store/bases.h"
 #include "store/byid.h"
 #include "store/children.h"
+#include "store/fine.h"
 #include "store/index_file.h"
 #include "store/indexbuild.h"
-#include "store/kin.h"
 #include "store/packer.h"
 #include "store/parity.h"
 #include "store/settle.h"
@@ -53,7 +53,7 @@ struct session {
 	uint64_t part_start;            /* packer_bytes when this part began */
 	uint64_t segment_bytes;
 	struct session_stats stats;
-	struct kin *kin;                /* session_fine: bases seen; NULL: it is off */
+	struct fine *fine;              /* NULL: session_fine is off */
 	struct bases bases;
 	bool locked;
 	enum { PACKS_UNKNOWN, PACKS_WHOLE, PACKS_MISSING } packs;       /* of the view when the session began */
@@ -171,8 +171,8 @@ session_free(struct session *s)
 {
 	if (!s)
 		return NULL;
+	fine_free(s->fine);
 	packer_free(s->packer);
-	kin_free(s->kin);
 	reader_free(s->reader);
 	index_free(s->index);
 	if (s->locked)
@@ -289,91 +289,10 @@ count_uses(struct session *s, uint8_t type, const struct packer_base *b, uint32_
 	return rc;
 }
 
-/* What replaced it is there already (zeros, say); but where has its content gone? */
 static int
-remember_base(struct session *s, const struct name *base)
+data_uses(void *arg, const struct packer_base *b, uint32_t row)
 {
-	const struct name none = { { 0 } };
-	struct packer_base b;
-	int rc = bases_one(&s->bases, FRAME_DATA, &none, base, &b);
-
-	return rc == FOUND ? kin_add(s->kin, &b.id[0], b.p, b.len) : rc;
-}
-
-/* FOUND: it is a delta on these now. */
-static int
-add_delta(struct session *s, const struct packer_item *it, const struct packer_base *b, unsigned save)
-{
-	int rc = packer_delta(s->packer, it, b, save);
-
-	if (rc != FOUND)
-		return rc;
-	rc = count_uses(s, FRAME_DATA, b, it->row);
-	return rc ? rc : FOUND;
-}
-
-/* FOUND: it is a delta on this base now. */
-static int
-try_base(struct session *s, const struct packer_item *it, const struct name *base, unsigned save, bool remember)
-{
-	struct packer_base b;
-	int rc;
-
-	if (name_is_zero(base) || name_cmp(base, &it->id) == 0)
-		return OK;
-	if ((rc = bases_one(&s->bases, FRAME_DATA, &it->id, base, &b)) != FOUND)
-		return rc;
-	if (remember && (rc = kin_add(s->kin, &b.id[0], b.p, b.len)))
-		return rc;
-	return add_delta(s, it, &b, save);
-}
-
-/* A data chunk while session_fine is on: FOUND when it is stored or waits. */
-static int
-store_fine(struct session *s, const struct packer_item *it, const struct name *base)
-{
-	int rc;
-
-	if (base && (rc = try_base(s, it, base, PACKER_SAVE_HALF, true)))
-		return rc;
-	return kin_any(s->kin) ? kin_wait(s->kin, it, base) : OK;
-}
-
-/* FOUND: it is a delta on several, or one, of those that share content with it. */
-static int
-try_kin(struct session *s, const struct packer_item *it)
-{
-	struct name ids[KIN_MOST];
-	struct packer_base all;
-	int rc = bases_several(&s->bases, &it->id, ids, kin_find(s->kin, it->p, it->len, ids), &all);
-
-	return rc == FOUND ? add_delta(s, it, &all, PACKER_SAVE_ANY) : rc;
-}
-
-static int
-store_waiting(struct session *s, const struct kin_waiting *w)
-{
-	uint8_t depth;
-	int rc;
-
-	if ((rc = try_kin(s, &w->it)))
-		return rc;
-	if ((rc = try_base(s, &w->it, &w->base, PACKER_SAVE_ANY, false)))
-		return rc;
-	return packer_add(s->packer, FRAME_DATA, &w->it.id, w->it.p, w->it.len, NULL, w->it.row, &depth);
-}
-
-static int
-store_all_waiting(struct session *s)
-{
-	const struct kin_waiting *w;
-	int rc = OK;
-
-	packer_thorough(s->packer, true);
-	while (s->kin && rc >= 0 && (w = kin_next(s->kin)))
-		rc = store_waiting(s, w);
-	packer_thorough(s->packer, false);
-	return rc < 0 ? rc : OK;
+	return count_uses(arg, FRAME_DATA, b, row);
 }
 
 /* whole: not as a difference, whatever it resembles. */
@@ -394,8 +313,8 @@ store(struct session *s, uint8_t type, const struct name *id, const void *p, siz
 		return rc;
 	n = (uint32_t)(row - s->rows);
 	row->placed = true;
-	if (s->packer && s->kin && type == FRAME_DATA && !whole)
-		rc = store_fine(s, &(struct packer_item){ .id = *id, .p = p, .len = len, .row = n }, base);
+	if (s->fine && type == FRAME_DATA && !whole)
+		rc = fine_put(s->fine, &(struct packer_item){ .id = *id, .p = p, .len = len, .row = n }, base);
 	if (rc < 0)
 		return rc;
 	if (s->packer && rc != FOUND) {
@@ -431,7 +350,7 @@ session_put_named(struct session *s, uint8_t type, const void *p, size_t len, co
 	if ((rc = look(s, id, &gone)) < 0)
 		return rc;
 	if (rc == FOUND)
-		return s->kin && base && type == FRAME_DATA ? remember_base(s, base) : OK;
+		return s->fine && base && type == FRAME_DATA ? fine_replaced(s->fine, base) : OK;
 	if (s->packer && (packer_bytes(s->packer) - s->part_start >= s->cfg.part_bytes || s->row_count >= PART_ROWS) &&
 	    (rc = session_checkpoint(s)))
 		return rc;
@@ -443,17 +362,25 @@ session_put_named(struct session *s, uint8_t type, const void *p, size_t len, co
 	return store(s, type, id, p, len, base, gone);
 }
 
+static int
+settle_fine(struct session *s)
+{
+	return s->fine ? fine_settle(s->fine) : OK;
+}
+
 int
 session_fine(struct session *s, bool on)
 {
-	int rc;
+	const struct fine_config c = { .repo = s->repo, .packer = s->packer, .ix = s->index, .rd = s->reader,
+		.jobs = s->cfg.jobs, .level = s->cfg.level, .uses = data_uses, .arg = s };
+	int rc = OK;
 
 	if (!s->packer)
 		return OK;
 	if (on)
-		rc = s->kin ? OK : kin_new(&s->kin);
-	else if ((rc = store_all_waiting(s)) == OK)
-		s->kin = kin_free(s->kin);
+		rc = s->fine ? OK : fine_new(&c, &s->fine);
+	else if ((rc = settle_fine(s)) == OK)
+		s->fine = fine_free(s->fine);
 	return rc ? rc : packer_fine(s->packer, on);
 }
 
@@ -592,7 +519,7 @@ publish_part(struct session *s, const struct name *root)
 
 	index_file_segment_path(tmp, "tmp", &s->sid, s->part);
 	index_file_segment_path(path, "index", &s->sid, s->part);
-	if ((rc = store_all_waiting(s)) || (rc = packer_flush(s->packer)) || (rc = write_segment(s, root, tmp)))
+	if ((rc = settle_fine(s)) || (rc = packer_flush(s->packer)) || (rc = write_segment(s, root, tmp)))
 		return rc;
 	if ((rc = io_sync_dir(io, "tmp")) ||
 	    (rc = packer_publish(s->packer)) ||

@@ -97,7 +97,7 @@ for level in 3 9; do
 	cp "$T/one" "$T/text/app"
 	snap "$T/text" --compression-level "$level"
 	before=$(repo_bytes)
-	words "$T/text/app" 2 1 800 14
+	words "$T/text/app" 2 1 3000 4
 	snap "$T/text" --compression-level "$level"
 	eval "grown_$level=$(($(repo_bytes) - before))"
 done

@@ -20,6 +20,7 @@
 #include "store/index.h"
 #include "store/index_file.h"
 #include "store/indexbuild.h"
+#include "store/sieve.h"
 #include "tests/unit/support_open.h"
 #include "tests/unit/support_store.h"
 
@@ -896,6 +897,98 @@ test_add_segment(void **state)
 	index_free(ix);
 }
 
+#define SEGMENTS 70u                    /* more than a sieve has bits */
+#define SEGMENT_ROWS 40u
+
+/* Row i of segment n; the first is in all of them. */
+static struct name
+many_id(unsigned n, unsigned i)
+{
+	struct name id = id_of(i == 0 ? 7 : 1000 + n * SEGMENT_ROWS + i);
+
+	id.b[0] = (uint8_t)(i * 6);             /* rows are in order */
+	return id;
+}
+
+static void
+put_many(struct fixture *f)
+{
+	struct indexfile_row rows[SEGMENT_ROWS];
+
+	for (unsigned n = 0; n < SEGMENTS; n++) {
+		for (unsigned i = 0; i < SEGMENT_ROWS; i++) {
+			rows[i] = row_of(0, 1, 0, (uint8_t)(n == 33 ? 1 : 2));
+			rows[i].id = many_id(n, i);
+		}
+		put_file(f, segment((uint8_t)(n + 1)), (uint8_t)(n + 1), rows, SEGMENT_ROWS);
+	}
+}
+
+static void
+expect_many(struct index *ix)
+{
+	struct index_place place;
+	struct name id;
+
+	for (unsigned n = 0; n < SEGMENTS; n++)
+		for (unsigned i = 0; i < SEGMENT_ROWS; i++) {
+			id = many_id(n, i);
+			assert_int_equal(index_find(ix, &id, &place, NULL), FOUND);
+			assert_int_equal(place.pack_name.b[0], i ? n + 1 : 34);
+			id.b[31] ^= 1;
+			assert_int_equal(index_find(ix, &id, &place, NULL), OK);
+		}
+}
+
+/* CH-3: one look instead of many finds the same: each, the least deep of all, and what was added afterwards. */
+static void
+test_many_segments(void **state)
+{
+	struct fixture *f = *state;
+	struct indexfile_row row = row_of(1, 1, 0, 0);
+	struct index *ix;
+
+	put_many(f);
+	ix = load(f);
+	assert_int_equal(index_segment_count(ix), SEGMENTS);
+	expect_many(ix);
+	expect_many(ix);
+	put_file(f, segment(200), 200, &row, 1);
+	assert_int_equal(find(ix, 1, NULL), 0);
+	assert_int_equal(index_add_segment(ix, "index/c8000000000000000000000000000000-00000000"), OK);
+	assert_int_equal(find(ix, 1, NULL), 200);
+	index_free(ix);
+}
+
+/* It never denies what a segment has, nor what it does not know, and seldom lets pass what no segment has. */
+static void
+test_sieve(void **state)
+{
+	struct fixture *f = *state;
+	unsigned passed = 0;
+	struct index *ix;
+	struct sieve *s;
+	struct name id;
+
+	put_many(f);
+	ix = load(f);
+	assert_int_equal(sieve_new(SIEVE_SEGMENTS * SEGMENT_ROWS, &s), OK);
+	for (unsigned n = 1; n < SIEVE_SEGMENTS; n++)
+		assert_int_equal(sieve_add(s, n, index_segment_at(ix, n)), OK);
+	for (unsigned n = 0; n < SIEVE_SEGMENTS; n++)
+		for (unsigned i = 0; i < SEGMENT_ROWS; i++) {
+			id = many_id(n, i);
+			assert_true(sieve_ask(s, &id) >> n & 1);
+			assert_true(sieve_ask(s, &id) & 1);     /* was not added */
+			id.b[9] ^= 0x55;
+			id.b[13] ^= 1;
+			passed += sieve_ask(s, &id) != 1;
+		}
+	assert_in_range(passed, 0, SIEVE_SEGMENTS * SEGMENT_ROWS * 2 / 3);
+	sieve_free(s);
+	index_free(ix);
+}
+
 int
 main(void)
 {
@@ -917,6 +1010,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_newest_of_equals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reusable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_add_segment, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_segments, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sieve, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
