@@ -270,6 +270,23 @@ test_pulls(void **state)
 	assert_int_equal(res.hollow, 0);
 }
 
+/* The same, but 5 is wanted for itself: its pack stays where it is. */
+static void
+test_pulls_no_more(void **state)
+{
+	struct fixture *f = *state;
+	struct settle_stats stats;
+	struct rewrite_stats done;
+
+	rewrite(f, &merge, &done);
+	add_on(f, 5, true);
+	assert_int_equal(settle_run(f->r, NULL, 0, false, &stats), OK);
+	rewrite(f, &dense, &done);
+	assert_int_equal(done.packs, 1);
+	assert_int_equal(done.chunks, 1);
+	recount(f, &(struct support_recount_result){ .chunks = 0 });
+}
+
 /* All are kept: every block is copied as it is. */
 static void
 test_whole_chain(void **state)
@@ -477,6 +494,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_fork, setup_fork, teardown),
 		cmocka_unit_test_setup_teardown(test_held_from_outside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pulls, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pulls_no_more, setup, teardown),
 		cmocka_unit_test(test_order_of_families),
 		cmocka_unit_test(test_large_families),
 		cmocka_unit_test_setup_teardown(test_small_frames_stay_small, setup, teardown),
