@@ -189,6 +189,38 @@ test_damaged(void **state)
 	expect(f, 0, COUNT);
 }
 
+static void
+count_bad(void *arg, const char *sid, int rc)
+{
+	char *last = arg;
+
+	assert_true(rc == ERR_CORRUPT || rc == ERR_AUTH);
+	assert_string_equal(last, "");
+	strcpy(last, sid);
+}
+
+/* A record that cannot be read is counted and named, and the others come all the same. */
+static void
+test_damaged_record(void **state)
+{
+	struct fixture *f = *state;
+	char hex[NAME_SID_HEX], bad[NAME_SID_HEX] = "";
+	struct snapshots all;
+
+	commit(f, COUNT);
+	commit(f, COUNT + 1);
+	flip_records(f, COUNT, COUNT + 1);
+	assert_int_equal(snapshots_load(f->r, false, count_bad, bad, &all), OK);
+	assert_int_equal(all.count, COUNT + 1);
+	assert_int_equal(all.damaged, 1);
+	snapshots_clear(&all);
+	name_sid_hex(&f->sids[COUNT], hex);
+	assert_string_equal(bad, hex);
+	assert_int_equal(snapshots_load(f->r, false, NULL, NULL, &all), OK);
+	assert_int_equal(all.damaged, 1);
+	snapshots_clear(&all);
+}
+
 /* What was collected, and what went before, is not carried on. */
 static void
 test_drop(void **state)
@@ -349,6 +381,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_stands_for_records, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_length_as_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_some, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_by_time, setup, teardown),

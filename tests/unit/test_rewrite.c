@@ -437,6 +437,8 @@ prune_full_at(uint64_t n, struct settle_stats *out)
 	assert_int_equal(graves_bury(f->r, f->sids, 4), OK);
 	support_disk_fail(f->disk, SUPPORT_WRITES, n, ENOSPC, false);
 	assert_int_equal(prune_run(f->r, &o, &res), OK);
+	/* Less than an hour. */
+	assert_true(res.locked_ns >= 0 && res.locked_ns <= res.elapsed_ns && res.elapsed_ns < 3600000000000);
 	failed = support_disk_failures(f->disk) > 0;
 	support_disk_fail(f->disk, 0, 0, 0, false);
 	recount(f, &(struct support_recount_result){ .chunks = 0 });
