@@ -2,6 +2,7 @@
  * test_catalogue: what tables say of snapshots stands for their records, and for nothing that does not exist (IX-10).  Lost if it
  * failed: snapshots are left out of a list, or of a policy's choice, or come back from the dead.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -219,6 +220,13 @@ test_damaged_record(void **state)
 	assert_int_equal(snapshots_load(f->r, false, NULL, NULL, &all), OK);
 	assert_int_equal(all.damaged, 1);
 	snapshots_clear(&all);
+	/* Without names there is nothing to go on with. */
+	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_LIST), 1, EIO, true);
+	assert_int_equal(snapshots_load(f->r, false, NULL, NULL, &all), ERR_IO);
+	assert_int_equal(all.count, 0);
+	assert_int_equal(snapshots_load_files(f->r, false, NULL, NULL, &all), ERR_IO);
+	assert_int_equal(snapshots_load_some(f->r, false, (const char *const []){ "00" }, 1, NULL, NULL, &all), ERR_IO);
+	support_disk_fail(f->disk, 0, 0, 0, false);
 }
 
 /* What was collected, and what went before, is not carried on. */
