@@ -229,6 +229,53 @@ test_damaged_record(void **state)
 	support_disk_fail(f->disk, 0, 0, 0, false);
 }
 
+/* A record that nobody could read again is not written: more paths than fit, or one that is too long. */
+static void
+test_too_long(void **state)
+{
+	enum { PATHS = 9000 };
+	struct fixture *f = *state;
+	struct snaprec_string *paths = calloc(PATHS, sizeof(*paths));
+	uint8_t *text = malloc(1 << 17), *raw;
+	struct snaprec rec = { .root = f->roots[0], .sequence = 1, .paths = paths };
+	size_t len;
+
+	assert_true(text && paths);
+	memset(text, 'x', 1 << 17);
+	for (size_t i = 0; i < PATHS; i++)
+		paths[i] = (struct snaprec_string){ .p = text, .len = (uint16_t)(i + 1) };
+	rec.path_count = 100;
+	assert_int_equal(snapshots_seal(f->r, &f->sids[0], &rec, &raw, &len), OK);
+	free(raw);
+	rec.path_count = PATHS;
+	assert_int_equal(snapshots_seal(f->r, &f->sids[0], &rec, &raw, &len), ERR_USAGE);
+	assert_null(raw);
+	free(text);
+	free(paths);
+}
+
+/* Who writes is told by the host's name, too, up to some length. */
+static void
+test_writers(void **state)
+{
+	struct fixture *f = *state;
+	struct name_sid one, two, again;
+	char longer[600];
+
+	snapshots_writer(f->r, "one", &one);
+	snapshots_writer(f->r, "two", &two);
+	snapshots_writer(f->r, "one", &again);
+	assert_true(name_sid_cmp(&one, &again) == 0 && name_sid_cmp(&one, &two) != 0);
+	memset(longer, 'x', sizeof(longer));
+	longer[sizeof(longer) - 1] = '\0';
+	snapshots_writer(f->r, longer, &one);
+	longer[255] = '\0';
+	snapshots_writer(f->r, longer, &two);
+	longer[254] = '\0';
+	snapshots_writer(f->r, longer, &again);
+	assert_true(name_sid_cmp(&one, &two) == 0 && name_sid_cmp(&one, &again) != 0);
+}
+
 /* What was collected, and what went before, is not carried on. */
 static void
 test_drop(void **state)
@@ -390,6 +437,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_same_length_as_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_writers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_some, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_by_time, setup, teardown),
