@@ -2,15 +2,15 @@
 """mutate.py [--count N] [--seed S] [--only FILE ...] [--list]: do the tests notice a fault in the program?
 
 One small change at a time in the C of commit, prune and restore: a comparison, a constant, a condition turned round, && for ||, + for -,
-a statement or a returned failure left out.  Each mutant is compiled alone and linked before the library that has the true object; the
+a statement or a returned failure left out.  Each mutant is compiled alone and takes its object's place in the library; the
 tests of its group run, quickest first, until one fails; when all mutants had these, those that are still alive get the long ones.  Unit
 tests are linked with LeakSanitizer: what they lose is a failure.  A random sample by seed: as many of each group.  What compiles to the
 same code is no mutant; what changes nothing that anybody could see is listed with the reason in tests/mutants.txt, and is left out.
 
-Run in a copy of the tree (--work), at low priority; as root with nothing else of the root file system writable.  The exit status is 0 if at least --share of them were killed.
+Run in a copy of the tree (--work), at low priority; as root with nothing else of the root file system writable.
+The exit status is 0 if at least --share of them were killed.
 """
 import argparse
-import contextlib
 import os
 import random
 import re
@@ -25,7 +25,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = {
     "commit": (["src/store/%s.c" % s for s in ("session", "packer", "packout", "framejob", "snapshots", "indexbuild")],
         ["unit/test_session", "every 2 session", "every 2 snapshot: next", "every 2 records", "unit/test_settle", "cli/uncounted.sh"],
-        ["unit/test_catalogue", "cli/delta.sh", "prop/prop_store 40", "prop/prop_lies 40", "every 12 session", "every 20 snapshot",
+        ["unit/test_catalogue", "unit/test_bases", "cli/delta.sh", "prop/prop_store 40", "prop/prop_lies 40", "every 12 session", "every 20 snapshot",
             "every 100 snapshot: next"]),
     "prune": (["src/store/%s.c" % s for s in ("settle", "counts", "rewrite", "pick", "fold", "sweep", "sums", "graves", "uncounted")] +
         ["src/ops/prune.c"],
@@ -36,12 +36,13 @@ GROUPS = {
         ["src/store/%s.c" % s for s in ("reader", "fetch", "framebox", "tree", "content")],
         ["unit/test_restore", "every 2 restore", "unit/test_reader", "unit/test_fetch", "unit/test_tree", "cli/inplace.sh",
             "cli/commands.sh", "cli/restoredb.sh", "every 10 restore"],
-        ["every 10 ls", "every 10 cat", "every 10 diff", "every 10 verify", "every 60 restore", "unit/test_ahead", "cli/delta.sh"]),
+        ["every 10 ls", "every 10 cat", "every 10 diff", "every 10 verify", "every 60 restore", "unit/test_ahead",
+            "cli/verify.sh", "cli/scrub.sh"]),
 }
 # Run before the others of the group.
 OWN = {
-    "snapshots": ["every 2 records", "unit/test_catalogue"], "pick": ["unit/test_pick"], "sums": ["unit/test_pick"],
-    "settle": ["unit/test_settle"], "fold": ["unit/test_settle"], "sweep": ["unit/test_settle"], "uncounted": ["unit/test_settle"],
+    "snapshots": ["every 2 records", "unit/test_catalogue"], "indexbuild": ["unit/test_session", "unit/test_index"], "pick": ["unit/test_pick"], "sums": ["unit/test_pick"],
+    "settle": ["unit/test_settle"], "fold": ["unit/test_settle", "unit/test_catalogue"], "sweep": ["unit/test_settle"], "uncounted": ["unit/test_settle"],
     "prune": ["every 2 prune"], "reader": ["unit/test_reader"], "framebox": ["unit/test_reader"], "fetch": ["unit/test_fetch"],
     "tree": ["unit/test_tree"], "content": ["unit/test_tree"],
 }
@@ -147,11 +148,13 @@ def sample(count, seed, only):
 
 
 def survivors(log):
-    """Of another run; lines may have moved."""
-    for group, path, number, old, new in re.findall(r"^survived \((\w+)\) ([\w/.]+):(\d+):.*\n    - (.*)\n    \+ (.*)$", log, re.M):
+    """Of another run; lines may have moved, or be gone."""
+    for group, path, number, old, new in re.findall(r"^(?:survived|alive) \((\w+)\) ([\w/.]+):(\d+):.*\n    - (.*)\n    \+ (.*)$", log, re.M):
         same = [m for m in mutants_of(group, path) if (m.old.strip(), m.new.strip()) == (old, new)]
         if same:
             yield min(same, key=lambda m: abs(m.number + 1 - int(number)))
+        else:
+            print("# gone: %s: %s" % (path, old))
 
 
 def equivalents():
@@ -184,7 +187,9 @@ class Tree:
         self.cc, self.cflags, self.ldflags, self.libs, wrap = [line.split() for line in out[:5]]
         self.wrap = ["-Wl,--wrap=" + w for w in wrap]
         self.plain, self.cost = {}, {}
-        self.fence = ["unshare", "-m", "-p", "-f", "--kill-child", "/bin/sh", "-c", 'mount --make-rprivate / && mount --bind "$0" "$0" && '
+        self.library = os.path.join(work, "library.a")
+        subprocess.run(["objcopy", "-g", self.o + "/libvarve.a", self.library], check=True)
+        self.fence = ["unshare", "-m", "-p", "-f", "--kill-child", "--mount-proc", "/bin/sh", "-c", 'mount --make-rprivate / && mount --bind "$0" "$0" && '
             'mount -o remount,bind,ro / && cd "$PWD" && exec "$@"', work]
         if os.geteuid() or subprocess.run(self.fence + ["true"], stderr=subprocess.DEVNULL).returncode:
             self.fence = []
@@ -197,15 +202,14 @@ class Tree:
             input=text.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
         if p.returncode:
             return None
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.made + ".a")
-        subprocess.run(["ar", "rcsD", self.made + ".a", o], check=True)
+        shutil.copyfile(self.library, self.made + ".a")
+        subprocess.run(["ar", "rsD", self.made + ".a", o], check=True)
         with open(o, "rb") as f:
             return f.read()
 
     def link(self, target, changed):
         """As the Makefile does: from a library comes only what a test does not have of its own."""
-        libs = ["%s/lib%s.a" % (self.o, n) for n in ("support", "varve")]
+        libs = [self.o + "/libsupport.a", self.made + ".a" if changed else self.library]
         objects, flags = [target], []
         if target == "varve":
             objects = ["src/main"]
@@ -217,7 +221,7 @@ class Tree:
             if target.endswith("prop_lies"):
                 objects.append("tests/fault/every_fixture")
         return subprocess.run(self.cc + self.ldflags + ["-Wl,-S", "-o", self.made] + ["%s/%s.o" % (self.o, n) for n in objects] + flags +
-            libs[:1] + [self.made + ".a"] * changed + libs[1:] + self.libs + ["-lcmocka"], stdout=subprocess.DEVNULL,
+            libs + self.libs + ["-lcmocka"], stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL).returncode == 0
 
     def argv(self, name):
@@ -239,7 +243,7 @@ class Tree:
         env.update(EVERY_STOP="1", TMPDIR=tmp, HOME=tmp, LC_ALL="C.UTF-8", TZ="UTC", VARVE=self.made, BUILD=self.o, PYTHONDONTWRITEBYTECODE="1")
         with open(self.made + ".log", "wb") as log:
             p = subprocess.Popen(self.fence + argv, cwd=tmp, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        ok = self.wait(p, 10 + 8 * self.cost.get(name, 10)) == 0
+        ok = self.wait(p, 10 + 8 * self.cost.get(name, 3)) == 0
         try:
             os.killpg(p.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -282,9 +286,14 @@ class Tree:
         if code == self.plain[m.path]:
             return "same"
         for t in tests:
-            if not self.test(t):
+            if not self.test(t) and (not self.doubtful() or not self.test(t)):
                 return t
         return ""
+
+    def doubtful(self):
+        """LeakSanitizer says so itself, now and then, when threads end."""
+        with open(self.made + ".log", "rb") as f:
+            return b"False leaks are possible" in f.read()
 
 
 def processes(session):
@@ -365,7 +374,7 @@ def main():
         what = {None: "not compiled", "same": "same code", "explained": "explained", "": "survived"}.get(by, "killed")
         if what == "survived" and not long:
             alive.append(m)
-            print("so far alive: %s" % m, flush=True)
+            print("alive (%s) %s" % (m.group, m), flush=True)
             continue
         count[what] += 1
         if what == "survived":

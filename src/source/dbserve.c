@@ -106,6 +106,28 @@ cut_once(struct serve *s, int64_t until)
 	return again ? OK : FOUND;
 }
 
+/*
+ * Closing a descriptor of a file drops the locks that another connection has of it.  The walk names each inode once, but whoever may
+ * rename there can put a link to one in another's place.
+ */
+static int
+connect_alone(struct serve *s, struct dbopen *o)
+{
+	struct fsys_stat st;
+
+	if (fsys_stat(o->dirfd, o->name, &st))
+		return dbopen_connect(o);
+	for (size_t i = 0; i < s->count; i++) {
+		const struct dbopen *other = &s->db[i];
+
+		if (other == o || !other->db || other->main.dev != st.dev || other->main.inode != st.inode)
+			continue;
+		dbopen_fail(o, fail(ERR_LOCKED, "it has become another name of a database that is being read"));
+		return OK;
+	}
+	return dbopen_connect(o);
+}
+
 /* One after the other. */
 static int
 cut_staggered(struct serve *s)
@@ -124,7 +146,7 @@ cut_staggered(struct serve *s)
 				give_up(o, rc, until);
 			} else {
 				dbopen_close(o);
-				if ((rc = dbopen_connect(o)))
+				if ((rc = connect_alone(s, o)))
 					return rc;
 			}
 		}
@@ -148,7 +170,7 @@ reopen_moved(struct serve *s)
 	for (size_t i = 0; i < s->count; i++)
 		if (is_open(&s->db[i]) && !dbopen_still(&s->db[i])) {
 			dbopen_close(&s->db[i]);
-			if ((rc = dbopen_connect(&s->db[i])))
+			if ((rc = connect_alone(s, &s->db[i])))
 				return rc;
 		}
 	return OK;
@@ -162,7 +184,7 @@ cut_all(struct serve *s)
 	int rc = OK;
 
 	for (size_t i = 0; i < s->count; i++)
-		if (!s->db[i].done && (rc = dbopen_connect(&s->db[i])))
+		if (!s->db[i].done && (rc = connect_alone(s, &s->db[i])))
 			return rc;
 	for (int n = 0; n < CUT_TRIES && rc == OK; n++) {
 		if ((rc = cut_once(s, until)) != OK)
@@ -312,7 +334,7 @@ start_over(struct serve *s)
 
 	o->one_instant = false;
 	dbopen_close(o);
-	if ((rc = dbopen_connect(o)) || o->outcome)
+	if ((rc = connect_alone(s, o)) || o->outcome)
 		return rc;
 	if ((rc = dbopen_begin(o, &version)))
 		dbopen_fail(o, rc);

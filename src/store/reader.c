@@ -220,12 +220,9 @@ trim(struct reader *rd)
 static void
 count_decoded(struct reader *rd, const struct framebox *box)
 {
-	for (uint32_t i = 0; i < box->head.block_count; i++) {
-		if (!box->blocks[i].raw)
-			continue;
-		rd->stats.blocks_decoded++;
-		rd->stats.bytes_decoded += box->blocks[i].raw_len;
-	}
+	for (uint32_t i = 0; i < box->head.block_count; i++)
+		if (box->blocks[i].raw)
+			rd->stats.bytes_decoded += box->blocks[i].raw_len;
 }
 
 /* Read and open the frame, unless that was done ahead. */
@@ -327,7 +324,6 @@ block_decode(struct reader *rd, struct cached *f, struct framebox_block *b,
 	    (rc = framebox_decode(&f->box, b, rd->sq, p, len, chain)))
 		return rc;
 	rd->used = rd->used - before + f->box.bytes;
-	rd->stats.blocks_decoded++;
 	rd->stats.bytes_decoded += b->raw_len;
 	trim(rd);
 	return OK;

@@ -71,7 +71,7 @@ int reader_delta(struct reader *rd, const struct index_place *at, struct frame_b
 
 /* Statistics. */
 struct reader_stats {
-	uint64_t frames_read, bytes_read, blocks_decoded, bytes_decoded;
+	uint64_t frames_read, bytes_read, bytes_decoded;
 };
 const struct reader_stats *reader_stats(const struct reader *rd);
 

@@ -2,6 +2,7 @@
 
     dblocks.py held MODE DIR       the helper is stopped while it reads; others write, checkpoint, read, link, copy
     dblocks.py grown DIR           a WAL that grows while the helper reads: it is told; beyond a limit the helper begins anew, or gives up
+    dblocks.py linked DIR          while the helper reads an idle database, a link to one that it holds comes into its place
     dblocks.py begun MODE DIR      an application is in the middle of transactions, and commits after the snapshot
     dblocks.py trace LOG FILE...   strace -f -y of a snapshot: who has descriptors of FILE... while the helper has one
     dblocks.py app FILE            runs each line of standard input as SQL, prints its rows or its error
@@ -308,6 +309,34 @@ def grown(directory):
     app.end()
 
 
+def linked(directory):
+    live, idle = os.path.join(directory, "z"), os.path.join(directory, "a")
+    keep = os.path.join(os.environ["T"], "keep")
+    make(keep, "wal", 4000).end()
+    app = make(live, "wal", 20)
+    for n in range(TRIES):
+        subprocess.run(["cp", keep, idle], check=True)
+        p = snapshot(directory)
+        helper = catch(p, live, "wal")
+        if helper:
+            strict = is_reading(helper) is not None
+            os.link(live, idle + ".link")
+            os.rename(idle + ".link", idle)
+            os.kill(helper, signal.SIGCONT)
+        err = p.communicate()[1].decode()
+        if helper and p.returncode == 3:
+            break
+        if helper and strict:
+            raise SystemExit("the link was opened: exit %d %s" % (p.returncode, err))
+    else:
+        if helper:
+            return                      # nobody may know what it reads: never at the right moment
+        raise SystemExit("the helper was too fast %d times" % TRIES)
+    want("the words", "another name of a database that is being read" in err, True)
+    want("the image", image(live), app.do(LOOK))
+    app.end()
+
+
 def begun(mode, directory):
     path = os.path.join(directory, "a")
     app = make(path, mode, 300)
@@ -448,4 +477,4 @@ def trace(log, *files):
     print("%d of the helper, %d of others, never at once" % (len(mine), len(t.spans) - len(mine)))
 
 
-{"held": held, "grown": grown, "begun": begun, "trace": trace, "app": app_main}[sys.argv[1]](*sys.argv[2:])
+{"held": held, "grown": grown, "begun": begun, "linked": linked, "trace": trace, "app": app_main}[sys.argv[1]](*sys.argv[2:])

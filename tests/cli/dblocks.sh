@@ -21,6 +21,9 @@ done
 rm -rf "$S"; mkdir "$S"
 is "growth of a WAL: told; a limit: begun anew, or given up" locks grown "$S"
 
+rm -rf "$S"; mkdir "$S"
+is "a link to a database that is held, in another one's place: not opened" locks linked "$S"
+
 # Idle in WAL mode: nothing is left beside it that its owner could not write.
 rm -rf "$S"; mkdir "$S"
 db make "$S/a" wal 4096 300

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "format/frame.h"
 #include "format/listnode.h"
+#include "format/packfile.h"
 #include "format/recordsum.h"
 #include "format/tablesums.h"
 #include "format/treenode.h"
@@ -494,6 +495,16 @@ enough(struct recount *c)
 	return true;
 }
 
+/* Chunks of files and nodes lie apart. */
+static bool
+kind_is(const struct recount *c, const struct frame_seen *f, uint8_t type)
+{
+	for (size_t i = 0; i < c->pack_count; i++)
+		if (name_cmp(&c->packs[i].name, &f->pack) == 0)
+			return c->packs[i].row.kind == (type == FRAME_DATA ? PACKFILE_DATA : PACKFILE_META);
+	return false;
+}
+
 static bool
 counts_equal(struct recount *c)
 {
@@ -515,6 +526,8 @@ counts_equal(struct recount *c)
 		f = find_frame(c, &t->place.pack_name, t->place.ordinal);
 		if (!f)
 			return wrong(c, "I3: %s is in a frame that no table has", text);
+		if (!kind_is(c, f, x->type))
+			return wrong(c, "%s is in a pack of the other kind", text);
 		f->live++;
 	}
 	return true;

@@ -208,6 +208,79 @@ test_drop(void **state)
 	catalogue_clear(&c);
 }
 
+/* Some by the beginnings of their names, or whole ones: each once, however often it is asked for, and however many there are. */
+static void
+test_some(void **state)
+{
+	struct fixture *f = *state;
+	char hex[COUNT][NAME_SID_HEX], begins[5];
+	const char *ids[COUNT + 1];
+	struct snapshots some;
+	size_t alike = 0;
+
+	for (size_t i = 0; i < COUNT; i++) {
+		name_sid_hex(&f->sids[i], hex[i]);
+		ids[i] = hex[i];
+	}
+	ids[COUNT] = hex[0];
+	memcpy(begins, hex[0], 4);
+	begins[4] = '\0';
+	for (size_t i = 0; i < COUNT; i++)
+		alike += strncmp(hex[i], begins, 4) == 0;
+	for (size_t n = 1; n <= COUNT; n += n < 4 ? 1 : 32) {
+		/* The first one twice. */
+		ids[n] = hex[0];
+		assert_int_equal(snapshots_load_some(f->r, false, ids, n + 1, NULL, NULL, &some), OK);
+		assert_int_equal(some.count, n);
+		snapshots_clear(&some);
+		if (n < COUNT)
+			ids[n] = hex[n];
+	}
+	ids[1] = ids[0] = begins;
+	assert_int_equal(snapshots_load_some(f->r, false, ids, 2, NULL, NULL, &some), OK);
+	assert_int_equal(some.count, alike);
+	snapshots_clear(&some);
+	ids[1] = hex[1];
+	assert_int_equal(snapshots_load_some(f->r, false, ids, 2, NULL, NULL, &some), OK);
+	assert_int_equal(some.count, alike + (strncmp(hex[1], begins, 4) != 0));
+	snapshots_clear(&some);
+}
+
+/* The order is that of time, whatever the names are; those of one moment are told apart by them. */
+static void
+test_by_time(void **state)
+{
+	static const int64_t begin[] = { 300, 100, 200, 100, -5, 300, 0 };
+	const struct session_config cfg = { .jobs = 1, .level = 1 };
+	enum { TIMES = sizeof(begin) / sizeof(begin[0]) };
+	struct fixture *f = *state;
+	struct snapshots all;
+	struct session *s;
+	size_t late = 0;
+
+	for (size_t i = 0; i < TIMES; i++) {
+		const struct snaprec rec = { .root = f->roots[0], .sequence = 1, .begin_ns = begin[i] };
+
+		assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+		assert_int_equal(session_commit(s, &rec), OK);
+		session_free(s);
+	}
+	for (int settled = 0; settled < 2; settled++) {
+		assert_int_equal(snapshots_load(f->r, false, NULL, NULL, &all), OK);
+		assert_int_equal(all.count, COUNT + TIMES);
+		for (size_t i = 1; i < all.count; i++) {
+			const struct snapshots_item *x = &all.items[i - 1], *y = &all.items[i];
+
+			assert_true(x->rec.begin_ns < y->rec.begin_ns ||
+			    (x->rec.begin_ns == y->rec.begin_ns && name_sid_cmp(&x->sid, &y->sid) < 0));
+			late += y->rec.begin_ns == 300;
+		}
+		assert_int_equal(late, 2 * (settled + 1));
+		snapshots_clear(&all);
+		settle(f, NULL, 0);
+	}
+}
+
 /* The disk's own operations, but for these two. */
 static struct io_ops plain, bent;
 static pthread_t self;
@@ -277,6 +350,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_same_length_as_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_some, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_by_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
 

@@ -225,7 +225,7 @@ static const struct indexfile_row some_rows[] = {
 	{ .id = { { 3 } }, .refs = 1, .frame = 2, .slot = 0, .type = FRAME_LIST },
 };
 
-static const uint64_t some_keeps[] = { 8, 3 };
+static const uint64_t some_keeps[] = { 0x1122334455667787, 3 };
 
 /* The struct has padding. */
 static void
@@ -298,14 +298,14 @@ static void
 test_sections(void **state)
 {
 	struct fixture *f = *state;
-	struct plan p = { .h = { .kind = INDEXFILE_TABLE, .number = 9 }, .keeps = some_keeps, .keep_count = 2,
+	struct plan p = { .h = { .kind = INDEXFILE_TABLE, .number = 0x1122334455667788 }, .keeps = some_keeps, .keep_count = 2,
 		.removes = some_removes, .remove_count = 4, .packs = some_packs, .pack_count = 2, .frames = some_frames,
 		.frame_count = 3, .rows = some_rows, .row_count = 4 };
 	struct index_file *file;
 
 	publish(f->r, &p);
-	check_whole(f->r, "index/0000000000000009");
-	file = open_table(f->r, 9);
+	check_whole(f->r, "index/1122334455667788");
+	file = open_table(f->r, p.h.number);
 	assert_int_equal(index_file_header(file)->keep_count, 2);
 	assert_int_equal(index_file_header(file)->remove_count, 4);
 	assert_int_equal(index_file_header(file)->pack_count, 2);

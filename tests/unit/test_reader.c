@@ -114,7 +114,7 @@ test_chunks_come_back(void **state)
 	}
 	/* the second round came from the cache; two of the blocks are raw */
 	assert_int_equal(reader_stats(f->rd)->frames_read, 3);
-	assert_int_equal(reader_stats(f->rd)->blocks_decoded, 3);
+	assert_int_equal(reader_stats(f->rd)->bytes_decoded, 8700 + 6900 + 8);
 	fake_free(f);
 }
 
@@ -186,6 +186,32 @@ test_bases_from_one_head(void **state)
 	assert_int_equal(reader_stats(f->rd)->frames_read, 0);
 	f->ix.row[1].place.slot = 16;
 	assert_int_equal(reader_bases(f->rd, &f->ix.row[1].place, &bases), ERR_CORRUPT);
+	fake_free(f);
+}
+
+/* A difference is had as it is stored, although all of its frame was decoded before and only that was kept. */
+static void
+test_delta_as_stored(void **state)
+{
+	struct fake *f = fake_new(CACHE);
+	struct frame_block fresh, again;
+	uint8_t want[CHUNK], p[CHUNK];
+	const uint8_t *stored;
+	struct name id[8];
+
+	(void)state;
+	chain(f, id, 8, false);
+	assert_int_equal(reader_delta(f->rd, &f->ix.row[5].place, &fresh, &stored), OK);
+	assert_true(name_cmp(&fresh.base[0], &id[4]) == 0);
+	memcpy(want, stored, fresh.stored_len);
+	fake_reopen(f, CACHE);
+	for (unsigned i = 0; i < 8; i++) {
+		text(p, i);
+		expect(f, &id[i], FRAME_DATA, p, CHUNK);
+	}
+	assert_int_equal(reader_delta(f->rd, &f->ix.row[5].place, &again, &stored), OK);
+	assert_int_equal(again.stored_len, fresh.stored_len);
+	assert_memory_equal(stored, want, again.stored_len);
 	fake_free(f);
 }
 
@@ -584,6 +610,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chunks_come_back),
 		cmocka_unit_test(test_bases_from_one_head),
+		cmocka_unit_test(test_delta_as_stored),
 		cmocka_unit_test(test_thirtytwo_bases_come_back),
 		cmocka_unit_test(test_thirtythree_bases_are_malformed),
 		cmocka_unit_test(test_ring_of_bases_is_malformed),

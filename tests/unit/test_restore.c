@@ -66,6 +66,7 @@ struct box {
 	struct restore_options o;
 	struct restore_result res;
 	char items[4096], problems[1024];
+	uint64_t named;                 /* a sum over the paths of items */
 };
 
 /* The parts of the store that restore_run asks for. */
@@ -355,9 +356,8 @@ on_item(void *arg, char what, const char *path, const char *beneath, uint64_t si
 	struct box *b = arg;
 	size_t len = strlen(b->items);
 
-	(void)path;
-	(void)beneath;
 	(void)size;
+	b->named += digest_xxh3(path, strlen(path)) ^ strlen(beneath);
 	if (len + 1 < sizeof(b->items)) {
 		b->items[len] = what;
 		b->items[len + 1] = '\0';
@@ -378,6 +378,7 @@ static int
 restore(struct box *b)
 {
 	b->items[0] = b->problems[0] = '\0';
+	b->named = 0;
 	b->o.target = b->target;
 	b->o.item = on_item;
 	b->o.problem = on_problem;
@@ -639,12 +640,14 @@ test_second_restore_changes_nothing(void **state)
 	struct fsys_stat was, now;
 	static const char *const names[] = { "large", "dir", "dangling",
 		"fifo", "dir/large2", "setuid", "root" };
+	uint64_t named;
 
 	nasty(b);
 	if (geteuid() != 0)
 		assert_int_equal(unlinkat(b->src, "secret", 0), 0);
 	snapshot(b);
 	assert_int_equal(restore(b), OK);
+	named = b->named;
 	for (int pass = 0; pass < 2; pass++) {
 		struct fsys_stat all[7];
 
@@ -656,6 +659,7 @@ test_second_restore_changes_nothing(void **state)
 		assert_int_equal(strspn(b->items, "U"), strlen(b->items));
 		assert_int_equal(b->res.bytes_written, 0);
 		assert_int_equal(b->res.deleted, 0);
+		assert_true(named == b->named);
 		for (size_t i = 0; i < 7; i++) {
 			was = all[i];
 			now = stat_of(b->dst, names[i]);
@@ -687,6 +691,26 @@ test_changed_parts_are_rewritten(void **state)
 	assert_string_equal(b->items, "MmU");
 	assert_same_tree(b->src, b->dst);
 	assert_int_equal(ino, stat_of(b->dst, "meta").inode);
+}
+
+/* A file of the target that has another name elsewhere: what that one says of itself stays. */
+static void
+test_another_name_keeps_its_mode(void **state)
+{
+	struct box *b = *state;
+
+	make(b->src, "f", "same", 0640);
+	snapshot(b);
+	assert_int_equal(restore(b), OK);
+	assert_int_equal(linkat(b->dst, "f", b->fd, "outside", 0), 0);
+	assert_int_equal(restore(b), OK);
+	assert_string_equal(b->items, "UU");
+	assert_int_equal(fchmodat(b->fd, "outside", 0600, 0), 0);
+	assert_int_equal(restore(b), OK);
+	assert_same_tree(b->src, b->dst);
+	assert_int_equal(stat_of(b->fd, "outside").mode & 0777, 0600);
+	assert_true(holds(b->fd, "outside", "same"));
+	assert_int_equal(unlinkat(b->fd, "outside", 0), 0);
 }
 
 /* Writing through a link in the target would reach files outside of it. */
@@ -916,6 +940,7 @@ test_holes_stay_holes(void **state)
 		assert_true(stat_of(b->dst, "s").blocks < 4096);
 	}
 	assert_int_equal(b->res.files_unchanged, 1);
+	assert_int_equal(b->res.bytes_total, 10ull << 30);
 	fd = openat(b->dst, "s", O_WRONLY);
 	assert_int_equal(pwrite(fd, "y", 1, 7ll << 30), 1);
 	close(fd);
@@ -1010,6 +1035,7 @@ main(void)
 		T(test_everything_comes_back),
 		T(test_second_restore_changes_nothing),
 		T(test_changed_parts_are_rewritten),
+		T(test_another_name_keeps_its_mode),
 		T(test_links_in_the_target_are_not_followed),
 		T(test_damage_costs_only_its_file),
 		T(test_overwrite_rules),

@@ -292,6 +292,27 @@ test_counts(void **state)
 	settle_and_recount(f->r, NULL);
 }
 
+/* IX-7: a directory that is in two others gives its references once, whichever of them is looked at first. */
+static void
+test_counts_of_shared(void **state)
+{
+	struct fixture *f = *state;
+	struct session *s = begin(f->r);
+	struct name data[2], leaf[2], twice[3], root;
+
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(support_store_data(s, i, 100, NULL, &data[i]), OK);
+		assert_int_equal(support_store_tree(s, TREENODE_FILE, &data[i], 1, NULL, &leaf[i]), OK);
+	}
+	assert_int_equal(support_store_tree(s, TREENODE_DIR, (struct name[]){ leaf[0] }, 1, NULL, &twice[0]), OK);
+	assert_int_equal(support_store_tree(s, TREENODE_DIR, (struct name[]){ leaf[0], leaf[1] }, 2, NULL, &twice[1]), OK);
+	assert_int_equal(support_store_tree(s, TREENODE_DIR, (struct name[]){ leaf[1], twice[0], twice[1] }, 3, NULL, &twice[2]), OK);
+	assert_int_equal(support_store_tree(s, TREENODE_DIR, (struct name[]){ twice[2], twice[0], leaf[0] }, 3, NULL, &root), OK);
+	assert_int_equal(support_store_commit(s, &root), OK);
+	session_free(s);
+	settle_and_recount(f->r, NULL);
+}
+
 /* IX-7: lists count their chunks, holes are none; what was there before has no row in the segment. */
 static void
 test_counts_of_lists(void **state)
@@ -1027,6 +1048,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_counts_of_shared, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counts_of_lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parts, setup, teardown),

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "format/frame.h"
 #include "format/treenode.h"
+#include "store/graves.h"
 #include "store/index_file.h"
 #include "store/indexbuild.h"
 #include "store/reserve.h"
@@ -112,6 +113,49 @@ static void
 forget(struct repo *r, const struct name_sid *sid)
 {
 	move_record(r, sid, "snapshots", "forgotten");
+}
+
+static void
+check_syncs(const struct support_disk *d, size_t from, const char *first, const char *second)
+{
+	const char *want[] = { first, second };
+	size_t n = 0;
+
+	for (; from < support_disk_ops(d); from++)
+		if (support_disk_op(d, from)->kind == SUPPORT_SYNC_DIR) {
+			assert_true(n < 2);
+			assert_string_equal(support_disk_op(d, from)->path, want[n++]);
+		}
+	assert_int_equal(n, 2);
+}
+
+/* A record that moves is durable in its new place before it is gone from the old one; twice is as good as once; whose is not there is said. */
+static void
+test_bury_and_raise(void **state)
+{
+	struct fixture *f = *state;
+	struct name_sid sid = snapshot(f->r, 1, NULL, NULL);
+	char hex[NAME_SID_HEX], said[100];
+	size_t from;
+
+	name_sid_hex(&sid, hex);
+	for (int i = 0; i < 2; i++) {
+		from = support_disk_ops(f->disk);
+		assert_int_equal(graves_bury(f->r, &sid, 1), OK);
+		check_syncs(f->disk, from, "forgotten", "snapshots");
+	}
+	from = support_disk_ops(f->disk);
+	assert_int_equal(graves_raise(f->r, &sid), OK);
+	check_syncs(f->disk, from, "snapshots", "forgotten");
+	assert_int_equal(graves_raise(f->r, &sid), ERR_ABSENT);
+	snprintf(said, sizeof(said), "snapshot %.8s is not among the forgotten ones", hex);
+	assert_string_equal(err_text(), said);
+	assert_int_equal(graves_bury(f->r, &sid, 1), OK);
+	settle(f->r, &sid, 1);
+	assert_int_equal(graves_raise(f->r, &sid), ERR_ABSENT);
+	snprintf(said, sizeof(said), "snapshot %.8s was pruned: it cannot come back", hex);
+	assert_string_equal(err_text(), said);
+	assert_int_equal(graves_bury(f->r, &sid, 1), ERR_ABSENT);
 }
 
 /* PB-4: a settle that has nothing to do writes no table. */
@@ -495,6 +539,41 @@ test_damaged_record(void **state)
 	recount(f->r, SUPPORT_RECOUNT_SAFE, NULL);
 }
 
+/* The segment of a snapshot is lost, its record is not: nothing is collected, whether its root is in the index or was counted once too few. */
+static void
+lost_segment(uint64_t seed)
+{
+	struct name_sid lost, other;
+	struct settle_stats stats;
+	char path[SUPPORT_IO_PATH], hex[NAME_SID_HEX];
+	struct fixture *f;
+
+	setup((void **)&f);
+	snapshot(f->r, 1, NULL, NULL);
+	settle(f->r, NULL, 0);
+	lost = snapshot(f->r, seed, NULL, NULL);
+	other = snapshot(f->r, 50, NULL, NULL);
+	index_file_segment_path(path, "index", &lost, 0);
+	assert_true(support_disk_remove(f->disk, path));
+	forget(f->r, &other);
+	assert_int_equal(settle_run(f->r, &other, 1, false, &stats), ERR_CORRUPT);
+	name_sid_hex(&lost, hex);
+	hex[12] = '\0';
+	if (seed != 1)
+		assert_non_null(strstr(err_text(), hex));
+	support_store_record_path(path, "forgotten", &other);
+	assert_int_equal(io_stat(f->r->io, path, &(uint64_t){ 0 }), OK);
+	teardown((void **)&f);
+}
+
+static void
+test_lost_segment(void **state)
+{
+	(void)state;
+	lost_segment(1);
+	lost_segment(100);
+}
+
 /* PB-5: a segment in tmp/ that is not complete names nothing; strange files in tmp/ go, elsewhere they stay (GN-4). */
 static void
 test_sweep(void **state)
@@ -617,6 +696,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bury_and_raise, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collect, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collect_unsettled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_root, setup, teardown),
@@ -631,6 +711,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_below_zero, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_record, setup, teardown),
+		cmocka_unit_test(test_lost_segment),
 		cmocka_unit_test_setup_teardown(test_records_are_known, setup, teardown),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test_setup_teardown(test_no_reserve, setup, teardown),

@@ -518,7 +518,7 @@ static void
 test_seek_goes_to_the_piece_that_holds_the_offset(void **state)
 {
 	struct fake *f = fake_new(CACHE);
-	uint64_t start[PIECES + 1] = { 0 };
+	uint64_t start[PIECES + 1] = { 0 }, before;
 	struct treenode_entry e;
 	struct tree_content *c;
 	struct tree_piece p;
@@ -553,6 +553,17 @@ test_seek_goes_to_the_piece_that_holds_the_offset(void **state)
 	assert_int_equal(tree_content_seek(c, start[57]), OK);
 	expect_piece(c, 57, start[57]);
 	assert_int_equal(reader_stats(f->rd)->frames_read, 3);
+	tree_content_close(c);
+	/* and what is in the node at hand is not looked for from above */
+	fake_reopen(f, 1);
+	assert_int_equal(tree_content_open(f->rd, &e, &c), OK);
+	assert_int_equal(tree_content_seek(c, start[57]), OK);
+	before = reader_stats(f->rd)->frames_read;
+	for (unsigned n = 1; n < 9; n++) {
+		assert_int_equal(tree_content_seek(c, start[57] + n), OK);
+		expect_piece(c, 57, start[57]);
+	}
+	assert_int_equal(reader_stats(f->rd)->frames_read, before);
 	tree_content_close(c);
 	fake_free(f);
 }
