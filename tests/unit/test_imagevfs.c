@@ -471,12 +471,13 @@ static void
 test_more_than_fits(void **state)
 {
 	enum { LEN = 30000, COUNT = 1500 };
-	struct world *w = *state;
+	struct world *w = world_new();
 	struct chunkcache *cc;
 	struct name id = { { 0 } };
 	uint8_t *p = malloc(LEN);
 	const uint8_t *got;
 
+	(void)state;
 	assert_non_null(p);
 	assert_int_equal(chunkcache_new(w->rd, 12u << 20, &cc), OK);
 	for (unsigned round = 0; round < 2; round++)
@@ -495,6 +496,7 @@ test_more_than_fits(void **state)
 		}
 	chunkcache_free(cc);
 	free(p);
+	world_free(w);
 }
 
 int
@@ -508,6 +510,7 @@ main(void)
 		cmocka_unit_test(test_a_missing_pack_is_damage),
 		cmocka_unit_test(test_another_reader_takes_over),
 		cmocka_unit_test(test_a_bad_list_costs_its_own_range_only),
+		cmocka_unit_test(test_more_than_fits),
 		cmocka_unit_test(test_a_chunk_of_another_length_is_damage),
 	};
 
