@@ -479,7 +479,7 @@ test_more_than_fits(void **state)
 
 	(void)state;
 	assert_non_null(p);
-	assert_int_equal(chunkcache_new(w->rd, 12u << 20, &cc), OK);
+	assert_int_equal(chunkcache_new(w->rd, 14u << 20, &cc), OK);
 	for (unsigned round = 0; round < 2; round++)
 		for (unsigned i = 0; i < COUNT; i++) {
 			memcpy(id.b, &i, sizeof(i));
