@@ -263,6 +263,35 @@ test_failing_disk(void **state)
 	commit(s, f->ids, NEW);
 }
 
+/* Whoever goes on all the same hears of it again: nothing that came after was stored. */
+static void
+test_failure_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct session *s;
+	struct name root;
+
+	for (unsigned jobs = 1; jobs < 4; jobs += 2) {
+		s = begin(f, jobs);
+		/* Of the session's own reads none is left to fail. */
+		for (uint32_t i = 0; i < OLD; i++)
+			assert_int_equal(session_has(s, &f->old[i]), FOUND);
+		support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_READ), 1, EIO,
+		    false);
+		assert_int_equal(put_new(f, s), ERR_IO);
+		assert_int_equal(support_disk_failures(f->disk), 1);
+		/* Content that no chunk had. */
+		assert_int_equal(support_store_data(s, 9000, LEN, &f->old[0],
+		    &root), ERR_IO);
+		assert_int_equal(session_fine(s, false), ERR_IO);
+		assert_int_equal(err_errno(), EIO);
+		assert_int_equal(support_store_tree(s, TREENODE_FILE, f->old,
+		    OLD, NULL, &root), OK);
+		assert_int_equal(support_store_commit(s, &root), ERR_IO);
+		session_free(s);
+	}
+}
+
 /* Given up while much is under way. */
 static void
 test_given_up(void **state)
@@ -294,6 +323,7 @@ main(void)
 		cmocka_unit_test(test_any_number_of_threads),
 		cmocka_unit_test_setup_teardown(test_damaged_bases, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failing_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failure_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_given_up, setup, teardown),
 	};
 

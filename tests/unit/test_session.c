@@ -941,6 +941,8 @@ fail_nth(uint32_t kinds, uint64_t n, int err, bool forever, unsigned jobs)
 	root = snapshot(f->r, 1, 20);
 	support_disk_fail(f->disk, kinds, n, err, forever);
 	rc = second(f->r, jobs, &root);
+	/* Whichever thread met it: who asks for the reserve of a full disk wants to know. */
+	assert_int_equal(rc ? err_errno() : err, err);
 	failures = support_disk_failures(f->disk);
 	support_disk_fail(f->disk, 0, 0, 0, false);
 	assert_true(rc == OK || rc == ERR_IO);
