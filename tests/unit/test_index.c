@@ -293,6 +293,31 @@ compare_searches(struct index_file *f)
 	assert_int_equal(index_file_find_frame(f, 0, 2, &fr), OK);
 }
 
+/* What comes from older files may contradict itself: rows that do not ascend, frames of no pack, rows in no frame. */
+static void
+test_impossible(void **state)
+{
+	const struct indexfile_header h = { .kind = INDEXFILE_TABLE, .number = 1 };
+	struct indexfile_row row = some_rows[1];
+	struct fixture *f = *state;
+	struct indexbuild *b;
+
+	assert_int_equal(indexbuild_begin(f->r, "tmp/0000000000000001", &h, 4, &b), OK);
+	assert_int_equal(indexbuild_frame(b, &some_frames[0]), ERR_CORRUPT);
+	assert_int_equal(indexbuild_pack(b, &some_packs[0]), OK);
+	assert_int_equal(indexbuild_frame(b, &some_frames[2]), ERR_CORRUPT);
+	assert_int_equal(indexbuild_frame(b, &some_frames[0]), OK);
+	row.frame = 1;
+	assert_int_equal(indexbuild_row(b, &row), ERR_CORRUPT);
+	row.frame = 0;
+	assert_int_equal(indexbuild_row(b, &row), OK);
+	assert_int_equal(indexbuild_row(b, &row), ERR_CORRUPT);
+	assert_int_equal(indexbuild_row(b, &some_rows[0]), ERR_CORRUPT);
+	row.id = some_rows[2].id;
+	assert_int_equal(indexbuild_row(b, &row), OK);
+	indexbuild_abort(b);
+}
+
 /* IX-4, GN-1: every field of every section comes back. */
 static void
 test_sections(void **state)
@@ -996,6 +1021,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_impossible, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sections, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_segment_header, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_find, setup, teardown),

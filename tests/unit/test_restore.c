@@ -67,6 +67,8 @@ struct box {
 	struct restore_result res;
 	char items[4096], problems[1024];
 	uint64_t named;                 /* a sum over the paths of items */
+	struct restore_progress progress;
+	unsigned told;                  /* how often */
 };
 
 /* The parts of the store that restore_run asks for. */
@@ -672,9 +674,8 @@ test_second_restore_changes_nothing(void **state)
 
 /* Only what differs is written again, and it is never half there. */
 static void
-test_changed_parts_are_rewritten(void **state)
+changed_parts(struct box *b)
 {
-	struct box *b = *state;
 	uint64_t ino;
 	int fd;
 
@@ -691,6 +692,22 @@ test_changed_parts_are_rewritten(void **state)
 	assert_string_equal(b->items, "MmU");
 	assert_same_tree(b->src, b->dst);
 	assert_int_equal(ino, stat_of(b->dst, "meta").inode);
+}
+
+static void
+test_changed_parts_are_rewritten(void **state)
+{
+	changed_parts(*state);
+}
+
+/* Where everybody has the keys, a fingerprint proves nothing, and ids are compared. */
+static void
+test_changed_parts_in_public(void **state)
+{
+	struct box *b = *state;
+
+	b->repo.keys->public_slot = true;
+	changed_parts(b);
 }
 
 /* A file of the target that has another name elsewhere: what that one says of itself stays. */
@@ -987,7 +1004,10 @@ test_chosen_paths_and_single_files(void **state)
 	snapshot(b);
 	b->o.paths = paths;
 	b->o.path_count = 2;
+	assert_int_equal(fchmodat(b->fd, "dst", 0711, 0), 0);
 	assert_int_equal(restore(b), OK);
+	/* What is only passed through stays as it is. */
+	assert_int_equal(stat_of(b->fd, "dst").mode, S_IFDIR | 0711);
 	assert_true(holds(b->dst, "d/x", "x"));
 	assert_true(holds(b->dst, "e/z", "z"));
 	assert_int_equal(stat_of(b->dst, "d/y").mode, 0);
@@ -1006,6 +1026,39 @@ test_chosen_paths_and_single_files(void **state)
 	strcat(b->target, "/deep/er");
 	assert_int_equal(restore(b), OK);
 	assert_true(holds(b->dst, "deep/er/y", "y"));
+}
+
+static void
+on_progress(void *arg, const struct restore_progress *p)
+{
+	struct box *b = arg;
+
+	b->progress = *p;
+	b->told++;
+}
+
+/* How much there is to do is known when all of it is restored; else it is not. */
+static void
+test_progress(void **state)
+{
+	struct box *b = *state;
+
+	assert_int_equal(mkdirat(b->src, "d", 0750), 0);
+	make(b->src, "d/x", "12345", 0644);
+	make(b->src, "f", "678", 0644);
+	snapshot(b);
+	b->snap.rec.stats[SNAPREC_FILES] = 2;
+	b->snap.rec.stats[SNAPREC_BYTES_TOTAL] = 8;
+	b->o.progress = on_progress;
+	for (int i = 0; i < 2; i++) {
+		b->o.subpath = i ? "/home/src/" : NULL;
+		b->told = 0;
+		assert_int_equal(restore(b), OK);
+		assert_true(b->told > 0);
+		assert_int_equal(b->progress.files_total, i ? 0 : 2);
+		assert_int_equal(b->progress.bytes_total, i ? 0 : 8);
+		assert_int_equal(b->res.bytes_total, 8);
+	}
 }
 
 static void
@@ -1035,6 +1088,7 @@ main(void)
 		T(test_everything_comes_back),
 		T(test_second_restore_changes_nothing),
 		T(test_changed_parts_are_rewritten),
+		T(test_changed_parts_in_public),
 		T(test_another_name_keeps_its_mode),
 		T(test_links_in_the_target_are_not_followed),
 		T(test_damage_costs_only_its_file),
@@ -1046,6 +1100,7 @@ main(void)
 		T(test_holes_stay_holes),
 		T(test_written_zeros),
 		T(test_chosen_paths_and_single_files),
+		T(test_progress),
 		T(test_verify_reads_back),
 	};
 #undef T

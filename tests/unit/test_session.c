@@ -967,6 +967,29 @@ test_write_fails(void **state)
 	assert_true(n > 40);
 }
 
+/* What was lost once is lost: a session that failed does not succeed later, though the disk is well again. */
+static void
+test_failure_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct session *s = begin(f->r);
+	struct name id, root;
+
+	assert_int_equal(put_files(s, 1, 20, NULL, &root), OK);
+	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_CREATE), 1, EIO, false);
+	assert_int_equal(session_checkpoint(s), ERR_IO);
+	assert_int_equal(support_disk_failures(f->disk), 1);
+	for (uint64_t i = 0; i < 2; i++) {
+		assert_int_equal(session_checkpoint(s), ERR_IO);
+		assert_non_null(strstr(err_text(), "tmp/"));
+		assert_int_equal(support_store_data(s, 77 + i, 100, NULL, &id), ERR_IO);
+		assert_int_equal(support_store_commit(s, &root), ERR_IO);
+	}
+	session_free(s);
+	snapshot(f->r, 1, 20);
+	settle_and_recount(f->r, NULL);
+}
+
 /* The nth rename fails while a session publishes a part because it has become large: it ends there, or nothing is missing. */
 static bool
 part_fails(uint64_t n)
@@ -1021,6 +1044,8 @@ test_policy_of_others(void **state)
 	repo_close(other);
 	from = support_disk_ops(f->disk);
 	snapshot(f->r, 50, 20);
+	find_op(f->disk, from, SUPPORT_RENAME, "parity/index/");
+	find_op(f->disk, from, SUPPORT_RENAME, "parity/snapshots/");
 	for (; from < support_disk_ops(f->disk); from++) {
 		const struct support_op *op = support_disk_op(f->disk, from);
 
@@ -1094,6 +1119,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_abort_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unsynced_segment, setup, teardown),
 		cmocka_unit_test(test_write_fails),
+		cmocka_unit_test_setup_teardown(test_failure_stays, setup, teardown),
 		cmocka_unit_test(test_part_fails),
 		cmocka_unit_test_setup_teardown(test_policy_of_others, setup, teardown),
 		cmocka_unit_test(test_read_fails),

@@ -248,9 +248,8 @@ test_not_forgotten(void **state)
 
 /* IX-7, PB-6: a node that only serves as a base keeps its bytes and not its children; it goes with the last difference on it. */
 static void
-test_hollow(void **state)
+hollow(struct fixture *f, size_t on)
 {
-	struct fixture *f = *state;
 	struct support_recount_result res;
 	struct name_sid sids[3];
 	struct name roots[3];
@@ -263,7 +262,7 @@ test_hollow(void **state)
 	assert_int_equal(res.hollow, 1);
 	assert_int_equal(res.chunks, FILES + 2);
 	/* It returns: stored again, since its children were not counted any more. */
-	sids[2] = snapshot(f->r, 1, &roots[1], &roots[2]);
+	sids[2] = snapshot(f->r, 1, &roots[on], &roots[2]);
 	assert_memory_equal(&roots[0], &roots[2], NAME_LEN);
 	settle(f->r, NULL, 0);
 	recount(f->r, SUPPORT_RECOUNT_EXACT, &res);
@@ -273,6 +272,19 @@ test_hollow(void **state)
 	settle(f->r, (struct name_sid[]){ sids[2], sids[1] }, 2);
 	recount(f->r, SUPPORT_RECOUNT_EXACT, &res);
 	assert_int_equal(res.chunks, 0);
+}
+
+static void
+test_hollow(void **state)
+{
+	hollow(*state, 1);
+}
+
+/* Its own name is no base, though that is in the index. */
+static void
+test_hollow_itself(void **state)
+{
+	hollow(*state, 0);
 }
 
 /* PB-6: twins store the same twice: one copy stays, the surplus node gives its children back. */
@@ -702,6 +714,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_same_root, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hollow, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hollow_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_twins, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_folding, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_sessions, setup, teardown),
