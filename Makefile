@@ -12,7 +12,7 @@ FORMAT = cursor emit extrec frame indexfile keyslot listnode name packfile proof
 	tablesums treenode
 BASE = args err mem text
 SYS = beneath child clock confine copy crew dents entropy fsys guard hands helper host io scout signals state stream target watch
-CODEC = aead chunker digest keys lanes poly rs seal squeeze
+CODEC = aead chacha chunker digest keys lanes poly rs seal squeeze
 STORE = ahead anchors aside bases blocksum byid catalogue census children content counts delta family fetch fine fold framebox framejob graves \
 	index index_file indexbuild keyring kin mend objects packcheck packer packin packout packproof packwrite paper parity pedigree \
 	pick pins proofs reader rebuild repo reserve rewrite rollcall salvage session settle shelf sieve snapshots sums sweep \
@@ -27,7 +27,7 @@ CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_head cmd_help cmd_init
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
-UNIT = aead ahead args bases byid catalogue chunker confine dbsource fetch filter fine format_base format_codecs format_nodes fsys hands imagevfs \
+UNIT = aead ahead args bases byid catalogue chacha chunker confine dbsource fetch filter fine format_base format_codecs format_nodes fsys hands imagevfs \
 	index keyring keys lanes packwrite pick poly reader rebuild restore retention rewrite rollcall rs scout secret select session settle signals \
 	squeeze stream text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec

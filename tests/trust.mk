@@ -127,7 +127,7 @@ valgrind: everything
 	@$(patsubst VARVE=%,VARVE=$(abspath $(O)/varve-memcheck),$(RUN)) -j 2 -t 7200 $(MEMCHECK_SH:%=tests/cli/%.sh)
 
 # ThreadSanitizer over what has threads.  It wants addresses that are not random, and no filter of system calls.
-TSAN = ahead fetch hands scout session settle restore signals
+TSAN = ahead fetch fine hands scout session settle restore signals
 TSAN_SH = dedup inplace scrub verify restoredb
 tsan:
 	+@$(MAKE) --no-print-directory PROFILE=tsan tsan-now

@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "codec/chacha.h"
 #include "codec/poly.h"
 
 #define LONG 1024u                      /* bytes that are worth it */
@@ -86,8 +87,7 @@ aead_seal(uint8_t *dst, const uint8_t *src, size_t len,
 		    src, len, a->ad, a->ad_len, NULL, a->nonce, a->key);
 		return;
 	}
-	(void)crypto_stream_chacha20_ietf_xor_ic(dst, src, len, s.nonce, 1,
-	    s.key);
+	chacha_xor(dst, src, len, s.key, s.nonce, 1);
 	make_tag(&s, dst, len, a, dst + len);
 	sodium_memzero(&s, sizeof(s));
 }
@@ -107,8 +107,7 @@ aead_open(uint8_t *dst, const uint8_t *src, size_t len,
 	make_tag(&s, src, len, a, tag);
 	good = crypto_verify_16(tag, src + len) == 0;
 	if (good)
-		(void)crypto_stream_chacha20_ietf_xor_ic(dst, src, len,
-		    s.nonce, 1, s.key);
+		chacha_xor(dst, src, len, s.key, s.nonce, 1);
 	sodium_memzero(&s, sizeof(s));
 	return good;
 }

@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -128,6 +129,8 @@ squeeze_pack(struct squeeze *s, uint8_t *dst, size_t cap, const void *src,
 	    ZSTD_isError(ZSTD_CCtx_refPrefix(s->c, base, base_len)))
 		return fail(ERR_FAILED, "cannot set up compression");
 	n = ZSTD_compress2(s->c, dst, cap, src, len);
+	if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
+		return fail(ERR_NOMEM, "out of memory for compression");
 	if (ZSTD_isError(n))
 		return fail(ERR_FAILED, "compression failed: %s",
 		    ZSTD_getErrorName(n));

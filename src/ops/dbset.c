@@ -140,6 +140,7 @@ struct image {
 	struct tree_piece piece;        /* of cuts */
 	bool have_piece;
 	uint64_t off, unit;
+	size_t begin, have, want;       /* of the buffer: the chunk being copied; so much of it is there, so long will it be */
 };
 
 /* Bytes of one chunk where nothing is inherited. */
@@ -200,31 +201,76 @@ next_cut(struct image *im, uint32_t page_size, size_t *len)
 	return OK;
 }
 
-/* Store whole chunks from the buffer; at the end of the image what remains is one, too. */
+/* The chunk that is copied is complete, or the last one. */
 static int
-cut_chunks(struct image *im, uint32_t page_size, size_t *have, bool end)
+take_copy(struct image *im)
 {
-	size_t lens[FILEBUILD_BATCH], n, used = 0, at, len;
 	struct readfile *f = im->f;
+	size_t len = im->have;
+	int rc = filebuild_take(&f->build, f->buf + im->begin, len);
+
+	im->begin += len;
+	im->have = 0;
+	im->off += len;
+	return rc;
+}
+
+/* Room for one more chunk, in the buffer and among those that wait. */
+static int
+make_room(struct image *im)
+{
+	struct filebuild *b = &im->f->build;
 	int rc;
 
-	do {
-		at = used;
-		for (n = 0; n < FILEBUILD_BATCH && used < *have; n++) {
-			if ((rc = next_cut(im, page_size, &len)))
-				return rc;
-			if (len > *have - used && !end)
-				break;
-			lens[n] = len > *have - used ? *have - used : len;
-			used += lens[n];
-			im->off += lens[n];
-		}
-		if (n && (rc = filebuild_chunks(&f->build, f->buf + at, lens, n)))
+	if (b->waiting < FILEBUILD_BATCH && READFILE_BUFFER - im->begin >= UNIT_MAX)
+		return OK;
+	rc = filebuild_flush(b);
+	im->begin = 0;
+	return rc;
+}
+
+/*
+ * Take what lies at p, which the helper can change; *used of it.  A chunk that is the parent's is left where it is; of others, and of
+ * those that do not lie there as a whole, a copy is made first.
+ */
+static int
+take_some_of(struct image *im, uint32_t page_size, const uint8_t *p, size_t len, size_t *used)
+{
+	struct readfile *f = im->f;
+	size_t n;
+	int rc;
+
+	*used = 0;
+	if (im->have == 0 && ((rc = make_room(im)) || (rc = next_cut(im, page_size, &im->want))))
+		return rc;
+	if (im->have == 0 && im->want <= len) {
+		if ((rc = filebuild_same(&f->build, p, im->want)) < 0)
 			return rc;
-	} while (n == FILEBUILD_BATCH);
-	memmove(f->buf, f->buf + used, *have - used);
-	*have -= used;
-	return OK;
+		if (rc == FOUND) {
+			im->off += im->want;
+			*used = im->want;
+			return OK;
+		}
+	}
+	n = im->want - im->have < len ? im->want - im->have : len;
+	memcpy(f->buf + im->begin + im->have, p, n);
+	im->have += n;
+	*used = n;
+	return im->have == im->want ? take_copy(im) : OK;
+}
+
+/* All that is at hand. */
+static int
+take_slot(struct scan *sc, struct image *im, uint32_t page_size, const uint8_t *p, size_t len)
+{
+	size_t used;
+	int rc;
+
+	im->f->bytes_read += len;
+	for (; len > 0; p += used, len -= used)
+		if ((rc = take_some_of(im, page_size, p, len, &used)) || (rc = dbread_used(sc->db.helper, used)))
+			return rc;
+	return scanlog_tick(sc);
 }
 
 /* One pass over what the helper sends.  OK: begin anew; AT_END: over. */
@@ -232,29 +278,23 @@ static int
 read_image(struct scan *sc, struct dbset_item *it, struct image *im, uint32_t page_size)
 {
 	struct readfile *f = im->f;
-	size_t have = 0, before;
+	const uint8_t *p;
+	size_t len;
 	int rc;
 
 	filebuild_begin(&f->build, im->base);
-	im->unit = unit_of(it->st.size, page_size ? page_size : 4096);
-	for (;;) {
-		before = have;
-		rc = dbread_pages(sc->db.helper, f->buf, READFILE_BUFFER, &have, &it->res);
-		if (rc < 0 || rc == OK)
+	page_size = page_size ? page_size : 4096;       /* pages of none are nobody's but a liar's */
+	im->unit = unit_of(it->st.size, page_size);
+	while ((rc = dbread_look(sc->db.helper, &p, &len, &it->res)) == FOUND)
+		if ((rc = take_slot(sc, im, page_size, p, len)))
 			return rc;
-		f->bytes_read += have - before;
-		if (rc == AT_END && it->res.outcome != DBREAD_CAPTURED)
-			return AT_END;
-		if ((rc = cut_chunks(im, page_size, &have, rc == AT_END)) < 0)
-			return rc;
-		if (it->res.outcome)
-			break;
-		if ((rc = scanlog_tick(sc)))
-			return rc;
-	}
-	rc = filebuild_end(&f->build, &it->content);
+	if (rc != AT_END || it->res.outcome != DBREAD_CAPTURED)
+		return rc;
+	if ((im->have > 0 && (rc = take_copy(im))) || (rc = filebuild_flush(&f->build)) ||
+	    (rc = filebuild_end(&f->build, &it->content)))
+		return rc;
 	f->bytes_new += f->build.bytes_new;
-	return rc ? rc : AT_END;
+	return AT_END;
 }
 
 /* *ours: the failure is not the helper's. */

@@ -40,15 +40,14 @@ filebuild_begin(struct filebuild *b, struct tree_content *old)
 	b->cur.have = b->ahead.have = false;
 	b->cur.node = (struct name){ { 0 } };
 	b->run = b->most = (struct filebuild_likeness){ .rows = 0 };
+	b->waiting = 0;
 	b->bytes_new = 0;
 }
 
 static int level_close(struct filebuild *b, int n);
 
-enum ends { ENDS_BY_CONTENT, ENDS_HERE, ENDS_NOT };      /* of a list; ENDS_NOT yields to the greatest length */
-
 static int
-level_row(struct filebuild *b, int n, const struct listnode_row *row, enum ends ends)
+level_row(struct filebuild *b, int n, const struct listnode_row *row, enum filebuild_ends ends)
 {
 	struct filebuild_level *l;
 	int rc;
@@ -64,9 +63,9 @@ level_row(struct filebuild *b, int n, const struct listnode_row *row, enum ends 
 	l->rows++;
 	l->total += row->len;
 	l->only = *row;
-	if (ends == ENDS_BY_CONTENT || l->rows >= LISTNODE_END_ROWS)
-		ends = listnode_ends(l->rows, row) ? ENDS_HERE : ENDS_NOT;
-	return ends == ENDS_HERE ? level_close(b, n) : OK;
+	if (ends == FILEBUILD_BY_CONTENT || l->rows >= LISTNODE_END_ROWS)
+		ends = listnode_ends(l->rows, row) ? FILEBUILD_HERE : FILEBUILD_NOT;
+	return ends == FILEBUILD_HERE ? level_close(b, n) : OK;
 }
 
 /* The newest row replaces one that is in this node of the parent's.  Two nodes become one when the row between them changes: the greater part is the base. */
@@ -105,7 +104,7 @@ level_close(struct filebuild *b, int n)
 	l->buf.len = 0;
 	l->rows = 0;
 	l->total = 0;
-	return level_row(b, n + 1, &row, ENDS_BY_CONTENT);
+	return level_row(b, n + 1, &row, FILEBUILD_BY_CONTENT);
 }
 
 /* The parent's next piece into ahead. */
@@ -152,26 +151,17 @@ follow(struct filebuild *b)
  * A row at the same place and as long as one of the parent's ends a list if that one did, and else does not: were it left to its content, a
  * changed row would part lists, or make one of two, and what is not in the base would be stored anew.
  */
-static enum ends
+static enum filebuild_ends
 ends_as_before(const struct filebuild *b, uint64_t len)
 {
 	if (!b->cur.have || !b->ahead.have || b->cur.piece.off != b->off || b->cur.piece.len != len || b->cur.piece.hole)
-		return ENDS_BY_CONTENT;
-	return name_cmp(&b->cur.node, &b->ahead.node) == 0 ? ENDS_NOT : ENDS_HERE;
+		return FILEBUILD_BY_CONTENT;
+	return name_cmp(&b->cur.node, &b->ahead.node) == 0 ? FILEBUILD_NOT : FILEBUILD_HERE;
 }
-
-/* A chunk on its way into the list. */
-struct pending {
-	struct listnode_row row;
-	struct name base;               /* zero: none */
-	struct name old_node;           /* the parent's list node that has the piece */
-	enum ends ends;
-	struct lanes_job *job;          /* NULL: the id is known */
-};
 
 /* The chunk's fingerprint, and from the parent's piece its id or a base. */
 static int
-look_back(struct filebuild *b, const uint8_t *p, struct pending *k, bool *known)
+look_back(struct filebuild *b, const uint8_t *p, struct filebuild_pending *k, bool *known)
 {
 	int rc;
 
@@ -193,42 +183,89 @@ look_back(struct filebuild *b, const uint8_t *p, struct pending *k, bool *known)
 	return rc < 0 ? rc : OK;
 }
 
-int
-filebuild_chunks(struct filebuild *b, const uint8_t *p, const size_t *lens, size_t count)
+static int
+put_row(struct filebuild *b, const struct filebuild_pending *k)
 {
-	struct lanes_job jobs[FILEBUILD_BATCH];
-	struct pending k[FILEBUILD_BATCH];
-	size_t job_count = 0, at = 0;
-	bool known, was_new;
+	/* Its own predecessor's, not one that later chunks have reached. */
+	liken(b, &k->old_node);
+	return level_row(b, 0, &k->row, k->ends);
+}
+
+int
+filebuild_take(struct filebuild *b, const uint8_t *p, size_t len)
+{
+	struct filebuild_pending *k = &b->wait[b->waiting];
+	bool known;
 	int rc;
 
-	assert(count <= FILEBUILD_BATCH);
-	for (size_t i = 0; i < count; at += lens[i++]) {
-		k[i] = (struct pending){ .row = { .len = lens[i] } };
-		if ((rc = look_back(b, p + at, &k[i], &known)))
-			return rc;
-		if (!known) {
-			k[i].job = &jobs[job_count++];
-			*k[i].job = (struct lanes_job){ .p = p + at, .len = lens[i], .type = FRAME_DATA };
-		}
-		b->off += lens[i];
-	}
-	lanes_chunk_ids(b->repo->keys->id, jobs, job_count);
-	for (size_t i = 0; i < count; i++) {
-		if (k[i].job) {
-			k[i].row.id = k[i].job->id;
-			if ((rc = session_put_named(b->s, FRAME_DATA, k[i].job->p, k[i].job->len,
-			    name_is_zero(&k[i].base) ? NULL : &k[i].base, &k[i].row.id, &was_new)))
+	assert(b->waiting < FILEBUILD_BATCH);
+	*k = (struct filebuild_pending){ .row = { .len = len } };
+	if ((rc = look_back(b, p, k, &known)))
+		return rc;
+	k->p = known ? NULL : p;
+	b->waiting++;
+	b->off += len;
+	return OK;
+}
+
+int
+filebuild_same(struct filebuild *b, const uint8_t *p, size_t len)
+{
+	struct filebuild_pending k = { .row = { .len = len } };
+	bool known;
+	int rc;
+
+	assert(b->waiting < FILEBUILD_BATCH);
+	if ((rc = look_back(b, p, &k, &known)) || !known)
+		return rc;
+	b->off += len;
+	if (b->waiting == 0)
+		rc = put_row(b, &k);
+	else
+		b->wait[b->waiting++] = k;
+	return rc ? rc : FOUND;
+}
+
+int
+filebuild_flush(struct filebuild *b)
+{
+	struct lanes_job jobs[FILEBUILD_BATCH];
+	size_t n = b->waiting, count = 0, done = 0;
+	bool was_new;
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		if (b->wait[i].p)
+			jobs[count++] = (struct lanes_job){ .p = b->wait[i].p, .len = (size_t)b->wait[i].row.len,
+				.type = FRAME_DATA };
+	lanes_chunk_ids(b->repo->keys->id, jobs, count);
+	b->waiting = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct filebuild_pending *k = &b->wait[i];
+
+		if (k->p) {
+			k->row.id = jobs[done++].id;
+			if ((rc = session_put_named(b->s, FRAME_DATA, k->p, (size_t)k->row.len,
+			    name_is_zero(&k->base) ? NULL : &k->base, &k->row.id, &was_new)))
 				return rc;
 			if (was_new)
-				b->bytes_new += k[i].job->len;
+				b->bytes_new += k->row.len;
 		}
-		/* Its own predecessor's, not one that later chunks have reached. */
-		liken(b, &k[i].old_node);
-		if ((rc = level_row(b, 0, &k[i].row, k[i].ends)))
+		if ((rc = put_row(b, k)))
 			return rc;
 	}
 	return OK;
+}
+
+int
+filebuild_chunks(struct filebuild *b, const uint8_t *p, const size_t *lens, size_t count)
+{
+	int rc = OK;
+
+	assert(count <= FILEBUILD_BATCH);
+	for (size_t i = 0; rc == OK && i < count; p += lens[i++])
+		rc = filebuild_take(b, p, lens[i]);
+	return rc ? rc : filebuild_flush(b);
 }
 
 int
@@ -245,7 +282,7 @@ filebuild_named(struct filebuild *b, const uint8_t *p, size_t len, const struct 
 	if (was_new)
 		b->bytes_new += len;
 	b->off += len;
-	return level_row(b, 0, &row, ENDS_BY_CONTENT);
+	return level_row(b, 0, &row, FILEBUILD_BY_CONTENT);
 }
 
 int
@@ -254,7 +291,7 @@ filebuild_hole(struct filebuild *b, uint64_t len)
 	struct listnode_row row = { .len = len };
 
 	b->off += len;
-	return level_row(b, 0, &row, ENDS_BY_CONTENT);
+	return level_row(b, 0, &row, FILEBUILD_BY_CONTENT);
 }
 
 int

@@ -30,6 +30,17 @@ struct filebuild_old {
 	bool have;
 };
 
+enum filebuild_ends { FILEBUILD_BY_CONTENT, FILEBUILD_HERE, FILEBUILD_NOT };    /* of a list; NOT yields to the greatest length */
+
+/* A chunk on its way into the list. */
+struct filebuild_pending {
+	struct listnode_row row;
+	struct name base;               /* zero: none */
+	struct name old_node;           /* the parent's list node that has the piece */
+	enum filebuild_ends ends;
+	const uint8_t *p;               /* borrowed; NULL: the id is known */
+};
+
 struct filebuild {
 	struct session *s;
 	const struct repo *repo;
@@ -40,6 +51,8 @@ struct filebuild {
 	struct tree_content *old;       /* the parent's content, or NULL */
 	struct filebuild_old cur, ahead;        /* its piece at or before off; the one behind that */
 	struct filebuild_likeness run, most;    /* old nodes of the list being built: of its newest rows; of most rows */
+	struct filebuild_pending wait[FILEBUILD_BATCH];
+	size_t waiting;
 	uint64_t bytes_new;             /* of chunks that were not there */
 };
 
@@ -52,6 +65,16 @@ void filebuild_begin(struct filebuild *b, struct tree_content *old);
 
 /* The next chunks, one after the other at p, at most FILEBUILD_BATCH; or a hole. */
 int filebuild_chunks(struct filebuild *b, const uint8_t *p, const size_t *lens, size_t count) __attribute__((warn_unused_result));
+
+/*
+ * The same one by one, at most FILEBUILD_BATCH until filebuild_flush, during which p stays where it is.  Ids are computed then, many at once.
+ */
+int filebuild_take(struct filebuild *b, const uint8_t *p, size_t len) __attribute__((warn_unused_result));
+int filebuild_flush(struct filebuild *b) __attribute__((warn_unused_result));
+
+/* FOUND: these bytes, which may change meanwhile, were the parent's at the same place, and that is what was taken.  OK: nothing was. */
+int filebuild_same(struct filebuild *b, const uint8_t *p, size_t len) __attribute__((warn_unused_result));
+
 /* One chunk whose id and fingerprint are known already; base may be NULL. */
 int filebuild_named(struct filebuild *b, const uint8_t *p, size_t len, const struct name *id, const uint8_t fingerprint[static 16],
     const struct name *base) __attribute__((warn_unused_result));

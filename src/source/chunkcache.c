@@ -1,17 +1,29 @@
 #include "source/chunkcache.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "format/frame.h"
+#include "sys/host.h"
 
 #define BUCKETS 32768u                   /* a power of two */
 
+#define SLAB (4u << 20)
+
+/* Room for many chunks that are put one after the other: the system gives it at once, not page by page. */
+struct slab {
+	size_t used;
+	unsigned live;                  /* chunks that are kept */
+	uint8_t bytes[];
+};
+
 struct item {
 	struct name id;
-	uint8_t *p;                     /* owned */
+	uint8_t *p;                     /* owned, unless it is in ... */
+	struct slab *slab;
 	size_t len;
 	struct item *newer, *older;     /* by last use */
 	struct item *chain;             /* of its bucket */
@@ -21,6 +33,7 @@ struct chunkcache {
 	struct reader *rd;
 	size_t used, cap;
 	struct item *newest, *oldest;
+	struct slab *slab;              /* being filled; NULL: none */
 	struct item *buckets[BUCKETS];
 };
 
@@ -62,6 +75,15 @@ link_use(struct chunkcache *cc, struct item *it)
 	cc->newest = it;
 }
 
+/* Slabs count as a whole. */
+static void
+slab_free(struct chunkcache *cc, struct slab *s)
+{
+	if (s)
+		cc->used -= SLAB;
+	free(s);
+}
+
 static void
 drop(struct chunkcache *cc, struct item *it)
 {
@@ -71,9 +93,19 @@ drop(struct chunkcache *cc, struct item *it)
 		at = &(*at)->chain;
 	*at = it->chain;
 	unlink_use(cc, it);
-	cc->used -= it->len + sizeof(*it);
-	free(it->p);
+	cc->used -= sizeof(*it) + (it->slab ? 0 : it->len);
+	if (!it->slab)
+		free(it->p);
+	else if (--it->slab->live == 0 && it->slab != cc->slab)
+		slab_free(cc, it->slab);
 	free(it);
+}
+
+static void
+make_room(struct chunkcache *cc, size_t n)
+{
+	while (cc->oldest && cc->used + n > cc->cap)
+		drop(cc, cc->oldest);
 }
 
 struct chunkcache *
@@ -81,6 +113,8 @@ chunkcache_free(struct chunkcache *cc)
 {
 	while (cc && cc->newest)
 		drop(cc, cc->newest);
+	if (cc)
+		slab_free(cc, cc->slab);
 	free(cc);
 	return NULL;
 }
@@ -91,22 +125,52 @@ chunkcache_set_reader(struct chunkcache *cc, struct reader *rd)
 	cc->rd = rd;
 }
 
+/* Room in a slab; the last one that was begun stays until it is full, even if nothing in it is kept any more. */
 static int
-keep(struct chunkcache *cc, const struct name *id, const uint8_t *p, size_t n, struct item **out)
+slab_room(struct chunkcache *cc, size_t n, struct item *it)
+{
+	struct slab *s = cc->slab;
+
+	if (!s || SLAB - s->used < n) {
+		cc->slab = NULL;
+		if (s && s->live == 0)
+			slab_free(cc, s);
+		make_room(cc, SLAB);
+		if (!(s = malloc(sizeof(*s) + SLAB)))
+			return fail(ERR_NOMEM, "out of memory");
+		*s = (struct slab){ .used = 0 };
+		cc->slab = s;
+		cc->used += SLAB;
+		host_populate(s->bytes, SLAB);
+	}
+	it->slab = s;
+	it->p = s->bytes + s->used;
+	s->used += n;
+	s->live++;
+	return OK;
+}
+
+/* together: with others that are put now. */
+static int
+keep(struct chunkcache *cc, const struct name *id, const uint8_t *p, size_t n, bool together, struct item **out)
 {
 	struct item *it = NULL;
 	int rc;
 
 	*out = NULL;
-	if ((rc = MEM_NEW(it)) || (rc = mem_dup_bytes(&it->p, p, n))) {
+	if ((rc = MEM_NEW(it)))
+		return rc;
+	if ((rc = together && n <= SLAB ? slab_room(cc, n, it) : mem_dup_bytes(&it->p, p, n))) {
 		free(it);
 		return rc;
 	}
+	if (it->slab)
+		memcpy(it->p, p, n);
 	it->id = *id;
 	it->len = n;
-	while (cc->oldest && cc->used + n > cc->cap)
-		drop(cc, cc->oldest);
-	cc->used += n + sizeof(*it);
+	if (!it->slab)
+		make_room(cc, n);
+	cc->used += sizeof(*it) + (it->slab ? 0 : n);
 	it->chain = *bucket_of(cc, id);
 	*bucket_of(cc, id) = it;
 	*out = it;
@@ -123,7 +187,7 @@ load(struct chunkcache *cc, const struct name *id, uint64_t len, struct item **o
 	*out = NULL;
 	if (rc == OK && n != len)
 		rc = fail(ERR_CORRUPT, "a chunk has not the length that its list says");
-	return rc ? rc : keep(cc, id, p, n, out);
+	return rc ? rc : keep(cc, id, p, n, false, out);
 }
 
 static struct item *
@@ -140,7 +204,7 @@ int
 chunkcache_put(struct chunkcache *cc, const struct name *id, const uint8_t *p, size_t len)
 {
 	struct item *it;
-	int rc = find(cc, id) ? AT_END : keep(cc, id, p, len, &it);
+	int rc = find(cc, id) ? AT_END : keep(cc, id, p, len, true, &it);
 
 	if (rc == OK)
 		link_use(cc, it);

@@ -11,9 +11,9 @@
 
 struct dbread {
 	struct helper h;
-	struct dbproto_say say;         /* the DATA being read, or the END to be told */
+	struct dbproto_say say;         /* what was heard last */
 	size_t used;                    /* of its bytes */
-	bool pending;                   /* say waits */
+	bool pending;                   /* it is DATA, and has more */
 	uint32_t id;
 };
 
@@ -132,44 +132,36 @@ take_end(struct dbread *d, struct dbread_result *res)
 	return AT_END;
 }
 
-static int
-take_data(struct dbread *d, uint8_t *buf, size_t cap, size_t *len)
-{
-	const struct dbproto_ask a = { .op = DBPROTO_FREE, .id = d->say.slot };
-	size_t n = d->say.len - d->used;
-
-	if (n > cap - *len)
-		n = cap - *len;
-	memcpy(buf + *len, d->h.shared + (size_t)d->say.slot * DBPROTO_SLOT_LEN + d->used, n);
-	*len += n;
-	d->used += n;
-	d->pending = d->used < d->say.len;
-	return d->pending ? OK : ask(d, &a, -1);
-}
-
 int
-dbread_pages(struct dbread *d, uint8_t *buf, size_t cap, size_t *len, struct dbread_result *res)
+dbread_look(struct dbread *d, const uint8_t **p, size_t *len, struct dbread_result *res)
 {
 	int rc;
 
-	while (*len < cap) {
-		if (!d->pending) {
-			if ((rc = hear(d)))
-				return rc;
-			if (d->say.id != d->id || d->say.len > DBPROTO_SLOT_LEN || d->say.slot >= DBPROTO_SLOTS)
-				return nonsense();
-			d->used = 0;
-		}
+	if (!d->pending) {
+		if ((rc = hear(d)))
+			return rc;
+		if (d->say.id != d->id || d->say.len > DBPROTO_SLOT_LEN || d->say.slot >= DBPROTO_SLOTS)
+			return nonsense();
+		d->used = 0;
 		if (d->say.op == DBPROTO_END)
 			return take_end(d, res);
-		if (d->say.op == DBPROTO_AGAIN) {
-			*len = 0;
+		if (d->say.op == DBPROTO_AGAIN)
 			return OK;
-		}
 		if (d->say.op != DBPROTO_DATA || d->say.len == 0)
 			return nonsense();
-		if ((rc = take_data(d, buf, cap, len)))
-			return rc;
+		d->pending = true;
 	}
+	*p = d->h.shared + (size_t)d->say.slot * DBPROTO_SLOT_LEN + d->used;
+	*len = d->say.len - d->used;
 	return FOUND;
+}
+
+int
+dbread_used(struct dbread *d, size_t n)
+{
+	const struct dbproto_ask a = { .op = DBPROTO_FREE, .id = d->say.slot };
+
+	d->used += n;
+	d->pending = d->used < d->say.len;
+	return d->pending ? OK : ask(d, &a, -1);
 }

@@ -2,7 +2,7 @@
  * dbread: consistent images of live SQLite databases.  The work is done by a helper process, because SQLite's locks are lost when a
  * process closes any descriptor of a database, and because databases are written by strangers.
  *
- *      dbread_start -> dbread_add ... -> dbread_cut -> dbread_next, dbread_pages ... -> ... -> dbread_free
+ *      dbread_start -> dbread_add ... -> dbread_cut -> dbread_next, dbread_look ... -> ... -> dbread_free
  *
  * From dbread_cut until dbread_next says AT_END the databases are held: this process must not open them.
  */
@@ -49,14 +49,17 @@ int dbread_add(struct dbread *d, uint32_t id, int dirfd, const char *name, uint6
 /* Cut all that were added.  wal_limit: give up a database whose WAL grows by more while it is read; 0: the default. */
 int dbread_cut(struct dbread *d, uint64_t wal_limit) __attribute__((warn_unused_result));
 
-/* FOUND: the next database in the helper's order, *id its number, *page_size (0: it has no image; ask dbread_pages for the result).
+/* FOUND: the next database in the helper's order, *id its number, *page_size (0: it has no image; ask dbread_look for the result).
  * AT_END: all were given out and released. */
 int dbread_next(struct dbread *d, uint32_t *id, uint32_t *page_size) __attribute__((warn_unused_result));
 
 /*
- * The image in order: appends whole pages at buf[*len], at most cap.  FOUND: there may be more; AT_END: *res tells how it ended, and
- * only if it is DBREAD_CAPTURED do the bytes count; OK: begin anew, the bytes so far are void (*len is 0).
+ * The image in order.  FOUND: its next len > 0 bytes are at *p, as far as they were not used yet; the helper can change them.  AT_END: *res
+ * tells how it ended, and only if it is DBREAD_CAPTURED do the bytes count; OK: begin anew, the bytes so far are void.
  */
-int dbread_pages(struct dbread *d, uint8_t *buf, size_t cap, size_t *len, struct dbread_result *res) __attribute__((warn_unused_result));
+int dbread_look(struct dbread *d, const uint8_t **p, size_t *len, struct dbread_result *res) __attribute__((warn_unused_result));
+
+/* So many of these bytes are not wanted any more. */
+int dbread_used(struct dbread *d, size_t n) __attribute__((warn_unused_result));
 
 #endif

@@ -58,6 +58,8 @@ struct fine {
 	struct job *open;               /* being filled; NULL: none */
 	struct job *own;                /* without threads: the only one */
 	bool over;                      /* has failed, or is to end: jobs are dropped */
+	int rc, sys_errno;              /* the first failure */
+	char note[NOTE_CAP];
 };
 
 struct span {                           /* of a buffer */
@@ -294,8 +296,24 @@ reap(void *arg, void *job, bool dropped)
 	for (unsigned i = 0; !dropped && rc == OK && i < j->count; i++)
 		rc = reap_task(f, j, &j->task[i]);
 	mem_buf_clear(&j->out);
-	f->over = f->over || rc;
+	if (rc) {
+		f->over = true;
+		f->rc = rc;
+		f->sys_errno = err_errno();
+		snprintf(f->note, sizeof(f->note), "%s", err_text());
+	}
 	return rc;
+}
+
+/* What follows a failure is dropped: nobody may take it for stored. */
+static int
+failure(const struct fine *f)
+{
+	if (f->rc) {
+		err_set(f->rc, f->note);
+		err_set_errno(f->sys_errno);
+	}
+	return f->rc;
 }
 
 /* The job being filled goes its way. */
@@ -318,9 +336,11 @@ give(struct fine *f)
 static int
 drain(struct fine *f)
 {
-	int rc = give(f);
+	int rc = failure(f);
 
-	return rc || !f->hands ? rc : hands_drain(f->hands);
+	if (rc || (rc = give(f)))
+		return rc;
+	return f->hands ? hands_drain(f->hands) : OK;
 }
 
 /* Room for one more task with so many bytes. */
@@ -353,9 +373,9 @@ add(struct fine *f, const struct packer_item *it, const struct name *base,
     bool late)
 {
 	struct task *t;
-	int rc = next_task(f, it->len, late, &t);
+	int rc = failure(f);
 
-	if (rc)
+	if (rc || (rc = next_task(f, it->len, late, &t)))
 		return rc;
 	t->it = *it;
 	t->it.p = f->open->bytes + f->open->used;
@@ -371,8 +391,10 @@ int
 fine_put(struct fine *f, const struct packer_item *it, const struct name *base)
 {
 	bool pending = f->open || (f->hands && hands_pending(f->hands));
-	int rc;
+	int rc = failure(f);
 
+	if (rc)
+		return rc;
 	/* Nothing to stand on, as in a first snapshot. */
 	if (!base && !pending && !kin_any(f->kin))
 		return OK;

@@ -39,7 +39,8 @@ struct fine *fine_free(struct fine *f);
 /*
  * Store a data chunk (copied); base: the one that was at its place, or NULL.
  * FOUND: it will be, and it->row will be told to the packer.  OK: the caller
- * stores it as it is.  Errors may be those of earlier chunks.
+ * stores it as it is.  Errors may be those of earlier chunks; after one every
+ * call fails the same way.
  */
 int fine_put(struct fine *f, const struct packer_item *it,
     const struct name *base) __attribute__((warn_unused_result));

@@ -90,6 +90,8 @@ grow(struct kin *k)
 		return rc;
 	}
 	k->size = 4 * n;
+	/* In order: a page that is read first and then written to costs each processor an interrupt. */
+	memset(k->table, 0, mem_array(k->size, sizeof(*old)));
 	for (uint32_t i = 0; i < n; i++)
 		if (old[i].hash)
 			k->table[slot_of(k, old[i].hash)] = old[i];

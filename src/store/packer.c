@@ -70,7 +70,7 @@ struct packer {
 	struct packer_frame *frames;
 	size_t frame_count, frame_cap;
 	uint64_t bytes;
-	int rc;                         /* first error */
+	int rc, sys_errno;              /* first error */
 	char note[256];
 	int level;
 	bool fine, thorough;
@@ -121,12 +121,26 @@ take_pack(struct packer *p)
 	return NULL;
 }
 
+/* The first failure, with this thread's note. */
 static void
-set_error(struct packer *p, int rc, const char *text)
+set_error(struct packer *p, int rc)
 {
-	if (p->rc == OK)
-		snprintf(p->note, sizeof(p->note), "%s", text);
-	p->rc = p->rc ? p->rc : rc;
+	if (p->rc)
+		return;
+	p->rc = rc;
+	p->sys_errno = err_errno();
+	snprintf(p->note, sizeof(p->note), "%s", err_text());
+}
+
+/* The failure that was set, or OK. */
+static int
+tell_error(const struct packer *p)
+{
+	if (p->rc) {
+		err_set(p->rc, p->note);
+		err_set_errno(p->sys_errno);
+	}
+	return p->rc;
 }
 
 static void *
@@ -145,7 +159,7 @@ worker(void *arg)
 			rc = framejob_run(&j->fj, p->repo, sq[j->slow], &j->pack->file.id, j->ordinal, j->pack->file.key);
 		pthread_mutex_lock(&p->lock);
 		if (rc)
-			set_error(p, rc, err_text());
+			set_error(p, rc);
 		j->state = JOB_DONE;
 		pthread_cond_broadcast(&p->ready);
 	}
@@ -169,7 +183,7 @@ syncer(void *arg)
 		rc = packout_sync(&pack->file);
 		pthread_mutex_lock(&p->lock);
 		if (rc)
-			set_error(p, rc, err_text());
+			set_error(p, rc);
 		pack->state = PACK_SYNCED;
 		pthread_cond_broadcast(&p->ready);
 	}
@@ -243,9 +257,7 @@ packer_error(struct packer *p)
 	int rc;
 
 	pthread_mutex_lock(&p->lock);
-	rc = p->rc;
-	if (rc)
-		err_set(rc, p->note);
+	rc = tell_error(p);
 	pthread_mutex_unlock(&p->lock);
 	return rc;
 }
@@ -255,7 +267,7 @@ note_error(struct packer *p, int rc)
 {
 	if (rc) {
 		pthread_mutex_lock(&p->lock);
-		set_error(p, rc, err_text());
+		set_error(p, rc);
 		pthread_mutex_unlock(&p->lock);
 	}
 	return rc;
@@ -273,9 +285,7 @@ retire_one(struct packer *p)
 		pthread_cond_wait(&p->ready, &p->lock);
 	p->queue_head = (p->queue_head + 1) % p->job_count;
 	p->queue_len--;
-	rc = p->rc;
-	if (rc)
-		err_set(rc, p->note);
+	rc = tell_error(p);
 	pthread_mutex_unlock(&p->lock);
 	if (rc == OK)
 		rc = note_error(p, frame_append(p, j));
@@ -485,9 +495,7 @@ wait_synced(struct packer *p)
 	for (size_t i = 0; i < p->pack_count; i++)
 		while (p->packs[i]->state != PACK_SYNCED)
 			pthread_cond_wait(&p->ready, &p->lock);
-	rc = p->rc;
-	if (rc)
-		err_set(rc, p->note);
+	rc = tell_error(p);
 	pthread_mutex_unlock(&p->lock);
 	return rc;
 }

@@ -61,7 +61,7 @@ sieve_add(struct sieve *s, unsigned n, struct index_file *f)
 
 	for (uint64_t i = 0; i < count; i++) {
 		if ((rc = index_file_row(f, i, &row)))
-			return err_is_damage(rc) ? OK : rc;
+			return rc == ERR_NOMEM ? rc : OK;
 		*cell_of(s, &row.id) |= 1ull << n;
 	}
 	s->added |= 1ull << n;

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 void
@@ -59,4 +60,19 @@ host_cpus(void)
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
 		n = CPU_COUNT(&set);
 	return n > 0 ? (unsigned)n : 1;
+}
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23          /* Linux 5.14 */
+#endif
+#define PAGE 4096u
+
+void
+host_populate(void *p, size_t len)
+{
+	uintptr_t begin = ((uintptr_t)p + PAGE - 1) / PAGE * PAGE;
+	uintptr_t end = ((uintptr_t)p + len) / PAGE * PAGE;
+
+	if (begin < end)
+		(void)madvise((void *)begin, end - begin, MADV_POPULATE_WRITE);
 }

@@ -20,4 +20,7 @@ uint64_t host_memory(void);
 /* Processors this process may run on, at least 1. */
 unsigned host_cpus(void);
 
+/* These bytes will all be written soon: the system may give the pages now.  No matter if it does not. */
+void host_populate(void *p, size_t len);
+
 #endif

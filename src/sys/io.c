@@ -689,10 +689,11 @@ io_write_file(struct io *io, const char *tmp, const void *buf, size_t len)
 void
 io_discard(struct io *io, const char *path)
 {
+	int rc, sys_errno = err_errno();
 	char text[1024];
-	int rc;
 
 	snprintf(text, sizeof(text), "%s", err_text());
 	rc = io_unlink(io, path);
 	err_set(rc, text);
+	err_set_errno(sys_errno);
 }

@@ -208,6 +208,17 @@ equal "vacuumed all the time: captured at least once" "$captured" 1
 equal "vacuumed all the time: a good image, or a reason" "$bad" 0
 atmost "vacuumed all the time: seconds" $longest 60
 
+# One that grows: chunks begin where the parent's do, and lie across the pieces in which pages come.
+rm -rf "$S"; mkdir "$S"
+sqlite3 "$S/grows" "pragma page_size=512; create table t(v); with recursive c(x) as (select 1 union all select x+1 from c limit 7000) insert into t select randomblob(900) from c" >/dev/null
+snap "$S"
+for n in 1 2 3; do
+	sqlite3 "$S/grows" "update t set v = randomblob(900) where rowid % (500 * $n) = 3; with recursive c(x) as (select 1 union all select x+1 from c limit 1777) insert into t select randomblob(900) from c" >/dev/null
+	snap "$S"
+	is "grown $n times: identical" sh -c "'$VARVE' cat latest '$S/grows' | cmp - '$S/grows'"
+	atmost "grown $n times: what is new" "$(field bytes_new)" $((4 << 20))
+done
+
 # The page with the lock bytes.
 rm -rf "$S"; mkdir "$S"
 sqlite3 "$S/big" "pragma page_size=65536; create table t(v); insert into t values(zeroblob(600000000)); insert into t values(zeroblob(600000000)); insert into t values('end')" >/dev/null

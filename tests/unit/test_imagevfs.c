@@ -466,6 +466,39 @@ test_a_chunk_of_another_length_is_damage(void **state)
 	world_free(w);
 }
 
+/* Chunks that were read elsewhere, more than fit: the newest are there, among others that were read one by one. */
+static void
+test_more_than_fits(void **state)
+{
+	enum { LEN = 30000, COUNT = 1500 };
+	struct world *w = world_new();
+	struct chunkcache *cc;
+	struct name id = { { 0 } };
+	uint8_t *p = malloc(LEN);
+	const uint8_t *got;
+
+	(void)state;
+	assert_non_null(p);
+	assert_int_equal(chunkcache_new(w->rd, 14u << 20, &cc), OK);
+	for (unsigned round = 0; round < 2; round++)
+		for (unsigned i = 0; i < COUNT; i++) {
+			memcpy(id.b, &i, sizeof(i));
+			support_store_bytes(p, LEN, i);
+			assert_int_equal(chunkcache_put(cc, &id, p, LEN), OK);
+			if (i < 200 || i % 50)
+				continue;
+			for (unsigned k = i - 150; k <= i; k += 30) {
+				memcpy(id.b, &k, sizeof(k));
+				support_store_bytes(p, LEN, k);
+				assert_int_equal(chunkcache_get(cc, &id, LEN, &got), OK);
+				assert_memory_equal(got, p, LEN);
+			}
+		}
+	chunkcache_free(cc);
+	free(p);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -477,6 +510,7 @@ main(void)
 		cmocka_unit_test(test_a_missing_pack_is_damage),
 		cmocka_unit_test(test_another_reader_takes_over),
 		cmocka_unit_test(test_a_bad_list_costs_its_own_range_only),
+		cmocka_unit_test(test_more_than_fits),
 		cmocka_unit_test(test_a_chunk_of_another_length_is_damage),
 	};
 

@@ -989,6 +989,34 @@ test_sieve(void **state)
 	index_free(ix);
 }
 
+/* A sieve that cannot be made, as a sector of a segment cannot be read, denies nothing that was found without it. */
+static void
+test_no_sieve(void **state)
+{
+	static struct indexfile_row rows[250];
+	struct fixture *f = *state;
+	struct index_place place;
+	struct name id = { { 7 } };
+	struct index *ix;
+
+	for (uint8_t n = 1; n <= 8; n++) {
+		for (uint8_t i = 0; i < 250; i++) {
+			rows[i] = row_of(i, 1, 0, 2);
+			rows[i].id.b[1] = n;
+		}
+		put_file(f, segment(n), n, rows, 250);
+	}
+	id.b[1] = 3;
+	ix = load(f);
+	assert_int_equal(index_find(ix, &id, &place, NULL), FOUND);
+	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_READ), 1, EIO, true);
+	for (unsigned i = 0; i < 200; i++)
+		assert_int_equal(index_find(ix, &id, &place, NULL), FOUND);
+	/* It was tried, and for each segment only once. */
+	assert_in_range(support_disk_failures(f->disk), 1, 8);
+	index_free(ix);
+}
+
 int
 main(void)
 {
@@ -1012,6 +1040,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_add_segment, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_segments, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sieve, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_sieve, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

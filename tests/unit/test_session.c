@@ -948,6 +948,8 @@ fail_nth(uint32_t kinds, uint64_t n, int err, bool forever, unsigned jobs)
 	root = snapshot(f->r, 1, 20);
 	support_disk_fail(f->disk, kinds, n, err, forever);
 	rc = second(f->r, jobs, &root);
+	/* Whichever thread met it: who asks for the reserve of a full disk wants to know. */
+	assert_int_equal(rc ? err_errno() : err, err);
 	failures = support_disk_failures(f->disk);
 	support_disk_fail(f->disk, 0, 0, 0, false);
 	assert_true(rc == OK || rc == ERR_IO);
@@ -1096,6 +1098,29 @@ test_read_fails(void **state)
 		;
 }
 
+/* Who goes on after a chunk could not be stored gets no snapshot without it. */
+static void
+test_failed_put(void **state)
+{
+	const struct session_config cfg = { .jobs = 1, .level = 1 };
+	struct fixture *f = *state;
+	struct name base, ids[1], root;
+	struct session *s;
+
+	assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+	assert_int_equal(support_store_data(s, 1, 5000, NULL, &base), OK);
+	assert_int_equal(support_store_tree(s, TREENODE_FILE, &base, 1, NULL, &root), OK);
+	assert_int_equal(support_store_commit(s, &root), OK);
+	session_free(s);
+	assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+	assert_int_equal(session_has(s, &base), FOUND);
+	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_OPEN), 1, EIO, false);
+	assert_int_equal(support_store_data(s, 2, 5000, &base, ids), ERR_IO);
+	assert_int_equal(support_store_tree(s, TREENODE_FILE, ids, 1, NULL, &root), OK);
+	assert_int_equal(support_store_commit(s, &root), ERR_FAILED);
+	session_free(s);
+}
+
 int
 main(void)
 {
@@ -1129,6 +1154,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy_of_others, setup, teardown),
 		cmocka_unit_test(test_read_fails),
+		cmocka_unit_test_setup_teardown(test_failed_put, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,12 +11,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <zstd.h>
 
 #include "base/err.h"
 #include "codec/squeeze.h"
 
 #define MIB (1u << 20)
+
+/* Sanitizers need all addresses. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
 
 static uint8_t *
 bytes(size_t len, uint8_t seed)
@@ -349,6 +360,40 @@ test_hopeless(void **state)
 	free(t);
 }
 
+/* zstd takes memory when it packs: that there is none is told as what it is. */
+static void
+test_no_memory(void **state)
+{
+#ifndef SANITIZED
+	uint8_t *p = bytes(2 * MIB, 5);
+	uint8_t *stored = malloc(squeeze_bound(2 * MIB));
+	FILE *statm = fopen("/proc/self/statm", "r");
+	struct rlimit before, now;
+	unsigned long pages;
+	struct squeeze *s;
+	size_t n;
+
+	assert_non_null(stored);
+	assert_non_null(statm);
+	assert_int_equal(squeeze_new(19, &s), OK);
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	assert_int_equal(fscanf(statm, "%lu", &pages), 1);
+	now = before;
+	now.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + MIB;
+	assert_int_equal(setrlimit(RLIMIT_AS, &now), 0);
+	assert_int_equal(squeeze_pack(s, stored, squeeze_bound(2 * MIB), p,
+	    2 * MIB, NULL, 0, &n), ERR_NOMEM);
+	assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+	assert_int_equal(squeeze_pack(s, stored, squeeze_bound(2 * MIB), p,
+	    2 * MIB, NULL, 0, &n), OK);
+	squeeze_free(s);
+	fclose(statm);
+	free(stored);
+	free(p);
+#endif
+	(void)state;
+}
+
 int
 main(void)
 {
@@ -362,6 +407,7 @@ main(void)
 		cmocka_unit_test(test_other_frame_headers_are_malformed),
 		cmocka_unit_test(test_damage_is_survived),
 		cmocka_unit_test(test_hopeless),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
