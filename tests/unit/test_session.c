@@ -1036,6 +1036,31 @@ test_part_fails(void **state)
 	assert_true(n > 6);
 }
 
+/* So many segments that they should be folded, and somebody is at work: that is no failure, and the next one does it. */
+static void
+test_fold_later(void **state)
+{
+	struct fixture *f = *state;
+	struct session *s, *other_s;
+	struct repo *other;
+	struct name root;
+
+	for (uint64_t i = 0; i < SETTLE_SEGMENTS; i++)
+		root = snapshot(f->r, i, 2);
+	assert_int_equal(support_store_open(f->disk, &other), OK);
+	other_s = begin(other);
+	for (int i = 0; i < 2; i++) {
+		s = begin(f->r);
+		assert_int_equal(support_store_commit(s, &root), OK);
+		assert_int_equal(session_stats(s)->settle_rc, OK);
+		assert_string_equal(session_stats(s)->settle_note, "");
+		session_free(s);
+		other_s = session_free(other_s);
+	}
+	repo_close(other);
+	recount(f->r, SUPPORT_RECOUNT_EXACT, NULL);
+}
+
 /* A repository of a later version may be read only: nobody writes to it. */
 static void
 test_read_only(void **state)
@@ -1151,6 +1176,7 @@ main(void)
 		cmocka_unit_test(test_write_fails),
 		cmocka_unit_test_setup_teardown(test_failure_stays, setup, teardown),
 		cmocka_unit_test(test_part_fails),
+		cmocka_unit_test_setup_teardown(test_fold_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy_of_others, setup, teardown),
 		cmocka_unit_test(test_read_fails),

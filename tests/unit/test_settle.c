@@ -586,6 +586,36 @@ test_lost_segment(void **state)
 	lost_segment(100);
 }
 
+/* What a prune that was cut short left is swept by the next one, durably before there is a head that does not name it any more. */
+static void
+test_left_over(void **state)
+{
+	struct fixture *f = *state;
+	struct name_sid sid = snapshot(f->r, 1, NULL, NULL);
+	size_t from, unlinked = 0, synced = 0, head = 0;
+	struct settle_stats stats;
+
+	snapshot(f->r, 50, NULL, NULL);
+	forget(f->r, &sid);
+	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_UNLINK), 1, EIO, true);
+	assert_int_equal(settle_run(f->r, &sid, 1, false, &stats), ERR_IO);
+	support_disk_fail(f->disk, 0, 0, 0, false);
+	snapshot(f->r, 100, NULL, NULL);
+	from = support_disk_ops(f->disk);
+	settle(f->r, NULL, 0);
+	for (size_t i = from; i < support_disk_ops(f->disk); i++) {
+		const struct support_op *op = support_disk_op(f->disk, i);
+
+		if (head == 0 && op->kind == SUPPORT_UNLINK && strncmp(op->path, "index/", 6) == 0)
+			unlinked = i;
+		if (head == 0 && op->kind == SUPPORT_SYNC_DIR && strcmp(op->path, "index") == 0)
+			synced = i;
+		if (op->kind == SUPPORT_RENAME && strncmp(op->to, "index/", 6) == 0)
+			head = i;
+	}
+	assert_true(from <= unlinked && unlinked < synced && synced < head);
+}
+
 /* PB-5: a segment in tmp/ that is not complete names nothing; strange files in tmp/ go, elsewhere they stay (GN-4). */
 static void
 test_sweep(void **state)
@@ -725,6 +755,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_record, setup, teardown),
 		cmocka_unit_test(test_lost_segment),
+		cmocka_unit_test_setup_teardown(test_left_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_records_are_known, setup, teardown),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test_setup_teardown(test_no_reserve, setup, teardown),
