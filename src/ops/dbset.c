@@ -283,7 +283,8 @@ read_image(struct scan *sc, struct dbset_item *it, struct image *im, uint32_t pa
 	int rc;
 
 	filebuild_begin(&f->build, im->base);
-	im->unit = unit_of(it->st.size, page_size ? page_size : 4096);
+	page_size = page_size ? page_size : 4096;       /* pages of none are nobody's but a liar's */
+	im->unit = unit_of(it->st.size, page_size);
 	while ((rc = dbread_look(sc->db.helper, &p, &len, &it->res)) == FOUND)
 		if ((rc = take_slot(sc, im, page_size, p, len)))
 			return rc;

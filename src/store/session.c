@@ -465,6 +465,9 @@ put_tables(struct indexbuild *b, const struct order *o)
 	for (size_t i = 0; i < o->s->row_count; i++) {
 		struct indexfile_row row = o->s->rows[o->row[i]].r;
 
+		/* A put that failed, and whose caller went on. */
+		if (row.frame == INDEXFILE_NO_FRAME && o->s->rows[o->row[i]].placed)
+			return fail(ERR_FAILED, "a chunk was not stored");
 		if (row.frame != INDEXFILE_NO_FRAME)
 			row.frame = o->frame_rank[row.frame];
 		if ((rc = indexbuild_row(b, &row)))

@@ -62,7 +62,10 @@ int session_packs_whole(struct session *s) __attribute__((warn_unused_result));
 /* Publish what there is so far as a part without a root, so that another session can reuse it (interrupt). */
 int session_checkpoint(struct session *s) __attribute__((warn_unused_result));
 
-/* Publish the last part with this root and the record; rec->root names a tree that was put.  After OK the snapshot is durable. */
+/*
+ * Publish the last part with this root and the record; rec->root names a tree that was put.  After OK the snapshot is durable.
+ * Not after a session_put that failed: ERR_FAILED, if nothing else is wrong.
+ */
 int session_commit(struct session *s, const struct snaprec *rec) __attribute__((warn_unused_result));
 
 /* Remove unfinished files. */

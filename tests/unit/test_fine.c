@@ -21,6 +21,7 @@
 #include "store/index.h"
 #include "store/reader.h"
 #include "store/session.h"
+#include "store/settle.h"
 #include "tests/unit/support_io.h"
 #include "tests/unit/support_recount.h"
 #include "tests/unit/support_store.h"
@@ -316,11 +317,49 @@ test_given_up(void **state)
 	}
 }
 
+/* Parts are published meanwhile: what waits goes into the part it came for. */
+static void
+test_parts(void **state)
+{
+	static const unsigned jobs[] = { 1, 4 };
+
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		static struct how how[NEW];
+		struct support_recount_result res;
+		struct settle_stats stats;
+		struct fixture *f;
+		struct session *s;
+		uint8_t p[LEN];
+
+		setup((void **)&f);
+		s = begin(f, jobs[k]);
+		assert_int_equal(session_fine(s, true), OK);
+		for (uint32_t i = 0; i < NEW; i++) {
+			if (i % 20 == 13)
+				assert_int_equal(session_checkpoint(s), OK);
+			new_chunk(p, i);
+			assert_int_equal(session_put(s, FRAME_DATA, p, LEN,
+			    i < OLD ? &f->old[i] : NULL, &f->ids[i], NULL), OK);
+		}
+		assert_int_equal(session_fine(s, false), OK);
+		commit(s, f->ids, NEW);
+		look(f, how);
+		assert_true(support_recount(f->r, SUPPORT_RECOUNT_SAFE, &res));
+		assert_int_equal(settle_run(f->r, NULL, 0, true, &stats), OK);
+		assert_int_equal(stats.segments, 8);
+		look(f, how);
+		assert_true(support_recount(f->r, SUPPORT_RECOUNT_EXACT, &res));
+		teardown((void **)&f);
+	}
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_any_number_of_threads),
+		cmocka_unit_test(test_parts),
 		cmocka_unit_test_setup_teardown(test_damaged_bases, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failing_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failure_stays, setup, teardown),

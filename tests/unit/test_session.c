@@ -1068,6 +1068,29 @@ test_read_fails(void **state)
 		;
 }
 
+/* Who goes on after a chunk could not be stored gets no snapshot without it. */
+static void
+test_failed_put(void **state)
+{
+	const struct session_config cfg = { .jobs = 1, .level = 1 };
+	struct fixture *f = *state;
+	struct name base, ids[1], root;
+	struct session *s;
+
+	assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+	assert_int_equal(support_store_data(s, 1, 5000, NULL, &base), OK);
+	assert_int_equal(support_store_tree(s, TREENODE_FILE, &base, 1, NULL, &root), OK);
+	assert_int_equal(support_store_commit(s, &root), OK);
+	session_free(s);
+	assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+	assert_int_equal(session_has(s, &base), FOUND);
+	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_OPEN), 1, EIO, false);
+	assert_int_equal(support_store_data(s, 2, 5000, &base, ids), ERR_IO);
+	assert_int_equal(support_store_tree(s, TREENODE_FILE, ids, 1, NULL, &root), OK);
+	assert_int_equal(support_store_commit(s, &root), ERR_FAILED);
+	session_free(s);
+}
+
 int
 main(void)
 {
@@ -1100,6 +1123,7 @@ main(void)
 		cmocka_unit_test(test_part_fails),
 		cmocka_unit_test_setup_teardown(test_policy_of_others, setup, teardown),
 		cmocka_unit_test(test_read_fails),
+		cmocka_unit_test_setup_teardown(test_failed_put, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
