@@ -33,7 +33,7 @@
 #define BATCH_LATE 2                    /* they take longer each, and others wait for the last */
 #define BATCH_BYTES (512u << 10)        /* ... and their bytes; one fits */
 #define JOBS_HELD 16
-#define CACHE_BYTES (8u << 20)          /* of a thread's reader */
+#define CACHE_BYTES (4u << 20)          /* of a thread's reader */
 #define THREADS_MOST 4
 #define FILES 100                       /* of a reader, with its index */
 #define FILES_LEFT 200                  /* for everybody else */
