@@ -27,8 +27,8 @@
 #define JOB_ENOUGH (1u << 20)           /* ... and with so much a job ends where one does */
 #define NOTE_CAP 512
 #define JOBS_MOST 8
-#define FILES 34                        /* of a reader, and some of its index */
-#define FILES_LEFT 100                  /* for everybody else */
+#define FILES 100                       /* of a reader, with its index */
+#define FILES_LEFT 250                  /* for everybody else */
 
 struct pen {                            /* of one thread at a time */
 	struct index *ix;

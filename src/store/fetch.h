@@ -12,7 +12,7 @@
 
 #define FETCH_LEAST (16ull << 20)       /* shorter files are not worth it */
 
-/* Threads that are worth it and can be had; 0: none.  Each holds up to 34 files open. */
+/* Threads that are worth it and can be had; 0: none.  Each holds up to 100 files open. */
 unsigned fetch_jobs(void);
 
 struct fetch;
@@ -20,7 +20,7 @@ struct fetch;
 /*
  * Readers of the same repository as rd's, each with a cache of its own.
  * Owns: rd borrowed; *out: fetch_free.
- * Cost: some 34 MiB for each of `jobs` threads.
+ * Cost: some 40 MiB for each of `jobs` threads.
  */
 int fetch_new(struct reader *rd, unsigned jobs, struct fetch **out)
     __attribute__((warn_unused_result));

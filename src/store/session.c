@@ -357,9 +357,7 @@ session_put_named(struct session *s, uint8_t type, const void *p, size_t len, co
 	if (was_new)
 		*was_new = true;
 	/* Should what is gone come back, a copy without a base is no deeper, and part of no circle. */
-	if (gone || (base && name_cmp(base, id) == 0))
-		base = NULL;
-	return store(s, type, id, p, len, base, gone);
+	return store(s, type, id, p, len, gone ? NULL : base, gone);
 }
 
 static int

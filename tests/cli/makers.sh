@@ -69,6 +69,24 @@ exits 0 "with 64 descriptors"
 is "everything is there" diff -r "$T/many" "$T/few"
 must forget latest
 
+# Its content by several threads, each with a reader: packs and segments are files, too.
+export VARVE_REPOSITORY=$T/hours
+must init --key-file "$T/key"
+mkdir "$T/large"
+noise "$T/large/f" 17000000 many
+for i in $(seq 1 30); do
+	noise "$T/page" 4096 "hour $i"
+	dd if="$T/page" of="$T/large/f" bs=4096 seek=$((i * 130)) conv=notrunc status=none
+	must snapshot -q "$T/large"
+done
+for n in 168 176 236 272 304 340; do
+	rm -rf "$T/back"
+	run bash -c "ulimit -n $n; exec \"\$@\"" sh "$VARVE" restore "latest:$T/large" --target "$T/back"
+	exits 0 "many packs and segments, $n open files"
+	is "whole" cmp "$T/large/f" "$T/back/f"
+done
+export VARVE_REPOSITORY=$T/repo
+
 # What the target refuses: a longest length of files.
 run bash -c 'trap "" XFSZ; ulimit -f 200; exec "$@"' sh "$VARVE" restore "latest:$S" --target "$T/short" --verbose
 exits 1 "files that are too long for the target"

@@ -2,6 +2,7 @@
  * test_catalogue: what tables say of snapshots stands for their records, and for nothing that does not exist (IX-10).  Lost if it
  * failed: snapshots are left out of a list, or of a policy's choice, or come back from the dead.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -189,6 +190,92 @@ test_damaged(void **state)
 	expect(f, 0, COUNT);
 }
 
+static void
+count_bad(void *arg, const char *sid, int rc)
+{
+	char *last = arg;
+
+	assert_true(rc == ERR_CORRUPT || rc == ERR_AUTH);
+	assert_string_equal(last, "");
+	strcpy(last, sid);
+}
+
+/* A record that cannot be read is counted and named, and the others come all the same. */
+static void
+test_damaged_record(void **state)
+{
+	struct fixture *f = *state;
+	char hex[NAME_SID_HEX], bad[NAME_SID_HEX] = "";
+	struct snapshots all;
+
+	commit(f, COUNT);
+	commit(f, COUNT + 1);
+	flip_records(f, COUNT, COUNT + 1);
+	assert_int_equal(snapshots_load(f->r, false, count_bad, bad, &all), OK);
+	assert_int_equal(all.count, COUNT + 1);
+	assert_int_equal(all.damaged, 1);
+	snapshots_clear(&all);
+	name_sid_hex(&f->sids[COUNT], hex);
+	assert_string_equal(bad, hex);
+	assert_int_equal(snapshots_load(f->r, false, NULL, NULL, &all), OK);
+	assert_int_equal(all.damaged, 1);
+	snapshots_clear(&all);
+	/* Without names there is nothing to go on with. */
+	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_LIST), 1, EIO, true);
+	assert_int_equal(snapshots_load(f->r, false, NULL, NULL, &all), ERR_IO);
+	assert_int_equal(all.count, 0);
+	assert_int_equal(snapshots_load_files(f->r, false, NULL, NULL, &all), ERR_IO);
+	assert_int_equal(snapshots_load_some(f->r, false, (const char *const []){ "00" }, 1, NULL, NULL, &all), ERR_IO);
+	support_disk_fail(f->disk, 0, 0, 0, false);
+}
+
+/* A record that nobody could read again is not written: more paths than fit, or one that is too long. */
+static void
+test_too_long(void **state)
+{
+	enum { PATHS = 9000 };
+	struct fixture *f = *state;
+	struct snaprec_string *paths = calloc(PATHS, sizeof(*paths));
+	uint8_t *text = malloc(1 << 17), *raw;
+	struct snaprec rec = { .root = f->roots[0], .sequence = 1, .paths = paths };
+	size_t len;
+
+	assert_true(text && paths);
+	memset(text, 'x', 1 << 17);
+	for (size_t i = 0; i < PATHS; i++)
+		paths[i] = (struct snaprec_string){ .p = text, .len = (uint16_t)(i + 1) };
+	rec.path_count = 100;
+	assert_int_equal(snapshots_seal(f->r, &f->sids[0], &rec, &raw, &len), OK);
+	free(raw);
+	rec.path_count = PATHS;
+	assert_int_equal(snapshots_seal(f->r, &f->sids[0], &rec, &raw, &len), ERR_USAGE);
+	assert_null(raw);
+	free(text);
+	free(paths);
+}
+
+/* Who writes is told by the host's name, too, up to some length. */
+static void
+test_writers(void **state)
+{
+	struct fixture *f = *state;
+	struct name_sid one, two, again;
+	char longer[600];
+
+	snapshots_writer(f->r, "one", &one);
+	snapshots_writer(f->r, "two", &two);
+	snapshots_writer(f->r, "one", &again);
+	assert_true(name_sid_cmp(&one, &again) == 0 && name_sid_cmp(&one, &two) != 0);
+	memset(longer, 'x', sizeof(longer));
+	longer[sizeof(longer) - 1] = '\0';
+	snapshots_writer(f->r, longer, &one);
+	longer[255] = '\0';
+	snapshots_writer(f->r, longer, &two);
+	longer[254] = '\0';
+	snapshots_writer(f->r, longer, &again);
+	assert_true(name_sid_cmp(&one, &two) == 0 && name_sid_cmp(&one, &again) != 0);
+}
+
 /* What was collected, and what went before, is not carried on. */
 static void
 test_drop(void **state)
@@ -349,6 +436,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_stands_for_records, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_length_as_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_writers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_some, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_by_time, setup, teardown),

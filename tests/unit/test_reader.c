@@ -189,6 +189,45 @@ test_bases_from_one_head(void **state)
 	fake_free(f);
 }
 
+struct seen {
+	const struct name *id;
+	unsigned count, stop;
+};
+
+static int
+see_chunk(void *arg, const struct reader_chunk *chunk)
+{
+	struct seen *s = arg;
+	unsigned i = s->count++;
+
+	assert_true(name_cmp(&chunk->id, &s->id[i]) == 0);
+	assert_int_equal(chunk->slot, i);
+	assert_int_equal(chunk->len, CHUNK);
+	assert_int_equal(chunk->depth, i);
+	assert_int_equal(chunk->bases.count, i > 0);
+	assert_true(i == 0 || name_cmp(&chunk->bases.id[0], &s->id[i - 1]) == 0);
+	return s->count == s->stop ? fail(ERR_FAILED, "enough") : OK;
+}
+
+/* All chunks of a frame, each once, up to where the caller has enough. */
+static void
+test_chunks_of_a_frame(void **state)
+{
+	struct fake *f = fake_new(CACHE);
+	struct name id[8];
+	struct seen s = { .id = id };
+
+	(void)state;
+	chain(f, id, 8, false);
+	assert_int_equal(reader_frame(f->rd, &f->ix.row[3].place, see_chunk, &s), OK);
+	assert_int_equal(s.count, 8);
+	s.count = 0;
+	s.stop = 3;
+	assert_int_equal(reader_frame(f->rd, &f->ix.row[3].place, see_chunk, &s), ERR_FAILED);
+	assert_int_equal(s.count, 3);
+	fake_free(f);
+}
+
 /* A difference is had as it is stored, although all of its frame was decoded before and only that was kept. */
 static void
 test_delta_as_stored(void **state)
@@ -382,8 +421,10 @@ test_missing_pack_and_chunk_are_missing(void **state)
 	fake_reopen(f, CACHE);
 	assert_int_equal(truncate(path, 50), 0);
 	expect_damage(f, &id, ERR_CORRUPT, false);
+	assert_non_null(strstr(err_text(), "is damaged"));
 	assert_int_equal(unlink(path), 0);
 	expect_damage(f, &id, ERR_ABSENT, false);
+	assert_non_null(strstr(err_text(), "is missing"));
 	fake_free(f);
 }
 
@@ -610,6 +651,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chunks_come_back),
 		cmocka_unit_test(test_bases_from_one_head),
+		cmocka_unit_test(test_chunks_of_a_frame),
 		cmocka_unit_test(test_delta_as_stored),
 		cmocka_unit_test(test_thirtytwo_bases_come_back),
 		cmocka_unit_test(test_thirtythree_bases_are_malformed),

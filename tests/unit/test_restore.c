@@ -376,16 +376,32 @@ on_problem(void *arg, const char *path, const char *text)
 	    path, text);
 }
 
+static unsigned
+open_files(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 1000; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* Whatever comes of it, no file is left open. */
 static int
 restore(struct box *b)
 {
+	unsigned before = open_files();
+	int rc;
+
 	b->items[0] = b->problems[0] = '\0';
 	b->named = 0;
 	b->o.target = b->target;
 	b->o.item = on_item;
 	b->o.problem = on_problem;
 	b->o.arg = b;
-	return restore_run(&b->repo, &b->snap, &b->o, &b->res);
+	rc = restore_run(&b->repo, &b->snap, &b->o, &b->res);
+	assert_int_equal(open_files(), before);
+	return rc;
 }
 
 static int

@@ -270,6 +270,23 @@ test_pulls(void **state)
 	assert_int_equal(res.hollow, 0);
 }
 
+/* The same, but 5 is wanted for itself: its pack stays where it is. */
+static void
+test_pulls_no_more(void **state)
+{
+	struct fixture *f = *state;
+	struct settle_stats stats;
+	struct rewrite_stats done;
+
+	rewrite(f, &merge, &done);
+	add_on(f, 5, true);
+	assert_int_equal(settle_run(f->r, NULL, 0, false, &stats), OK);
+	rewrite(f, &dense, &done);
+	assert_int_equal(done.packs, 1);
+	assert_int_equal(done.chunks, 1);
+	recount(f, &(struct support_recount_result){ .chunks = 0 });
+}
+
 /* All are kept: every block is copied as it is. */
 static void
 test_whole_chain(void **state)
@@ -390,20 +407,47 @@ test_small_frames_stay_small(void **state)
 	index_free(ix);
 }
 
-/* A read that fails stops it before anything is published; the next one does all of it. */
+/* The nth read fails, once or for ever: it stops before anything is published, or all is well; the next one does all of it. */
+static bool
+read_fails_at(uint64_t n, bool forever)
+{
+	struct rewrite_policy policy = merge;
+	struct support_recount_result res;
+	struct settle_prune o = { .wait = false };
+	struct settle_stats stats = { 0 };
+	struct fixture *f;
+	bool failed;
+	int rc;
+
+	setup((void **)&f);
+	forget(f, 1, VERSIONS - 2);
+	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_READ), n, EIO, forever);
+	rc = settle_rewrite(f->r, &policy, false, &stats);
+	failed = support_disk_failures(f->disk) > 0;
+	support_disk_fail(f->disk, 0, 0, 0, false);
+	assert_true(rc == OK || rc == ERR_IO);
+	assert_true(support_recount(f->r, rc ? SUPPORT_RECOUNT_SAFE : SUPPORT_RECOUNT_EXACT, &res));
+	assert_true(rc != OK || !forever || !failed);
+	assert_int_equal(settle_collect(f->r, &o, &stats), OK);
+	assert_int_equal(settle_rewrite(f->r, &policy, false, &stats), OK);
+	recount(f, &res);
+	assert_int_equal(res.hollow, 0);
+	assert_int_equal(res.deltas, 1);
+	teardown((void **)&f);
+	return failed;
+}
+
 static void
 test_read_fails(void **state)
 {
-	struct fixture *f = *state;
-	struct rewrite_policy policy = merge;
-	struct settle_stats stats = { 0 };
+	uint64_t n;
 
-	forget(f, 1, VERSIONS - 2);
-	support_disk_fail(f->disk, SUPPORT_BIT(SUPPORT_READ), 30, 5, true);
-	assert_int_equal(settle_rewrite(f->r, &policy, false, &stats), ERR_IO);
-	support_disk_fail(f->disk, 0, 0, 0, false);
-	assert_int_equal(settle_rewrite(f->r, &policy, false, &stats), OK);
-	recount(f, &(struct support_recount_result){ .chunks = 0 });
+	(void)state;
+	for (n = 1; read_fails_at(n, false); n++)
+		;
+	assert_true(n > 20);
+	for (n = 1; read_fails_at(n, true); n++)
+		;
 }
 
 /* The nth write finds the disk full, once: with a reserve prune goes on, and says what it would have said. */
@@ -420,6 +464,8 @@ prune_full_at(uint64_t n, struct settle_stats *out)
 	assert_int_equal(graves_bury(f->r, f->sids, 4), OK);
 	support_disk_fail(f->disk, SUPPORT_WRITES, n, ENOSPC, false);
 	assert_int_equal(prune_run(f->r, &o, &res), OK);
+	/* Less than an hour. */
+	assert_true(res.locked_ns >= 0 && res.locked_ns <= res.elapsed_ns && res.elapsed_ns < 3600000000000);
 	failed = support_disk_failures(f->disk) > 0;
 	support_disk_fail(f->disk, 0, 0, 0, false);
 	recount(f, &(struct support_recount_result){ .chunks = 0 });
@@ -477,12 +523,13 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_fork, setup_fork, teardown),
 		cmocka_unit_test_setup_teardown(test_held_from_outside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pulls, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pulls_no_more, setup, teardown),
 		cmocka_unit_test(test_order_of_families),
 		cmocka_unit_test(test_large_families),
 		cmocka_unit_test_setup_teardown(test_small_frames_stay_small, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whole_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_read_fails, setup, teardown),
+		cmocka_unit_test(test_read_fails),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test_setup_teardown(test_preview, setup, teardown),
 	};

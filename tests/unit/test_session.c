@@ -18,6 +18,7 @@
 #include "format/frame.h"
 #include "format/listnode.h"
 #include "format/treenode.h"
+#include "store/graves.h"
 #include "store/index_file.h"
 #include "store/packer.h"
 #include "store/parity.h"
@@ -430,6 +431,7 @@ test_part_bytes(void **state)
 	const struct session_config cfg = { .jobs = 2, .level = 1, .part_bytes = 1 };
 	struct fixture *f = *state;
 	struct support_recount_result res;
+	size_t from = support_disk_ops(f->disk), parts = 0;
 	struct name ids[50], root;
 	struct index_file *file;
 	struct session *s;
@@ -444,6 +446,11 @@ test_part_bytes(void **state)
 	file = open_segment(f->r, s, 1);
 	index_file_close(file);
 	session_free(s);
+	/* One for each pack that became full, not for each chunk. */
+	for (; from < support_disk_ops(f->disk); from++)
+		parts += support_disk_op(f->disk, from)->kind == SUPPORT_RENAME &&
+		    strncmp(support_disk_op(f->disk, from)->to, "index/", 6) == 0;
+	assert_true(parts <= 5);
 	recount(f->r, SUPPORT_RECOUNT_SAFE, &res);
 	assert_int_equal(res.chunks, 51);
 	settle_and_recount(f->r, NULL);
@@ -1029,6 +1036,29 @@ test_part_fails(void **state)
 	assert_true(n > 6);
 }
 
+/* A repository of a later version may be read only: nobody writes to it. */
+static void
+test_read_only(void **state)
+{
+	struct fixture *f = *state;
+	struct settle_stats stats;
+	struct name_sid sid;
+	struct session *s = begin(f->r);
+	size_t from, writes;
+
+	sid = *session_sid(s);
+	session_free(s);
+	f->r->read_only = true;
+	from = support_disk_ops(f->disk);
+	assert_int_equal(session_begin(f->r, &quick, &s), ERR_UNSUPPORTED);
+	assert_null(s);
+	assert_int_equal(settle_run(f->r, NULL, 0, false, &stats), ERR_UNSUPPORTED);
+	assert_int_equal(graves_bury(f->r, &sid, 1), ERR_UNSUPPORTED);
+	assert_int_equal(graves_raise(f->r, &sid), ERR_UNSUPPORTED);
+	count_writes(f->disk, from, &writes);
+	assert_int_equal(writes, 0);
+}
+
 /* Another process sets a policy of parity between two sessions of this one. */
 static void
 test_policy_of_others(void **state)
@@ -1121,6 +1151,7 @@ main(void)
 		cmocka_unit_test(test_write_fails),
 		cmocka_unit_test_setup_teardown(test_failure_stays, setup, teardown),
 		cmocka_unit_test(test_part_fails),
+		cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy_of_others, setup, teardown),
 		cmocka_unit_test(test_read_fails),
 		cmocka_unit_test_setup_teardown(test_failed_put, setup, teardown),
