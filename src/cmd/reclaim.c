@@ -203,6 +203,7 @@ call_ahead(struct context *ctx, struct reclaim *c)
 		return OK;
 	if ((rc = cmd_open(ctx, CMD_REPO | CMD_WRITES)) == OK)
 		c->ahead = rollcall_ahead(ctx->repo->io);
+	c->ahead_ns = clock_steady_ns();
 	return rc;
 }
 
@@ -232,7 +233,8 @@ reclaim_run(struct context *ctx, struct reclaim *c, char **operands, int count)
 	if (c->prune && !c->dry_run) {
 		int rc2;
 
-		p.ahead = c->ahead;
+		/* What was seen before a passphrase was waited for is of no use. */
+		p.ahead = clock_steady_ns() - c->ahead_ns < CLOCK_NS ? c->ahead : NULL;
 		p.waiting = waiting;
 		p.bad = bad_record;
 		p.progress = progress;

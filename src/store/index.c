@@ -17,7 +17,7 @@
 
 #define NO_NUMBER 0xffffffffu
 #define SIEVE_LOOK 64u                  /* so often it is asked whether a sieve pays ... */
-#define SIEVE_WORTH 4u                  /* ... which costs a row as much as a part of a search, and is for more segments than this */
+#define SIEVE_WORTH 4u                  /* ... which costs a row as much as a part of a search, and is for so many segments or more */
 
 struct view_file {
 	struct index_file *f;
