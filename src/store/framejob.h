@@ -61,7 +61,7 @@ int framejob_run(struct framejob *j, struct repo *r, struct squeeze *sq, const s
  * Does a difference of n bytes to so many bases pay, for a chunk of len bytes that has `plain` when it is compressed by itself?
  * When it saves at least one part in `save` of that; up to one in FRAMEJOB_SURE of len it does in any case.
  */
-#define FRAMEJOB_SURE 16
+#define FRAMEJOB_SURE 8
 bool framejob_delta_pays(size_t n, unsigned bases, size_t len, size_t plain, unsigned save);
 
 #endif
