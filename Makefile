@@ -15,7 +15,7 @@ SYS = beneath child clock confine copy crew dents entropy fsys guard hands helpe
 CODEC = aead chacha chunker digest keys lanes poly rs seal squeeze
 STORE = ahead anchors aside bases blocksum byid catalogue census children content counts delta family fetch fine fold framebox framejob graves \
 	index index_file indexbuild keyring kin mend objects packcheck packer packin packout packproof packwrite paper parity pedigree \
-	pick pins proofs reader rebuild repo reserve rewrite rollcall salvage session settle shelf sieve snapshots sums sweep \
+	pick pins proofs reader rebuild repo reserve rewrite salvage session settle shelf sieve snapshots sums sweep \
 	tree uncounted
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget heads home inodes later \
@@ -28,7 +28,7 @@ TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
 UNIT = aead ahead args bases byid catalogue chacha chunker confine dbsource fetch filter fine format_base format_codecs format_nodes fsys hands imagevfs \
-	index keyring keys lanes packwrite pick poly reader rebuild restore retention rewrite rollcall rs scout secret select session settle signals \
+	index keyring keys lanes packwrite pick poly reader rebuild restore retention rewrite rs scout secret select session settle signals \
 	squeeze stream text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_flip prop_format prop_parity prop_store sim_store

@@ -193,20 +193,6 @@ prune_options(const struct reclaim *c, struct prune_options *p)
 	return rc;
 }
 
-/* Listing all records takes longest when there are thousands: it begins before the key is read. */
-static int
-call_ahead(struct context *ctx, struct reclaim *c)
-{
-	int rc;
-
-	if (!c->prune || c->dry_run)
-		return OK;
-	if ((rc = cmd_open(ctx, CMD_REPO | CMD_WRITES)) == OK)
-		c->ahead = rollcall_ahead(ctx->repo->io);
-	c->ahead_ns = clock_steady_ns();
-	return rc;
-}
-
 int
 reclaim_run(struct context *ctx, struct reclaim *c, char **operands, int count)
 {
@@ -215,8 +201,7 @@ reclaim_run(struct context *ctx, struct reclaim *c, char **operands, int count)
 	bool chooses = count || c->keep.given || c->choose.hosts.count || c->choose.paths.count || c->choose.tags.count;
 	int rc;
 
-	if ((rc = prune_options(c, &p)) || (!chooses && (rc = call_ahead(ctx, c))) ||
-	    (rc = count ? choose_open_named(ctx, &c->choose, operands, (size_t)count) :
+	if ((rc = prune_options(c, &p)) || (rc = count ? choose_open_named(ctx, &c->choose, operands, (size_t)count) :
 	    choose_open(ctx, &c->choose, chooses ? 0 : VIEW_BARE)))
 		return rc;
 	if (chooses)
@@ -233,8 +218,6 @@ reclaim_run(struct context *ctx, struct reclaim *c, char **operands, int count)
 	if (c->prune && !c->dry_run) {
 		int rc2;
 
-		/* What was seen before a passphrase was waited for is of no use. */
-		p.ahead = clock_steady_ns() - c->ahead_ns < CLOCK_NS ? c->ahead : NULL;
 		p.waiting = waiting;
 		p.bad = bad_record;
 		p.progress = progress;
@@ -258,7 +241,6 @@ reclaim_run(struct context *ctx, struct reclaim *c, char **operands, int count)
 void
 reclaim_clear(struct reclaim *c)
 {
-	rollcall_free(c->ahead);
 	keep_clear(&c->keep);
 	choose_close(&c->choose);
 }

@@ -6,7 +6,6 @@
 #include "cmd/keep.h"
 
 struct context;
-struct rollcall;
 
 /* Filled by option tables; cleared with reclaim_clear. */
 struct reclaim {
@@ -16,8 +15,6 @@ struct reclaim {
 	bool prune;                     /* give the space back as well */
 	const char *max_unused;         /* NULL: the default */
 	const char *max_rewrite;
-	struct rollcall *ahead;         /* begun by reclaim_run ... */
-	int64_t ahead_ns;               /* ... at this time */
 	const struct name_sid *like;    /* only the group that has this snapshot; NULL: all */
 };
 

@@ -8,15 +8,14 @@
 #include "store/reserve.h"
 #include "sys/clock.h"
 
-/* The exclusive lock; it is taken again, without waiting, by what follows.  What was seen before a long wait is of no use. */
+/* The exclusive lock; it is taken again, without waiting, by what follows. */
 static int
-lock(struct repo *r, const struct prune_options *o, struct rollcall **ahead)
+lock(struct repo *r, const struct prune_options *o)
 {
 	int rc = io_lock(r->io, IO_EXCLUSIVE, false);
 
 	if (rc != ERR_LOCKED)
 		return rc;
-	*ahead = NULL;
 	if (o->waiting)
 		o->waiting(o->arg);
 	return io_lock(r->io, IO_EXCLUSIVE, true);
@@ -26,9 +25,9 @@ lock(struct repo *r, const struct prune_options *o, struct rollcall **ahead)
 static int
 try_step(struct repo *r, const struct prune_options *o, struct rewrite_policy *policy, struct prune_result *res)
 {
-	struct settle_prune p = { .ahead = o->ahead, .bad = o->bad, .arg = o->arg };
+	struct settle_prune p = { .bad = o->bad, .arg = o->arg };
 	int64_t begin, took;
-	int rc = lock(r, o, &p.ahead), rc2;
+	int rc = lock(r, o), rc2;
 
 	res->steps++;
 	if (rc)

@@ -8,7 +8,6 @@
 struct prune_options {
 	unsigned max_unused;            /* as in rewrite_policy */
 	uint64_t max_rewrite;           /* bytes of living frames to move at most */
-	struct rollcall *ahead;         /* begun a moment ago; borrowed; or NULL */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);     /* of one step of rewriting; may be NULL */
 	/* Called once when other processes hold the lock, before waiting for them; may be NULL. */
 	void (*waiting)(void *arg);

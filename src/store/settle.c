@@ -25,7 +25,6 @@
 #include "store/parity.h"
 #include "store/pins.h"
 #include "store/rewrite.h"
-#include "store/rollcall.h"
 #include "store/snapshots.h"
 #include "store/sums.h"
 #include "store/sweep.h"
@@ -42,7 +41,6 @@ struct settle_step {
 	const struct rewrite_policy *policy;    /* packs to rewrite; NULL: none */
 	bool keep;                      /* what dies is left to the next one */
 	uint64_t above;                 /* the head's number is greater */
-	struct rollcall *roll;          /* begun ahead, or NULL */
 };
 
 struct removes {
@@ -234,13 +232,7 @@ check_placed(const struct counts *c)
 	return OK;
 }
 
-/* Only what deletes can lose what is not counted. */
-static bool
-deletes(const struct counts *c, const struct settle_step *step)
-{
-	return step->collect->count > 0 || step->policy || c->chunks_removed > 0;
-}
-
+/* What is collected now counts no more. */
 static void
 take_dead(struct records *records, const struct removes *dead)
 {
@@ -253,38 +245,17 @@ take_dead(struct records *records, const struct removes *dead)
 		}
 }
 
+/* Only where packs go can something be lost that is not counted: what dies in others is found again by 'repair index'. */
 static int
 check_records(struct counts *c, const struct removes *dead, struct records *records)
 {
 	struct recordsum good;
 	int rc = uncounted_check(c, &records->cat, dead->p, dead->count, records->known ? &records->sum : NULL, &good);
 
-	if (rc)
-		return rc;
-	records->sum = good;
-	records->known = true;
-	take_dead(records, dead);
-	return OK;
-}
-
-/*
- * The next head under tmp/, when the names of all records are being listed: they are waited for last.  Until then it says what
- * will be right if all are counted.  FOUND: they are; OK: nothing is there, and records is as it was.
- */
-static int
-make_head_ahead(struct counts *c, const struct settle_step *step, const struct removes *dead, struct records *records,
-    uint64_t number)
-{
-	const struct recordsum all = records->sum;
-	char tmp[INDEX_FILE_PATH];
-	int rc;
-
-	take_dead(records, dead);
-	if ((rc = make_head(c, dead, NULL, records, number)) || rollcall_is(step->roll, &all))
-		return rc ? rc : FOUND;
-	index_file_table_path(tmp, "tmp", number);
-	records->sum = all;
-	return io_unlink(c->repo->io, tmp);
+	if (rc == OK)
+		records->sum = good;
+	records->known = records->known || rc == OK;
+	return rc;
 }
 
 /* PB-4 (3) to (5).  FOUND when there is a new head, OK when there was nothing to do. */
@@ -295,8 +266,7 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	struct records records = { .known = false };
 	struct rewrite *rw = NULL;
 	struct counts c;
-	bool ahead;
-	uint64_t had = index_head_number(ix), number = (had > step->above ? had : step->above) + 1;
+	uint64_t gone = stats->packs_removed, had = index_head_number(ix), number = (had > step->above ? had : step->above) + 1;
 	int rc;
 
 	counts_init(&c, r, ix, NULL);
@@ -310,24 +280,21 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	    (rc = counts_cascade(&c)) ||
 	    (rc = check_placed(&c)))
 		goto out;
-	ahead = deletes(&c, step) && step->roll && records.known;
-	if (deletes(&c, step) && !ahead && (rc = check_records(&c, &dead, &records)))
-		goto out;
-	if (step->policy && (rc = rewrite_run(&c, step->policy, &stats->rewrite, &rw)))
+	if (step->policy && ((rc = check_records(&c, &dead, &records)) ||
+	    (rc = rewrite_run(&c, step->policy, &stats->rewrite, &rw))))
 		goto out;
 	if (dead.count == 0 && !rw)
 		goto out;
 	if ((rc = dead_packs(&c, &dead, stats)))
 		goto out;
+	if (!step->policy && stats->packs_removed > gone && (rc = check_records(&c, &dead, &records)))
+		goto out;
+	take_dead(&records, &dead);
 	stats->chunks_removed += c.chunks_removed;
 	qsort(dead.p, dead.count, sizeof(*dead.p), removes_cmp);
 	for (size_t i = 1; i < dead.count; i++)
 		assert(removes_cmp(&dead.p[i - 1], &dead.p[i]) < 0);
-	if (ahead && (rc = make_head_ahead(&c, step, &dead, &records, number)) == OK)
-		rc = check_records(&c, &dead, &records);
-	if (rc == OK)
-		rc = make_head(&c, &dead, rw, &records, number);
-	if (rc < 0 || (rc = publish_head(r, rw, number)))
+	if ((rc = make_head(&c, &dead, rw, &records, number)) || (rc = publish_head(r, rw, number)))
 		goto out;
 	rc = FOUND;
 	stats->head = number;
@@ -429,7 +396,6 @@ out:
 static int
 settle(struct repo *r, const struct settle_prune *o, struct settle_step *step, bool wait, struct settle_stats *stats)
 {
-	struct rollcall *own;
 	int rc, rc2;
 
 	if (r->read_only)
@@ -437,10 +403,7 @@ settle(struct repo *r, const struct settle_prune *o, struct settle_step *step, b
 	if ((rc = io_lock(r->io, IO_EXCLUSIVE, wait)))
 		return rc;
 	parity_forget(r);
-	own = o && !o->ahead ? rollcall_ahead(r->io) : NULL;
-	step->roll = own ? own : o ? o->ahead : NULL;
 	rc = settle_locked(r, o, step, stats);
-	rollcall_free(own);
 	rc2 = io_lock(r->io, IO_UNLOCKED, false);
 	return rc ? rc : rc2;
 }

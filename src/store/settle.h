@@ -6,7 +6,6 @@
 
 #include "store/repo.h"
 #include "store/rewrite.h"
-#include "store/rollcall.h"
 
 struct settle_stats {
 	uint64_t segments, rows, nodes_read;
@@ -28,7 +27,6 @@ int settle_run(struct repo *r, const struct name_sid *collect, size_t collect_co
 /* A prune: settle and collect everything in forgotten/ that is not pinned. */
 struct settle_prune {
 	bool wait;                      /* for the lock, else ERR_LOCKED */
-	struct rollcall *ahead;         /* begun before; borrowed; or NULL */
 	/* Told of a record in forgotten/ that cannot be read: it stays, and so does what it holds.  May be NULL. */
 	void (*bad)(void *arg, const char *sid_hex);
 	void *arg;

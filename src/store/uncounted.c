@@ -8,7 +8,6 @@
 #include "format/frame.h"
 #include "store/graves.h"
 #include "store/index_file.h"
-#include "store/rollcall.h"
 #include "store/snapshots.h"
 
 /* A record that exists and is not being collected; what the catalogues say of it. */
@@ -189,6 +188,27 @@ out:
 	return rc;
 }
 
+static int
+sum_name(void *arg, const char *name)
+{
+	struct name_sid sid;
+
+	if (name_sid_unhex(&sid, name))
+		recordsum_add(arg, &sid);
+	return OK;
+}
+
+/* A name that is in both directories counts twice. */
+static int
+sum_names(struct repo *r, struct recordsum *out)
+{
+	int rc;
+
+	*out = (struct recordsum){ 0 };
+	rc = io_list(r->io, "snapshots", sum_name, out);
+	return rc ? rc : io_list(r->io, "forgotten", sum_name, out);
+}
+
 int
 uncounted_check(struct counts *c, const struct catalogue *now, const struct indexfile_remove *removes, size_t count,
     const struct recordsum *counted, struct recordsum *good)
@@ -196,7 +216,7 @@ uncounted_check(struct counts *c, const struct catalogue *now, const struct inde
 	struct graves sids = { 0 };
 	int rc;
 
-	if (counted && ((rc = rollcall_now(c->repo, good)) ||
+	if (counted && ((rc = sum_names(c->repo, good)) ||
 	    recordsum_equal(counted, good)))
 		return rc;
 	*good = (struct recordsum){ 0 };

@@ -46,6 +46,27 @@ snap "$T/src"
 must forget latest~1
 refused "everything"
 
+# While no pack goes nothing is lost: what was taken out of the index is found again.  Before one goes prune looks.
+rm -rf "$T/repo"
+init_repo
+snap "$T/src"
+first=$(field snapshot)
+for i in $(seq 20); do
+	noise "$T/src/f5" 3000 "version $i"
+	snap "$T/src"
+done
+second=$(field snapshot)
+must prune                                      # their packs are few now
+settled=$(ls "$T/repo/index")
+snap "$T/src" --host other
+lose "$(ls "$T/repo/index" | grep -vxF "$settled")"
+must forget "$second"
+before=$(ls "$T/repo/packs"/*)
+must prune --max-rewrite 0
+equal "no pack goes" "$(ls "$T/repo/packs"/*)" "$before"
+must forget "$first"
+refused "packs that would go"
+
 # A record that could not be read while its segment was counted is no loss.
 snap "$T/src" --host third
 record=$(ls -t "$T/repo/snapshots" | head -n 1)
