@@ -567,6 +567,41 @@ out:
 	return rc;
 }
 
+static bool
+is_collected(struct run *u, const struct name_sid *sid)
+{
+	struct indexfile_remove what = { .kind = INDEXFILE_DEAD_RECORD };
+	char path[64], hex[NAME_SID_HEX];
+	uint64_t size;
+
+	memcpy(what.name.b, sid->b, NAME_SID_LEN);
+	if (index_removed(u->ix, &what) != FOUND)
+		return false;
+	name_sid_hex(sid, hex);
+	snprintf(path, sizeof(path), "snapshots/%s", hex);
+	return io_stat(u->r->io, path, &size) == ERR_ABSENT;
+}
+
+/* A prune that was killed leaves records in forgotten/ whose roots it counts no more: the next one sweeps them. */
+static void
+drop_collected(struct run *u)
+{
+	struct verify_result *res = u->res;
+	size_t n = 0;
+
+	if (res->forgotten == 0)
+		return;
+	for (size_t i = 0; i < res->item_count; i++) {
+		if (!is_collected(u, &res->items[i].sid)) {
+			res->items[n++] = res->items[i];
+			continue;
+		}
+		snapshots_item_clear(&res->items[i]);
+		res->forgotten--;
+	}
+	res->item_count = n;
+}
+
 static int
 prove_all(struct run *u)
 {
@@ -606,8 +641,10 @@ run_locked(struct run *u)
 
 	if ((rc = damage_init(&u->res->damages)) || (rc = load_records(u)) || (rc = io_list(u->r->io, "keys", one_slot, u)))
 		return rc;
-	if ((rc = load_index(u)) == OK)
+	if ((rc = load_index(u)) == OK) {
+		drop_collected(u);
 		rc = prove_all(u);
+	}
 	if (u->o->snap_count)
 		u->res->snapshots = u->o->snap_count;
 	return rc < 0 ? rc : OK;

@@ -53,6 +53,7 @@ must prune
 cp -a "$T/record" "$T/repo/forgotten/$id"
 v undelete "$id"
 equal "what the head calls collected cannot come back" "$status" 1
+v verify; exits 0 "a record that is still to be swept is no damage"
 snap "$T/src"
 must prune
 isnt "the next prune sweeps it" test -e "$T/repo/forgotten/$id"
