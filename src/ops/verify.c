@@ -19,6 +19,7 @@
 #include "ops/provedb.h"
 #include "ops/trace.h"
 #include "store/children.h"
+#include "store/graves.h"
 #include "store/index_file.h"
 #include "store/packproof.h"
 #include "store/proofs.h"
@@ -570,12 +571,10 @@ out:
 static bool
 is_collected(struct run *u, const struct name_sid *sid)
 {
-	struct indexfile_remove what = { .kind = INDEXFILE_DEAD_RECORD };
 	char path[64], hex[NAME_SID_HEX];
 	uint64_t size;
 
-	memcpy(what.name.b, sid->b, NAME_SID_LEN);
-	if (index_removed(u->ix, &what) != FOUND)
+	if (graves_collected(u->ix, sid) != FOUND)
 		return false;
 	name_sid_hex(sid, hex);
 	snprintf(path, sizeof(path), "snapshots/%s", hex);

@@ -63,18 +63,25 @@ graves_bury(struct repo *r, const struct name_sid *sids, size_t count)
 	return rc ? rc : rc2;
 }
 
-/* Does the head say that it was collected?  Its record may still be there when a prune was killed. */
-static int
-collected(struct repo *r, const struct name_sid *sid)
+int
+graves_collected(struct index *ix, const struct name_sid *sid)
 {
 	struct indexfile_remove what = { .kind = INDEXFILE_DEAD_RECORD };
+
+	memcpy(what.name.b, sid->b, NAME_SID_LEN);
+	return index_removed(ix, &what);
+}
+
+/* Its record may still be there when a prune was killed. */
+static int
+was_collected(struct repo *r, const struct name_sid *sid)
+{
 	struct index *ix;
 	int rc;
 
-	memcpy(what.name.b, sid->b, NAME_SID_LEN);
 	if ((rc = index_load(r, &ix)))
 		return rc;
-	rc = index_removed(ix, &what);
+	rc = graves_collected(ix, sid);
 	index_free(ix);
 	return rc;
 }
@@ -85,7 +92,7 @@ graves_raise(struct repo *r, const struct name_sid *sid)
 	char from[64], to[64];
 	int rc;
 
-	if ((rc = writable(r)) || (rc = collected(r, sid)) < 0)
+	if ((rc = writable(r)) || (rc = was_collected(r, sid)) < 0)
 		return rc;
 	path_of(from, "forgotten", sid);
 	path_of(to, "snapshots", sid);

@@ -189,13 +189,13 @@ dead_packs(struct counts *c, struct removes *dead, struct settle_stats *stats)
 	return OK;
 }
 
-/* Under tmp/. */
 static int
-make_head(struct counts *c, const struct removes *dead, struct rewrite *rw, struct records *records, uint64_t number)
+write_head(struct counts *c, const struct removes *dead, struct rewrite *rw, struct records *records, uint64_t number)
 {
-	char tmp[INDEX_FILE_PATH];
+	char tmp[INDEX_FILE_PATH], path[INDEX_FILE_PATH];
 	struct fold_job job = { .number = number, .tmp_path = tmp, .removes = dead->p, .remove_count = dead->count,
 		.catalogue = &records->cat, .records = records->known ? &records->sum : NULL };
+	struct io *io = c->repo->io;
 	struct tablesums sums;
 	int rc = sums_now(c, &sums);
 
@@ -203,21 +203,15 @@ make_head(struct counts *c, const struct removes *dead, struct rewrite *rw, stru
 		return rc;
 	job.sums = rc == FOUND ? &sums : NULL;
 	index_file_table_path(tmp, "tmp", number);
-	job.published = rewrite_names(rw, &job.published_count);
-	return (rc = fold_write(c, &job)) ? rc : io_sync_dir(c->repo->io, "tmp");
-}
-
-static int
-publish_head(struct repo *r, struct rewrite *rw, uint64_t number)
-{
-	char tmp[INDEX_FILE_PATH], path[INDEX_FILE_PATH];
-	int rc;
-
-	index_file_table_path(tmp, "tmp", number);
 	index_file_table_path(path, "index", number);
-	if ((rc = rewrite_publish(rw)) || (rc = io_rename(r->io, tmp, path)) || (rc = io_sync_dir(r->io, "index")))
+	job.published = rewrite_names(rw, &job.published_count);
+	if ((rc = fold_write(c, &job)) ||
+	    (rc = io_sync_dir(io, "tmp")) ||
+	    (rc = rewrite_publish(rw)) ||
+	    (rc = io_rename(io, tmp, path)) ||
+	    (rc = io_sync_dir(io, "index")))
 		return rc;
-	parity_keep(r, OBJECTS_INDEX, path);
+	parity_keep(c->repo, OBJECTS_INDEX, path);
 	return OK;
 }
 
@@ -294,7 +288,7 @@ next_head(struct repo *r, struct index *ix, const struct settle_step *step, stru
 	qsort(dead.p, dead.count, sizeof(*dead.p), removes_cmp);
 	for (size_t i = 1; i < dead.count; i++)
 		assert(removes_cmp(&dead.p[i - 1], &dead.p[i]) < 0);
-	if ((rc = make_head(&c, &dead, rw, &records, number)) || (rc = publish_head(r, rw, number)))
+	if ((rc = write_head(&c, &dead, rw, &records, number)))
 		goto out;
 	rc = FOUND;
 	stats->head = number;

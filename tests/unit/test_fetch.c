@@ -48,22 +48,9 @@ len_of(unsigned i)
 	return i == HOLE ? HOLE_LEN : LEN - i;
 }
 
-static struct fixture *
-begin_store(struct session **s)
-{
-	const struct session_config cfg = { .jobs = 1, .level = 1 };
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	f->disk = support_disk_new();
-	assert_int_equal(support_store_init(f->disk, &f->r), OK);
-	assert_int_equal(session_begin(f->r, &cfg, s), OK);
-	return f;
-}
-
 /* The file of this list, in a snapshot. */
 static void
-end_store(struct fixture *f, struct session *s, const uint8_t *list, size_t len)
+commit(struct fixture *f, struct session *s, const uint8_t *list, size_t len)
 {
 	uint8_t tree[300];
 	struct name root;
@@ -84,54 +71,65 @@ end_store(struct fixture *f, struct session *s, const uint8_t *list, size_t len)
 	assert_int_equal(reader_new(f->r, f->ix, 1u << 20, &f->rd), OK);
 }
 
-static int
-setup(void **state)
+typedef void put_piece(struct session *s, unsigned i, struct listnode_row *row);
+
+static void
+put_small(struct session *s, unsigned i, struct listnode_row *row)
 {
-	size_t cap = LISTNODE_HEAD_LEN + PIECES * LISTNODE_ROW_LEN, len;
+	struct name base = row->id;
+
+	*row = (struct listnode_row){ .len = len_of(i) };
+	if (i != HOLE)
+		assert_int_equal(support_store_data(s, 1000 + i, LEN - i,
+		    i % 3 ? &base : NULL, &row->id), OK);
+}
+
+static void
+put_large(struct session *s, unsigned i, struct listnode_row *row)
+{
+	row->len = LARGE_LEN;
+	assert_int_equal(support_store_data(s, i, LARGE_LEN, NULL, &row->id),
+	    OK);
+}
+
+/* A store with one file, of so many pieces; each is put over the row of the one before. */
+static struct fixture *
+build(unsigned pieces, put_piece *put)
+{
+	const struct session_config cfg = { .jobs = 1, .level = 1 };
+	size_t cap = LISTNODE_HEAD_LEN + pieces * LISTNODE_ROW_LEN, len;
+	struct fixture *f = calloc(1, sizeof(*f));
 	uint8_t *list = malloc(cap);
+	struct listnode_row row = { 0 };
 	struct session *s;
-	struct fixture *f = begin_store(&s);
-	struct name base;
 
+	assert_non_null(f);
 	assert_non_null(list);
+	f->disk = support_disk_new();
+	assert_int_equal(support_store_init(f->disk, &f->r), OK);
+	assert_int_equal(session_begin(f->r, &cfg, &s), OK);
 	len = listnode_head_encode(list, cap, 0);
-	for (unsigned i = 0; i < PIECES; i++) {
-		struct listnode_row row = { .len = len_of(i) };
-
-		if (i != HOLE)
-			assert_int_equal(support_store_data(s, 1000 + i,
-			    LEN - i, i % 3 ? &base : NULL, &row.id), OK);
-		base = row.id;
+	for (unsigned i = 0; i < pieces; i++) {
+		put(s, i, &row);
 		f->e.size += row.len;
 		len += listnode_row_encode(list + len, cap - len, &row);
 	}
-	end_store(f, s, list, len);
+	commit(f, s, list, len);
 	free(list);
-	*state = f;
+	return f;
+}
+
+static int
+setup(void **state)
+{
+	*state = build(PIECES, put_small);
 	return 0;
 }
 
 static int
 setup_large(void **state)
 {
-	size_t cap = LISTNODE_HEAD_LEN + LARGE_PIECES * LISTNODE_ROW_LEN, len;
-	uint8_t *list = malloc(cap);
-	struct session *s;
-	struct fixture *f = begin_store(&s);
-
-	assert_non_null(list);
-	len = listnode_head_encode(list, cap, 0);
-	for (unsigned i = 0; i < LARGE_PIECES; i++) {
-		struct listnode_row row = { .len = LARGE_LEN };
-
-		assert_int_equal(support_store_data(s, i, LARGE_LEN, NULL,
-		    &row.id), OK);
-		f->e.size += row.len;
-		len += listnode_row_encode(list + len, cap - len, &row);
-	}
-	end_store(f, s, list, len);
-	free(list);
-	*state = f;
+	*state = build(LARGE_PIECES, put_large);
 	return 0;
 }
 
