@@ -9,7 +9,7 @@
 #include "store/framejob.h"
 #include "store/packer.h"
 
-#define SLOW_LEVEL 9
+#define SLOW_LEVEL 5
 #define SLOW_FROM 3
 #define SLOW_SAVES 8                    /* one part in so many, seldom more */
 

@@ -32,7 +32,7 @@
 #define BATCH 8                         /* chunks of a job ... */
 #define BATCH_LATE 2                    /* they take longer each, and others wait for the last */
 #define BATCH_BYTES (512u << 10)        /* ... and their bytes; one fits */
-#define JOBS_HELD 16
+#define RING (16u << 20)                /* under way: the pages of a database come faster than differences are made */
 #define CACHE_BYTES (4u << 20)          /* of a thread's reader */
 #define THREADS_MOST 4
 #define FILES 100                       /* of a reader, with its index */
@@ -326,6 +326,7 @@ give(struct fine *f)
 	if (!j)
 		return OK;
 	if (f->hands) {
+		hands_trim(f->hands, offsetof(struct job, bytes) + j->used);
 		hands_give(f->hands, run, reap, 0);
 		return OK;
 	}
@@ -452,8 +453,7 @@ fine_new(const struct fine_config *c, struct fine **out)
 	pthread_mutex_init(&f->lock, NULL);
 	rc = kin_new(&f->kin);
 	/* Where no thread can be had, it goes without. */
-	if (rc == OK && jobs > 1 && hands_new(jobs,
-	    JOBS_HELD * (sizeof(struct job) + 64), f, &f->hands))
+	if (rc == OK && jobs > 1 && hands_new(jobs, RING, f, &f->hands))
 		f->hands = NULL;
 	f->pen_count = f->pens_free = f->hands ? jobs : 1;
 	*out = rc ? fine_free(f) : f;

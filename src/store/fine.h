@@ -29,7 +29,7 @@ struct fine_config {
 	void *arg;
 };
 
-/* Cost: with threads some 16 MiB for each, and files for a reader. */
+/* Cost: with threads 16 MiB for chunks under way, and some 16 MiB and the files of a reader for each. */
 int fine_new(const struct fine_config *c, struct fine **out)
     __attribute__((warn_unused_result));
 

@@ -93,9 +93,9 @@ gather_frame(struct rewrite *rw, uint32_t pack)
 	rw->plain = 0;
 	/* Looking chunks up moves the tables that f and p point into. */
 	rc = reader_frame(rw->c->reader, &at, gather_chunk, rw);
-	if (many && rw->plain <= PACKER_FINE)
+	if (many && rw->plain <= PACKER_FINE && f->len <= PACKER_FINE)
 		for (size_t i = first; i < rw->item_count; i++)
-			rw->items[i].fine = rw->items[i].depth == 0;
+			rw->items[i].fine = true;
 	return err_is_damage(rc) ? OK : rc;
 }
 

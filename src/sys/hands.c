@@ -222,12 +222,18 @@ fit(struct hands *h, size_t len)
 	return begin - end > len ? end : SIZE_MAX;
 }
 
+static size_t
+aligned(size_t len)
+{
+	return (len + ALIGN) / ALIGN * ALIGN;
+}
+
 int
 hands_room(struct hands *h, size_t len, void **job)
 {
 	size_t at;
 
-	len = (len + ALIGN) / ALIGN * ALIGN;
+	len = aligned(len);
 	assert(len <= h->size / 4);
 	while (h->count - h->oldest == JOBS || (at = fit(h, len)) == SIZE_MAX)
 		reap_some(h);
@@ -235,6 +241,14 @@ hands_room(struct hands *h, size_t len, void **job)
 	h->room_end = at + len;
 	*job = h->bytes + at;
 	return hands_check(h);
+}
+
+void
+hands_trim(struct hands *h, size_t len)
+{
+	len = aligned(len);
+	assert(len <= h->room_end - h->room_begin);
+	h->room_end = h->room_begin + len;
 }
 
 void

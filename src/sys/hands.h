@@ -31,6 +31,9 @@ struct hands *hands_free(struct hands *h);
 /* Room for a job, at most a quarter of the ring.  *job is aligned for any type, and the caller's until the next call. */
 int hands_room(struct hands *h, size_t len, void **job) __attribute__((warn_unused_result));
 
+/* Only the first len bytes of the room asked for last are needed: the rest is free again when the job is given away. */
+void hands_trim(struct hands *h, size_t len);
+
 /*
  * Give away the job in the room asked for last.  run may be NULL: there is nothing to do but to reap it.  Of two jobs with the same `place`
  * one waits for the other, if there is anything else to do.

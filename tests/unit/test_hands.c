@@ -148,6 +148,34 @@ test_all_are_heard_of_in_order(void **state)
 	}
 }
 
+/* Room that is asked for and given back is there for others: none has to be reaped for them. */
+static void
+test_trimmed_room_is_free(void **state)
+{
+	struct meeting m;
+	struct hands *h;
+	void *p;
+
+	(void)state;
+	meeting_init(&m);
+	assert_int_equal(hands_new(1, RING, &m, &h), OK);
+	for (unsigned i = 0; i < 20; i++) {
+		struct job *j;
+
+		assert_int_equal(hands_room(h, RING / 4 - 64, &p), OK);
+		j = p;
+		*j = (struct job){ .m = &m, .number = i, .done = true, .len = 40 };
+		for (size_t k = 0; k < j->len; k++)
+			j->bytes[k] = (uint8_t)~(i + k);
+		hands_trim(h, sizeof(*j) + j->len);
+		hands_give(h, NULL, hear, 0);
+		assert_int_equal(m.reaped, 0);
+	}
+	assert_int_equal(hands_drain(h), OK);
+	assert_int_equal(m.reaped, 20);
+	hands_free(h);
+}
+
 /* The second one that is begun is that of another place, though others came before it. */
 static void
 test_different_places_are_worked_on_at_once(void **state)
@@ -251,6 +279,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_are_heard_of_in_order),
+		cmocka_unit_test(test_trimmed_room_is_free),
 		cmocka_unit_test(test_different_places_are_worked_on_at_once),
 		cmocka_unit_test(test_one_place_has_room_for_two),
 		cmocka_unit_test(test_a_failure_drops_the_rest),

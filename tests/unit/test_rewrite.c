@@ -407,6 +407,48 @@ test_small_frames_stay_small(void **state)
 	index_free(ix);
 }
 
+/* So do the differences of an image's hourly changes: the next snapshot reads a few of them, here and there. */
+static void
+test_small_frames_of_differences_stay_small(void **state)
+{
+	enum { CHUNKS = 12, LEN = 60000, CHANGED = 12000 };
+	const struct session_config cfg = { .jobs = 1, .level = 1 };
+	static uint8_t content[CHUNKS][LEN];
+	struct fixture *f = *state;
+	struct name ids[CHUNKS], root;
+	struct index_place place;
+	struct rewrite_stats done;
+	struct session *s;
+	struct index *ix;
+
+	for (size_t i = 0; i < CHUNKS; i++)
+		support_store_bytes(content[i], LEN, 6000 + i);
+	for (size_t v = 0; v <= VERSIONS; v++) {
+		assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+		assert_int_equal(session_fine(s, true), OK);
+		for (size_t i = 0; i < CHUNKS; i++) {
+			struct name base = ids[i];
+
+			support_store_bytes(content[i] + v % 4 * CHANGED, CHANGED, 7000 + v * CHUNKS + i);
+			assert_int_equal(session_put(s, FRAME_DATA, content[i], LEN, v ? &base : NULL, &ids[i], NULL), OK);
+		}
+		assert_int_equal(session_fine(s, false), OK);
+		assert_int_equal(support_store_tree(s, TREENODE_FILE, ids, CHUNKS, NULL, &root), OK);
+		assert_int_equal(support_store_commit(s, &root), OK);
+		session_free(s);
+	}
+	rewrite(f, &merge, &done);
+	assert_true(done.packs >= VERSIONS);
+	assert_true(done.chunks >= VERSIONS * CHUNKS);
+	assert_int_equal(index_load(f->r, &ix), OK);
+	for (size_t i = 0; i < CHUNKS; i++) {
+		assert_int_equal(index_find(ix, &ids[i], &place, NULL), FOUND);
+		assert_true(place.depth > 0);
+		assert_true(place.len < 5 * CHANGED);
+	}
+	index_free(ix);
+}
+
 /* The nth read fails, once or for ever: it stops before anything is published, or all is well; the next one does all of it. */
 static bool
 read_fails_at(uint64_t n, bool forever)
@@ -527,6 +569,7 @@ main(void)
 		cmocka_unit_test(test_order_of_families),
 		cmocka_unit_test(test_large_families),
 		cmocka_unit_test_setup_teardown(test_small_frames_stay_small, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_small_frames_of_differences_stay_small, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whole_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
 		cmocka_unit_test(test_read_fails),
