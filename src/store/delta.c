@@ -10,6 +10,8 @@
 #include "store/packer.h"
 
 #define SLOW_LEVEL 5
+#define DEFAULT_LEVEL 3                 /* for which differences are made at ... */
+#define QUICK_LEVEL 2                   /* ... this one: DESIGN, "Several bases" */
 #define SLOW_FROM 3
 #define SLOW_SAVES 8                    /* one part in so many, seldom more */
 
@@ -29,7 +31,7 @@ delta_new(int level, struct delta **out)
 	if (rc)
 		return rc;
 	d->level = level;
-	rc = squeeze_new(level, &d->fast);
+	rc = squeeze_new(level == DEFAULT_LEVEL ? QUICK_LEVEL : level, &d->fast);
 	*out = rc ? delta_free(d) : d;
 	return rc;
 }
