@@ -220,11 +220,14 @@ chunkcache_get(struct chunkcache *cc, const struct name *id, uint64_t len, const
 	*p = NULL;
 	if (it && it->len != len)
 		return fail(ERR_CORRUPT, "a chunk has not the length that its list says");
-	if (it)
+	if (!it) {
+		if ((rc = load(cc, id, len, &it)))
+			return rc;
+		link_use(cc, it);
+	} else if (it != cc->newest) {
 		unlink_use(cc, it);
-	else if ((rc = load(cc, id, len, &it)))
-		return rc;
-	link_use(cc, it);
+		link_use(cc, it);
+	}
 	*p = it->p;
 	return OK;
 }

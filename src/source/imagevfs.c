@@ -6,7 +6,7 @@
  *                 --chunkcache_get-------->   plaintext  (kept, up to cache_bytes)
  *
  * A window is the run of spans that touch 16 MiB of the file, read off the list nodes in one go:
- * finding one row in a list costs half of the list.
+ * finding one row in a list costs half of the list.  It knows where each of its parts of 4 KiB begins.
  *
  * The cache is one for all images: two snapshots of a database share most chunks.
  *
@@ -31,6 +31,8 @@
 #define MAGIC "SQLite format 3"         /* and its final zero */
 #define WINDOW_SHIFT 24
 #define WINDOWS 64u                     /* kept of an image */
+#define PART_SHIFT 12                   /* of a window */
+#define PARTS (1u << (WINDOW_SHIFT - PART_SHIFT))
 #define NOTE_CAP 512
 #define SECTOR 4096
 
@@ -42,6 +44,7 @@ struct span {                           /* a piece, without its fingerprint */
 struct window {
 	struct span *spans;             /* ascending, without gaps; owned */
 	size_t count, cap;
+	uint32_t parts[PARTS];          /* the last span that begins no later than the part */
 };
 
 struct image {
@@ -89,16 +92,23 @@ keep_failure(struct imagevfs *v, int rc)
 static const struct span *
 window_find(const struct window *w, uint64_t off)
 {
-	size_t low = 0, high = w->count;
+	size_t n = w->parts[(off >> PART_SHIFT) % PARTS];
 
-	if (w->count == 0 || off < w->spans[0].off)
-		return NULL;
-	while (high - low > 1) {
-		size_t mid = low + (high - low) / 2;
+	while (n + 1 < w->count && w->spans[n + 1].off <= off)
+		n++;
+	return n < w->count && off >= w->spans[n].off && off - w->spans[n].off < w->spans[n].len ? &w->spans[n] : NULL;
+}
 
-		*(w->spans[mid].off <= off ? &low : &high) = mid;
+static void
+window_divide(struct window *w, uint64_t start)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < PARTS; i++) {
+		while (n + 1 < w->count && w->spans[n + 1].off <= start + ((uint64_t)i << PART_SHIFT))
+			n++;
+		w->parts[i] = n;
 	}
-	return off - w->spans[low].off < w->spans[low].len ? &w->spans[low] : NULL;
 }
 
 /* Read the spans from the one that holds `from` up to `to`. */
@@ -113,9 +123,10 @@ window_read(struct image *im, struct window *w, uint64_t from, uint64_t to)
 		return rc;
 	while (piece.off + piece.len < to && (rc = tree_content_next(im->c, &piece)) == FOUND) {
 		if ((rc = mem_grow((void **)&w->spans, &w->cap, w->count + 1, sizeof(*w->spans))))
-			return rc;
+			break;
 		w->spans[w->count++] = (struct span){ piece.off, piece.len, piece.id };
 	}
+	window_divide(w, from >> WINDOW_SHIFT << WINDOW_SHIFT);
 	return rc < 0 ? rc : OK;
 }
 
