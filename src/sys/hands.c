@@ -25,7 +25,6 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "sys/host.h"
 
 #define JOBS 512u                       /* pending at once; a power of two */
 #define ALIGN 16u
@@ -313,10 +312,8 @@ hands_new(unsigned threads, size_t ring_bytes, void *arg, struct hands **out)
 	pthread_cond_init(&h->done, NULL);
 	if ((rc = mem_new((void **)&h->bytes, h->size)) == OK &&
 	    (rc = mem_new((void **)&h->hands,
-	    mem_array(threads, sizeof(*h->hands)))) == OK) {
-		host_large_pages(h->bytes, h->size);
+	    mem_array(threads, sizeof(*h->hands)))) == OK)
 		rc = start(h, threads);
-	}
 	*out = rc ? hands_free(h) : h;
 	return rc;
 }

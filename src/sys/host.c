@@ -67,25 +67,12 @@ host_cpus(void)
 #endif
 #define PAGE 4096u
 
-/* Of the whole pages in it. */
-static void
-advise(void *p, size_t len, int advice)
+void
+host_populate(void *p, size_t len)
 {
 	uintptr_t begin = ((uintptr_t)p + PAGE - 1) / PAGE * PAGE;
 	uintptr_t end = ((uintptr_t)p + len) / PAGE * PAGE;
 
 	if (begin < end)
-		(void)madvise((void *)begin, end - begin, advice);
-}
-
-void
-host_large_pages(void *p, size_t len)
-{
-	advise(p, len, MADV_HUGEPAGE);
-}
-
-void
-host_populate(void *p, size_t len)
-{
-	advise(p, len, MADV_POPULATE_WRITE);
+		(void)madvise((void *)begin, end - begin, MADV_POPULATE_WRITE);
 }

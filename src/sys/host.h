@@ -20,9 +20,6 @@ uint64_t host_memory(void);
 /* Processors this process may run on, at least 1. */
 unsigned host_cpus(void);
 
-/* These bytes are used again and again: the system may take few large pages for them.  No matter if it does not. */
-void host_large_pages(void *p, size_t len);
-
 /* These bytes will all be written soon: the system may give the pages now.  No matter if it does not. */
 void host_populate(void *p, size_t len);
 
