@@ -44,7 +44,8 @@ struct span {                           /* a piece, without its fingerprint */
 struct window {
 	struct span *spans;             /* ascending, without gaps; owned */
 	size_t count, cap;
-	uint32_t parts[PARTS];          /* the last span that begins no later than the part */
+	uint64_t start;                 /* of its 16 MiB */
+	uint32_t parts[PARTS];          /* the last span that begins no later than the part, or the first */
 };
 
 struct image {
@@ -92,11 +93,18 @@ keep_failure(struct imagevfs *v, int rc)
 static const struct span *
 window_find(const struct window *w, uint64_t off)
 {
-	size_t n = w->parts[(off >> PART_SHIFT) % PARTS];
+	size_t part = (off - w->start) >> PART_SHIFT, low, high;
 
-	while (n + 1 < w->count && w->spans[n + 1].off <= off)
-		n++;
-	return n < w->count && off >= w->spans[n].off && off - w->spans[n].off < w->spans[n].len ? &w->spans[n] : NULL;
+	if (off < w->start || part >= PARTS || w->count == 0)
+		return NULL;
+	low = w->parts[part];
+	high = part + 1 < PARTS ? w->parts[part + 1] + 1 : w->count;
+	while (high - low > 1) {
+		size_t mid = low + (high - low) / 2;
+
+		*(w->spans[mid].off <= off ? &low : &high) = mid;
+	}
+	return off >= w->spans[low].off && off - w->spans[low].off < w->spans[low].len ? &w->spans[low] : NULL;
 }
 
 static void
@@ -104,6 +112,7 @@ window_divide(struct window *w, uint64_t start)
 {
 	uint32_t n = 0;
 
+	w->start = start;
 	for (uint32_t i = 0; i < PARTS; i++) {
 		while (n + 1 < w->count && w->spans[n + 1].off <= start + ((uint64_t)i << PART_SHIFT))
 			n++;

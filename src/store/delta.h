@@ -10,8 +10,8 @@ struct delta;
 struct packer_base;
 
 /*
- * level: of zstd, for all but the long ones that delta_make is asked to take its
- * time with.
+ * level: of zstd.  At the default one differences are made at the level below,
+ * and the long ones that delta_make is asked to take its time with at a higher.
  * Owns: *out: delta_free.
  */
 int delta_new(int level, struct delta **out) __attribute__((warn_unused_result));

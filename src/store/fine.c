@@ -32,6 +32,7 @@
 #define BATCH 8                         /* chunks of a job ... */
 #define BATCH_LATE 2                    /* they take longer each, and others wait for the last */
 #define BATCH_BYTES (512u << 10)        /* ... and their bytes; one fits */
+#define BATCH_LEAST (BATCH_BYTES / 2)   /* that a job counts as */
 #define RING (16u << 20)                /* under way: the pages of a database come faster than differences are made */
 #define CACHE_BYTES (4u << 20)          /* of a thread's reader */
 #define THREADS_MOST 4
@@ -326,7 +327,8 @@ give(struct fine *f)
 	if (!j)
 		return OK;
 	if (f->hands) {
-		hands_trim(f->hands, offsetof(struct job, bytes) + j->used);
+		/* What comes of a job takes memory, too, even if it brought no bytes. */
+		hands_trim(f->hands, offsetof(struct job, bytes) + (j->used > BATCH_LEAST ? j->used : BATCH_LEAST));
 		hands_give(f->hands, run, reap, 0);
 		return OK;
 	}

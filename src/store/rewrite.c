@@ -24,7 +24,8 @@
 #include "sys/host.h"
 #include "sys/signals.h"
 
-#define FINE_FRAMES 4u                  /* in a pack, at least: one may be short because there was no more */
+#define FINE_FRAMES 4u                  /* in a pack, at least ... */
+#define FINE_LEN (2u * PACKER_FINE)     /* ... and no longer: what does not compress, and differences */
 
 struct spot {                           /* where the packer has put it */
 	uint32_t cell, frame;
@@ -47,6 +48,7 @@ struct rewrite {
 	struct pedigree *pedigree;
 	uint32_t frame;                 /* being gathered */
 	uint64_t plain;                 /* bytes of chunks in it that are no differences */
+	bool fine;                      /* it is a small one */
 };
 
 /* ------------------------------------------------------------------------------------------------------ gathering */
@@ -84,7 +86,7 @@ gather_frame(struct rewrite *rw, uint32_t pack)
 	const struct indexfile_pack *p = &rw->c->packs[pack].row;
 	struct index_place at = { .pack_name = p->name, .pack_kind = p->kind, .ordinal = f->ordinal, .off = f->off, .len = f->len };
 	size_t first = rw->item_count;
-	bool many = p->frames >= FINE_FRAMES;
+	uint32_t frames = p->frames;
 	int rc = index_pack_number(rw->c->index, p, &at.pack_no);
 
 	if (rc)
@@ -93,9 +95,11 @@ gather_frame(struct rewrite *rw, uint32_t pack)
 	rw->plain = 0;
 	/* Looking chunks up moves the tables that f and p point into. */
 	rc = reader_frame(rw->c->reader, &at, gather_chunk, rw);
-	if (many && rw->plain <= PACKER_FINE && f->len <= PACKER_FINE)
-		for (size_t i = first; i < rw->item_count; i++)
-			rw->items[i].fine = true;
+	/* The last one may be short because there was no more. */
+	if (at.ordinal + 1 < frames)
+		rw->fine = at.pack_kind == PACKFILE_DATA && frames >= FINE_FRAMES && rw->plain <= PACKER_FINE && at.len <= FINE_LEN;
+	for (size_t i = first; i < rw->item_count; i++)
+		rw->items[i].fine = rw->fine;
 	return err_is_damage(rc) ? OK : rc;
 }
 
@@ -107,6 +111,7 @@ gather_pack(struct rewrite *rw, const struct indexfile_pack *row)
 
 	if (rc != FOUND)
 		return rc;
+	rw->fine = false;
 	for (uint32_t i = 0; i < row->frames; i++) {
 		if ((rc = signals_check()) || (rc = counts_find_frame(rw->c, pack, i, &rw->frame)) < 0)
 			return rc;
@@ -329,11 +334,11 @@ static int
 move_family(struct rewrite *rw, struct family_item *items, size_t count)
 {
 	struct pedigree_choice ch;
-	bool fine = false;
+	bool fine = true;
 	int rc;
 
 	for (size_t i = 0; i < count; i++)
-		fine = fine || items[i].fine;
+		fine = fine && items[i].fine;
 	if ((rc = packer_fine(rw->packer, fine)))
 		return rc;
 	count = still_there(rw, items, count);

@@ -373,7 +373,7 @@ test_large_families(void **state)
 static void
 test_small_frames_stay_small(void **state)
 {
-	enum { CHUNKS = 12, LEN = 100000 };
+	enum { CHUNKS = 12, LEN = 65536 };      /* two are all that a small frame holds */
 	const struct session_config cfg = { .jobs = 1, .level = 1 };
 	struct fixture *f = *state;
 	struct name ids[CHUNKS], root;
@@ -446,6 +446,67 @@ test_small_frames_of_differences_stay_small(void **state)
 		assert_true(place.depth > 0);
 		assert_true(place.len < 5 * CHANGED);
 	}
+	index_free(ix);
+}
+
+/* Files that are no databases lie in large frames, and so they stay, though the last frame of a pack is short. */
+static void
+test_large_frames_stay_large(void **state)
+{
+	enum { CHUNKS = 60, LEN = 30000, BIG = 1 << 20, BIGS = 8 };
+	const struct session_config cfg = { .jobs = 1, .level = 1 };
+	static uint8_t content[LEN];
+	struct fixture *f = *state;
+	struct name ids[2 * CHUNKS + BIGS + 1], short_lived, root;
+	struct name_sid sids[2];
+	struct settle_stats stats;
+	struct index_place place;
+	struct rewrite_stats done;
+	struct session *s;
+	struct index *ix;
+	size_t n = 0, whole = 0, old;
+
+	/* All chunks; then large ones, and differences to them in the short frame that is the last; then all of these but one of each. */
+	for (size_t v = 0; v < 2; v++) {
+		assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+		old = n;
+		for (size_t i = 0; v == 0 && i < CHUNKS; i++, n++)
+			assert_int_equal(support_store_data(s, 8000 + i, LEN, NULL, &ids[n]), OK);
+		for (size_t i = 0; v == 1 && i < BIGS; i++, n++)
+			assert_int_equal(support_store_data(s, 8500 + i, BIG, NULL, &ids[n]), OK);
+		assert_int_equal(support_store_data(s, 8900 + v, 90000, NULL, &short_lived), OK);
+		for (size_t i = 0; v == 1 && i < CHUNKS; i += 2, n++) {
+			support_store_bytes(content, LEN, 8000 + i);
+			support_store_bytes(content + 1000, 40, 8600 + i);
+			assert_int_equal(session_put(s, FRAME_DATA, content, LEN, &ids[i], &ids[n], NULL), OK);
+		}
+		ids[n] = short_lived;
+		assert_int_equal(support_store_tree(s, TREENODE_FILE, ids + old, n + 1 - old, NULL, &root), OK);
+		assert_int_equal(support_store_commit(s, &root), OK);
+		sids[v] = *session_sid(s);
+		session_free(s);
+	}
+	assert_int_equal(session_begin(f->r, &cfg, &s), OK);
+	for (size_t i = 0; i < CHUNKS + BIGS; i++)
+		assert_int_equal(support_store_data(s, i < CHUNKS ? 8000 + i : 8500 + i - CHUNKS, i < CHUNKS ? LEN : BIG, NULL, &ids[i]), OK);
+	for (size_t i = CHUNKS + BIGS; i < n; i++) {
+		support_store_bytes(content, LEN, 8000 + 2 * (i - CHUNKS - BIGS));
+		support_store_bytes(content + 1000, 40, 8600 + 2 * (i - CHUNKS - BIGS));
+		assert_int_equal(session_put(s, FRAME_DATA, content, LEN, NULL, &ids[i], NULL), OK);
+	}
+	assert_int_equal(support_store_tree(s, TREENODE_FILE, ids, n, NULL, &root), OK);
+	assert_int_equal(support_store_commit(s, &root), OK);
+	session_free(s);
+	assert_int_equal(graves_bury(f->r, sids, 2), OK);
+	assert_int_equal(settle_run(f->r, sids, 2, false, &stats), OK);
+	rewrite(f, &dense, &done);
+	assert_true(done.chunks >= n);
+	assert_int_equal(index_load(f->r, &ix), OK);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(index_find(ix, &ids[i], &place, NULL), FOUND);
+		whole += place.len > 4 * LEN;
+	}
+	assert_true(whole > n * 9 / 10);
 	index_free(ix);
 }
 
@@ -570,6 +631,7 @@ main(void)
 		cmocka_unit_test(test_large_families),
 		cmocka_unit_test_setup_teardown(test_small_frames_stay_small, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_small_frames_of_differences_stay_small, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large_frames_stay_large, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whole_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
 		cmocka_unit_test(test_read_fails),
