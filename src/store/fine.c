@@ -265,8 +265,9 @@ reap_task(struct fine *f, const struct job *j, const struct task *t)
 	uint8_t depth;
 	int rc;
 
+	/* Of a base without anchors nothing is seen, and `out` may not be there. */
 	if (t->known && !j->late && (rc = kin_add(f->kin, &t->base.id[0],
-	    j->out.p + t->seen.off, t->seen.len)))
+	    t->seen.len ? j->out.p + t->seen.off : NULL, t->seen.len)))
 		return rc;
 	if (t->it.len == 0)
 		return OK;
