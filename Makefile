@@ -32,7 +32,6 @@ UNIT = aead ahead args bases byid catalogue chacha chunker confine dbsource fetc
 	squeeze stream text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_flip prop_format prop_parity prop_store sim_store
-CRASH = crash_snapshot
 FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
 CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
@@ -77,7 +76,7 @@ TOOL_O = $(TOOL_SRC:%.c=$(O)/%.o)
 TOOL_BIN = $(TOOLS:%=$(O)/tools/%)
 SUPPORT_O = $(SUPPORT:%=$(O)/tests/unit/%.o)
 UNIT_BIN = $(UNIT:%=$(O)/tests/unit/test_%)
-PROP_BIN = $(PROP:%=$(O)/tests/prop/%) $(CRASH:%=$(O)/tests/crash/%)
+PROP_BIN = $(PROP:%=$(O)/tests/prop/%)
 BENCH_BIN = $(O)/bench/bigindex $(O)/bench/rates
 REGRESS_BIN = $(FUZZ:%=$(O)/fuzz/fuzz_%)
 CLI_SH = $(CLI:%=tests/cli/%.sh)
@@ -175,7 +174,7 @@ repro:
 # What tests/lint/sources.py compares.
 list:
 	@echo $(LIB_SRC) src/main.c $(TOOLS:%=tools/%.c) $(MKVEC:%=tools/%.c) $(DUMP:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
-		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(CRASH:%=tests/crash/%.c) $(TRUST_SRC) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
+		$(SUPPORT:%=tests/unit/%.c) $(PROP:%=tests/prop/%.c) $(TRUST_SRC) $(FUZZ:%=fuzz/fuzz_%.c) fuzz/regress.c $(CLI_SH) $(LINT_PY)
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/varve
 	$(INSTALL) -m 755 varve $(DESTDIR)$(PREFIX)/bin/varve

@@ -1,7 +1,8 @@
 # Tests with rules of their own, and the long runs of TESTING.md, each of which has a slice in `make check`.
 FAULT_BIN = $(O)/tests/fault/meddle $(O)/tests/fault/starve.so
 CLI += scout uncounted faults canary confine crypto mend
-TRUST_SRC = $(DEEP:%=fuzz/fuzz_%.c) tests/fault/meddle.c tests/fault/starve.c $(TRUST_BIN:$(O)/%=%.c) $(EVERY:%=tests/fault/%.c) tests/prop/prop_lies.c
+TRUST_SRC = $(DEEP:%=fuzz/fuzz_%.c) tests/fault/meddle.c tests/fault/starve.c $(TRUST_BIN:$(O)/%=%.c) $(EVERY:%=tests/fault/%.c) tests/prop/prop_lies.c \
+	$(CRASH:%=tests/crash/%.c)
 
 TRUST_BIN = $(O)/tests/crypto/crypto_proof $(O)/tests/prop/prop_mend
 
@@ -49,6 +50,16 @@ $(EVERY_BIN): %: $(EVERY:%=$(O)/tests/fault/%.o) $(O)/libsupport.a $(O)/libvarve
 
 $(LIES_BIN): %: %.o $(O)/tests/fault/every_fixture.o $(O)/libsupport.a $(O)/libvarve.a
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+# A crash of whatever changes a repository.
+CRASH = crash_snapshot crash_repairs crash
+CRASH_BIN = $(O)/tests/crash/crash_snapshot
+PROP_BIN += $(CRASH_BIN)
+
+$(CRASH_BIN): $(CRASH:%=$(O)/tests/crash/%.o) $(O)/libsupport.a $(O)/libvarve.a
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+everything: $(CRASH_BIN)
 
 # Index files that lie, all of whose seals are right.
 lies: $(LIES_BIN)
