@@ -354,6 +354,8 @@ repair_snapshots(struct repair *c)
 		report_set_number(rp, obj, "files_lost", s.files);
 		report_set_number(rp, obj, "directories_lost", s.directories);
 		report_json(rp, obj);
+	} else if (!rp->quiet && !s.snapshots && !s.dropped) {
+		report_out(rp, "nothing is given up: the index has all that snapshots need; 'varve repair packs' reads it, and finds what is damaged\n");
 	} else if (!rp->quiet) {
 		report_out(rp, "%ju snapshot%s mended, %ju given up\n", (uintmax_t)s.snapshots, text_plural(s.snapshots),
 		    (uintmax_t)s.dropped);

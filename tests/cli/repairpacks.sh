@@ -98,6 +98,9 @@ must prune
 again
 # The first frame has nothing but parts of the large file, which comes first and is longer than two frames.
 printf zzzzzzzz | dd of="$T/repo/$data" bs=1 seek=200000 conv=notrunc status=none
+v repair snapshots
+exits 0 "nobody has read the packs"
+is "that is said" grep -q "^nothing is given up: .*'varve repair packs'" "$T/out"
 v repair packs
 exits 4 "a damaged frame"
 is "others are saved" grep -q "^$data: damaged; [1-9][0-9]* frames saved" "$T/out"
