@@ -531,8 +531,6 @@ walk_all(struct walk *w, bool fresh)
 	while (rc == OK && w->depth > 0)
 		if ((rc = signals_check()) == OK)
 			rc = step(w);
-	if (rc == OK)
-		rc = later_drain(&w->p);
 	if (rc)
 		later_end(&w->p);       /* before its directories close */
 	while (w->depth > 0) {

@@ -117,4 +117,20 @@ exec 9<&-
 restore dir/a
 is "also in a directory on the way to a chosen file" test ! -e "$T/dst/dir/.varve-fedcba9876543210.tmp"
 
+# An immutable file gets its flag when everything is in place, and is replaced all the same.
+flags() { lsattr "$1" | cut -d ' ' -f 1; }
+mkdir "$T/imm" && echo first >"$T/imm/f" && ln "$T/imm/f" "$T/imm/g"
+if chattr +i "$T/imm/f" 2>/dev/null; then
+	trap 'chattr -i "$T/imm/f" "$T/immdst/f" 2>/dev/null; leave' EXIT
+	snap "$T/imm"
+	must restore "latest:$T/imm" --target "$T/immdst"
+	equal "an immutable file is immutable again" "$(flags "$T/immdst/f")" "$(flags "$T/imm/f")"
+	equal "and has both names" "$(stat -c %h "$T/immdst/f")" 2
+	chattr -i "$T/imm/f" && echo second >"$T/imm/f" && chattr +i "$T/imm/f"
+	snap "$T/imm"
+	must restore "latest:$T/imm" --target "$T/immdst"
+	is "its content is replaced" cmp "$T/imm/f" "$T/immdst/f"
+	equal "and it is immutable" "$(flags "$T/immdst/f")" "$(flags "$T/imm/f")"
+fi
+
 finish

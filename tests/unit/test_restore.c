@@ -810,6 +810,31 @@ test_damage_costs_only_its_file(void **state)
 	assert_same_tree(b->src, b->dst);
 }
 
+/* In a new directory threads make the files: what is wrong meanwhile is told in its turn, and counts. */
+static void
+test_damage_in_a_new_directory(void **state)
+{
+	struct box *b = *state;
+	struct name id;
+	char name[16];
+
+	for (int i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "f%02d", i);
+		make(b->src, name, i % 20 == 7 ? "bbbb" : name, 0644);
+	}
+	snapshot(b);
+	digest_chunk_id(&id, b->repo.keys->id, 'D', "bbbb", 4);
+	for (size_t i = 0; i < b->rd.count; i++)
+		if (name_cmp(&b->rd.chunk[i].id, &id) == 0)
+			b->rd.chunk[i].damaged = true;
+	strcat(b->target, "/new");
+	assert_int_equal(restore(b), ERR_CORRUPT);
+	assert_int_equal(b->res.damaged, 3);
+	assert_int_equal(b->res.files_restored, 47);
+	assert_string_equal(b->problems, "/home/src/f07: damaged\n"
+	    "/home/src/f27: damaged\n/home/src/f47: damaged\n");
+}
+
 static void
 test_overwrite_rules(void **state)
 {
@@ -1003,6 +1028,31 @@ test_written_zeros(void **state)
 	assert_true(stat_of(b->dst, "z").blocks < sizeof(zeros) / 512);
 }
 
+/* One byte that is not zero is not a hole, wherever it is. */
+static void
+test_nearly_zeros(void **state)
+{
+	struct box *b = *state;
+	static char zeros[PIECE];
+	int fd;
+
+	zeros[PIECE - 1] = 1;
+	fd = openat(b->src, "last", O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(fd, zeros, PIECE), PIECE);
+	close(fd);
+	make(b->src, "one", "1", 0600);
+	fd = openat(b->src, "hole", O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(ftruncate(fd, PIECE), 0);
+	close(fd);
+	snapshot(b);
+	fd = openat(b->dst, "hole", O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(fd, zeros, PIECE), PIECE);
+	close(fd);
+	b->o.sparse = true;
+	assert_int_equal(restore(b), OK);
+	assert_same_tree(b->src, b->dst);
+}
+
 static void
 test_chosen_paths_and_single_files(void **state)
 {
@@ -1108,6 +1158,7 @@ main(void)
 		T(test_another_name_keeps_its_mode),
 		T(test_links_in_the_target_are_not_followed),
 		T(test_damage_costs_only_its_file),
+		T(test_damage_in_a_new_directory),
 		T(test_overwrite_rules),
 		T(test_delete_stays_in_what_was_snapshotted),
 		T(test_nothing_is_deleted_where_the_tree_is_damaged),
@@ -1115,6 +1166,7 @@ main(void)
 		T(test_dry_run_changes_nothing),
 		T(test_holes_stay_holes),
 		T(test_written_zeros),
+		T(test_nearly_zeros),
 		T(test_chosen_paths_and_single_files),
 		T(test_progress),
 		T(test_verify_reads_back),

@@ -720,6 +720,7 @@ test_missing_pack_no_delta(void **state)
 {
 	struct fixture *f = *state;
 	char packs[4][SUPPORT_IO_PATH];
+	struct support_recount_result res;
 	struct session *s = begin(f->r);
 	struct name a, b;
 
@@ -738,7 +739,8 @@ test_missing_pack_no_delta(void **state)
 	assert_int_equal(put_version(s, 1, &b, &a), OK);
 	commit_one(s, &a);
 	session_free(s);
-	recount(f->r, SUPPORT_RECOUNT_SAFE, NULL);
+	recount(f->r, SUPPORT_RECOUNT_SAFE, &res);
+	assert_int_equal(res.deltas, 0);
 	settle_and_recount(f->r, NULL);
 }
 
