@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -15,11 +16,13 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "sys/clock.h"
 #include "sys/signals.h"
 
 #define SOCKET 3
 #define SHARED 4
 #define HIGH 10                         /* where nothing is in the way of 3 and 4 */
+#define PATIENCE_NS INT64_C(5000000000)
 
 extern char **environ;
 
@@ -110,6 +113,22 @@ helper_start(struct helper *h, const char *program, const char *arg, size_t shar
 	return rc;
 }
 
+/* It hears of the closed socket and cleans up; one that is stopped, or stuck, must not keep us. */
+static void
+leave_or_kill(pid_t pid)
+{
+	int64_t until = clock_steady_ns() + PATIENCE_NS, left = PATIENCE_NS;
+	struct pollfd p = { .fd = pidfd_open(pid, 0), .events = POLLIN };
+	int n = -1;
+
+	while (p.fd >= 0 && left > 0 && (n = poll(&p, 1, (int)(left / 1000000) + 1)) < 0 && errno == EINTR)
+		left = until - clock_steady_ns();
+	if (p.fd >= 0 && n <= 0)
+		kill(pid, SIGKILL);
+	if (p.fd >= 0)
+		close(p.fd);
+}
+
 void
 helper_stop(struct helper *h)
 {
@@ -119,6 +138,8 @@ helper_stop(struct helper *h)
 	if (h->shared)
 		munmap(h->shared, h->shared_len);
 	h->shared = NULL;
+	if (h->pid > 0)
+		leave_or_kill(h->pid);
 	while (h->pid > 0 && waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	h->pid = 0;

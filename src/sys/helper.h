@@ -19,7 +19,7 @@ struct helper {
 /* Run `program arg` with the socket as descriptor 3, the memory as 4.  Ended with helper_stop. */
 int helper_start(struct helper *h, const char *program, const char *arg, size_t shared_len) __attribute__((warn_unused_result));
 
-/* Closing the socket tells it to end; waits for that. */
+/* Closing the socket tells it to end; waits for that, and kills it if it has not after five seconds: it may be stopped, or stuck. */
 void helper_stop(struct helper *h);
 
 /* In the helper: take over both descriptors, close all others. */

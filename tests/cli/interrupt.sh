@@ -49,4 +49,22 @@ wait "$pid" 2>/dev/null || true
 snap "$T/src"
 must restore "latest:$T/src" --target "$T/dst"
 is "after SIGKILL the next snapshot restores" diff -r "$T/src" "$T/dst"
+
+# A database helper that neither answers nor ends does not keep the snapshot from ending.
+mkdir "$T/db" && sqlite3 "$T/db/app.db" 'create table t(a, b); with recursive n(i) as (select 1 union all select i + 1 from n where i < 400000)
+	insert into t select i, hex(randomblob(100)) from n'
+"$VARVE" snapshot "$T/db" >"$T/out" 2>"$T/err" &
+pid=$! helper=
+for _ in $(seq 1 2000); do
+	helper=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null || true) && helper=${helper%% *}
+	[ "$(cat "/proc/$helper/comm" 2>/dev/null)" != varve-sqlite ] || break
+	kill -0 "$pid" 2>/dev/null || break
+	sleep 0.002
+done
+isnt "there is a helper" test -z "$helper"
+kill -STOP "$helper" && kill -INT "$pid"
+status=0
+wait "$pid" || status=$?
+exits 130 "SIGINT while the helper is stopped"
+isnt "the helper is gone" kill -0 "$helper"
 finish
