@@ -6,7 +6,9 @@
  *      something else          make it under a temporary name, rename it over
  *      a directory             only --delete removes it
  *
- * A regular file never has its own name before it is complete.  The other
+ * A regular file never has its own name before it is complete, and what was
+ * there does not go before the new content is durable: a loss of power leaves
+ * the one or the other.  What is new needs no such care.  The other
  * names of a hard-linked file are linked to the first one restored, which is
  * found again component by component beneath the target.
  */
@@ -298,6 +300,8 @@ file_write(struct place *p, struct spot *s, int old)
 	if (rc == OK && s->database)
 		rc = placedb_ready(s->dir->fd, s->name, temp, fd,
 		    p->o->check_databases);
+	else if (rc == OK && s->there)
+		rc = target_sync(fd);
 	shut = target_close(fd);
 	rc = rc ? rc : shut;
 	if (rc == OK)
@@ -387,7 +391,6 @@ place_file(struct place *p, struct spot *s)
 	rc = later_file(p, s->dir, s->e, s->name, first_mode(p, s->e));
 	if (rc)
 		return rc == FOUND ? OK : rc;
-	s->database = placedb_is(s->e);
 	rc = file_same(p, s, &fd);
 	/* Equal, but a journal beside it says something else. */
 	if (rc == FOUND && s->database &&
@@ -401,10 +404,10 @@ place_file(struct place *p, struct spot *s)
 		rc = OK;
 	if (rc == FOUND && gains_power(p, s, fd))
 		rc = OK;
-	if (rc == FOUND)
-		rc = keep(p, s, fd);
-	else if (rc == OK)
+	if (rc == OK)
 		rc = file_write(p, s, fd);
+	else if (rc == FOUND && (rc = keep(p, s, fd)) == OK && s->database)
+		rc = placedb_settle(s->dir->fd, s->name, p->o->dry_run);
 	fsys_close(fd);
 	return rc;
 }
@@ -488,20 +491,64 @@ open_above(const struct place *p, const char *path, int *dirfd,
 	return rc;
 }
 
+/*
+ * The file from/old is to have this name too.  What is there goes with that,
+ * as in file_write(), and what lies beside it is not the new database's.
+ */
+static int
+link_ready(const struct place *p, const struct spot *s, int from,
+    const char *old)
+{
+	int fd = -1, rc;
+
+	if (s->e->kind != TREENODE_FILE || (!s->there && !s->database))
+		return OK;
+	if ((rc = target_sync_name(from, old)) || !s->database)
+		return rc;
+	if (s->there)
+		(void)!fsys_open_file(s->dir->fd, s->name, &fd);
+	rc = placedb_may_replace(fd, p->o->force);
+	fsys_close(fd);
+	return rc ? rc : placedb_alone(s->dir->fd, s->name);
+}
+
 static int
 link_make(struct place *p, const struct spot *s, int from, const char *old)
 {
 	char temp[TARGET_TEMP_MAX];
-	int rc;
+	int rc = link_ready(p, s, from, old);
 
-	if (!s->there)
-		return target_link(from, old, s->dir->fd, s->name);
+	if (rc)
+		return rc;
+	if (!s->there) {
+		rc = target_link(from, old, s->dir->fd, s->name);
+		goto out;
+	}
 	target_temp_name(&p->temp, temp);
 	if ((rc = target_link(from, old, s->dir->fd, temp)))
 		return rc;
 	if ((rc = target_rename(s->dir->fd, temp, s->name)))
 		target_drop(s->dir->fd, temp);
-	return rc;
+out:
+	return rc == OK && s->database ? target_sync(s->dir->fd) : rc;
+}
+
+/* It is a name of the file already; of a database no more is to be there. */
+static int
+link_keep(struct place *p, const struct spot *s)
+{
+	int rc = OK;
+
+	if (s->database && !p->o->dry_run &&
+	    placedb_has_side(s->dir->fd, s->name))
+		rc = link_ready(p, s, s->dir->fd, s->name);
+	if (rc == OK && s->database)
+		rc = placedb_settle(s->dir->fd, s->name, p->o->dry_run);
+	if (rc)
+		return rc;
+	place_item(p, 'U', s->e->size);
+	p->res->files_unchanged += s->e->kind == TREENODE_FILE;
+	return OK;
 }
 
 /* Is what is there a name of the file already, as it should be? */
@@ -577,11 +624,8 @@ place_here(struct place *p, struct spot *s)
 		if (rc && rc != ERR_ABSENT)
 			return rc;
 	}
-	if (linked && link_there(p, s)) {
-		place_item(p, 'U', s->e->size);
-		p->res->files_unchanged += s->e->kind == TREENODE_FILE;
-		return OK;
-	}
+	if (linked && link_there(p, s))
+		return link_keep(p, s);
 	if (s->there && !place_may_replace(p, s->e, &s->st)) {
 		place_item(p, 's', s->e->size);
 		p->res->files_skipped++;
@@ -601,7 +645,8 @@ int
 place_entry(struct place *p, const struct place_dir *dir,
     const struct treenode_entry *e)
 {
-	struct spot s = { .dir = dir, .e = e };
+	struct spot s = { .dir = dir, .e = e,
+	    .database = e->kind == TREENODE_FILE && placedb_is(e) };
 	int rc;
 
 	memcpy(s.name, e->name, e->name_len);

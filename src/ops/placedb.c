@@ -9,7 +9,8 @@
 #include "sys/fsys.h"
 #include "sys/target.h"
 
-static const char *const suffixes[] = { "-journal", "-wal", "-shm" };
+/* The first says nothing without the others: it goes before them, so that a restore that was killed finds one of those again. */
+static const char *const suffixes[] = { "-shm", "-journal", "-wal" };
 
 unsigned
 placedb_capture(const struct treenode_entry *e)
@@ -44,7 +45,7 @@ placedb_has_side(int dirfd, const char *name)
 	char side[TREENODE_NAME_MAX + 16];
 	struct fsys_stat st;
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 1; i < 3; i++)
 		if (fsys_stat(dirfd, beside(name, i, side), &st) == OK && st.size)
 			return true;
 	return false;
@@ -58,8 +59,8 @@ placedb_may_replace(int fd, bool force)
 	return fail(ERR_FAILED, "another process has this database open: stop it first, or say --force");
 }
 
-static int
-clear_side(int dirfd, const char *name)
+int
+placedb_alone(int dirfd, const char *name)
 {
 	char side[TREENODE_NAME_MAX + 16];
 	bool any = false;
@@ -81,5 +82,13 @@ placedb_ready(int dirfd, const char *name, const char *temp, int fd, bool check)
 
 	if (rc == OK && check)
 		rc = dbcheck_file(dirfd, temp, 0, NULL);
-	return rc ? rc : clear_side(dirfd, name);
+	return rc ? rc : placedb_alone(dirfd, name);
+}
+
+int
+placedb_settle(int dirfd, const char *name, bool dry)
+{
+	int rc = dry ? OK : target_sync_name(dirfd, name);
+
+	return rc || dry ? rc : target_sync(dirfd);
 }

@@ -30,4 +30,11 @@ int placedb_may_replace(int fd, bool force) __attribute__((warn_unused_result));
  */
 int placedb_ready(int dirfd, const char *name, const char *temp, int fd, bool check) __attribute__((warn_unused_result));
 
+/* Remove what lies beside the name (-journal, -wal, -shm), durably. */
+int placedb_alone(int dirfd, const char *name) __attribute__((warn_unused_result));
+
+/* The database that is there is the right one: see that it still is after a loss of power, also if a restore that was killed put it
+ * there.  dry: nothing. */
+int placedb_settle(int dirfd, const char *name, bool dry) __attribute__((warn_unused_result));
+
 #endif

@@ -30,12 +30,14 @@
 #include "ops/home.h"
 #include "ops/leftover.h"
 #include "ops/place.h"
+#include "ops/placedb.h"
 #include "source/filter.h"
 #include "store/fetch.h"
 #include "store/tree.h"
 #include "sys/clock.h"
 #include "sys/entropy.h"
 #include "sys/fsys.h"
+#include "sys/guard.h"
 #include "sys/host.h"
 #include "sys/signals.h"
 
@@ -54,6 +56,7 @@ struct level {
 	bool all;                       /* wanted as a whole */
 	bool bare;                      /* made without inherited attributes */
 	bool deletes;
+	bool held;                      /* its name is durable */
 };
 
 struct walk {
@@ -121,10 +124,7 @@ tree_problem(struct walk *w, int rc)
 	return place_problem(&w->p, fail(ERR_CORRUPT, "%s", text));
 }
 
-/*
- * What is there already: names to delete, and what a restore that was killed
- * has left.
- */
+/* What is there already: names to delete, and what a restore that was killed has left. */
 static int
 open_names(struct walk *w, struct level *l)
 {
@@ -159,10 +159,7 @@ open_entries(struct walk *w, struct level *l)
 	    open_names(w, l);
 }
 
-/*
- * Its owner must be able to work in a directory; leave_dir() sets the mode
- * right.
- */
+/* Its owner must be able to work in a directory; leave_dir() sets the mode right. */
 static int
 loosen(struct walk *w, int dirfd, const char *name, const struct fsys_stat *st)
 {
@@ -219,10 +216,7 @@ dir_open(struct walk *w, const struct level *up, const char *name,
 	return rc;
 }
 
-/*
- * The path is that of the directory e; on OK it is left again, or a level
- * deeper in.
- */
+/* The path is that of the directory e; on OK it is left again, or a level deeper in. */
 static int
 enter_dir(struct walk *w, const struct treenode_entry *e, bool all,
     size_t old_path)
@@ -284,10 +278,7 @@ out:
 	return rc;
 }
 
-/*
- * Remove what comes before `name` in the directory (everything left when
- * NULL).
- */
+/* Remove what comes before `name` in the directory (everything left when NULL). */
 static int
 delete_until(struct walk *w, const uint8_t *name, size_t len)
 {
@@ -309,10 +300,7 @@ delete_until(struct walk *w, const uint8_t *name, size_t len)
 	return rc;
 }
 
-/*
- * What the metadata of a directory that was there should be, or false: it is
- * not ours to change.
- */
+/* What the metadata of a directory that was there should be, or false: it is not ours to change. */
 static bool
 dir_wanted(struct walk *w, const struct level *l, struct target_meta *want)
 {
@@ -463,6 +451,22 @@ verify_file(struct walk *w, const struct treenode_entry *e)
 	return rc < 0 ? place_problem(&w->p, rc) : OK;
 }
 
+/* A database in the directory on top is to be found after a loss of power. */
+static int
+hold(struct walk *w)
+{
+	int rc = OK;
+
+	if (w->levels[0].dir.fresh && !w->levels[0].held)
+		(void)!guard_sync_parent(w->o->target);
+	w->levels[0].held = true;
+	for (size_t i = w->depth; rc == OK && i-- > 1 && !w->levels[i].held;) {
+		rc = target_sync(w->levels[i - 1].dir.fd);
+		w->levels[i].held = rc == OK;
+	}
+	return rc ? place_problem(&w->p, rc) : OK;
+}
+
 static int
 handle(struct walk *w, const struct treenode_entry *e)
 {
@@ -487,6 +491,8 @@ handle(struct walk *w, const struct treenode_entry *e)
 	if (enter)
 		rc = w->verifying ? verify_file(w, e) :
 		    place_entry(&w->p, &top(w)->dir, e);
+	if (rc == OK && enter && !w->verifying && !w->o->dry_run && placedb_is(e))
+		rc = hold(w);
 	place_pop(&w->p, old);
 	return rc;
 }

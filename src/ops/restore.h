@@ -55,8 +55,15 @@ struct restore_result {
 	int64_t elapsed_ns;
 };
 
-/* OK; ERR_CORRUPT when chunks were damaged or missing, all else was restored; ERR_PARTIAL (reported by exit 1) when the target refused
- * something; others: nothing more could be done. */
+/*
+ * After a kill or a loss of power at any moment a file that was there is what it was or what the snapshot has, whole: its replacement is
+ * durable before it takes the name.  What is new, and the last names, are left to the kernel, as by cp and tar: after a loss of power
+ * restore again.  A database is durable when success is reported, and never has the old one's journal or WAL beside it.  The same
+ * restore again mends what one that was cut short has left.
+ *
+ * OK; ERR_CORRUPT when chunks were damaged or missing, all else was restored; ERR_PARTIAL (reported by exit 1) when the target refused
+ * something; others: nothing more could be done.
+ */
 int restore_run(struct repo *r, const struct snapshots_item *snap, const struct restore_options *o, struct restore_result *res)
     __attribute__((warn_unused_result));
 

@@ -153,6 +153,19 @@ target_sync(int fd)
 	return fsync(fd) ? fail_io("cannot sync") : OK;
 }
 
+int
+target_sync_name(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_NOCTTY | O_CLOEXEC);
+	int r = fd >= 0 ? fsync(fd) : syncfs(dirfd);
+	int rc = r ? fail_io("cannot sync") : OK;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return rc;
+}
+
 void
 target_drop(int dirfd, const char *name)
 {

@@ -41,6 +41,9 @@ bool target_in_use(int fd);
 /* Make a file's content, or a directory's names, durable. */
 int target_sync(int fd) __attribute__((warn_unused_result));
 
+/* Make the content of dirfd/name durable; if it may not be opened, with all else of its file system. */
+int target_sync_name(int dirfd, const char *name) __attribute__((warn_unused_result));
+
 /* Remove a temporary name; nothing more can be done if that fails. */
 void target_drop(int dirfd, const char *name);
 

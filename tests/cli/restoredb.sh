@@ -60,7 +60,7 @@ if strace -f -o /dev/null true 2>/dev/null; then
 	run strace -f -e trace=fsync,fdatasync,rename,renameat,renameat2,unlinkat -o "$T/trace" env ASAN_OPTIONS=detect_leaks=0 "$VARVE" restore "$first:$S" --target "$S"
 	exits 0 "under strace"
 	equal "sync, remove what is stale, sync, rename, sync" "$(grep -v 'locks\|reserve' "$T/trace" | sed -n 's/^[0-9]* *\([a-z]*\).*"\([^"]*\)".*/\1 \2/p; s/^[0-9]* *\(fsync\).*/\1/p' |
-		grep -v 'notes' | sed 's/\.varve-[^ ]*/TEMP/; s/renameat2*/rename/' | grep -A9 -m1 fsync | head -7 | tr '\n' ',')" "fsync,unlinkat a-journal,unlinkat a-wal,unlinkat a-shm,fsync,rename a,fsync,"
+		grep -v 'notes' | sed 's/\.varve-[^ ]*/TEMP/; s/renameat2*/rename/' | grep -A9 -m1 fsync | head -7 | tr '\n' ',')" "fsync,unlinkat a-shm,unlinkat a-journal,unlinkat a-wal,fsync,rename a,fsync,"
 else
 	skip "order under strace" "no strace here"
 fi

@@ -194,6 +194,20 @@ image_take(struct image *m, const char *path)
 	memmove(&m->e[i], &m->e[i + 1], (m->count - i) * sizeof(*m->e));
 }
 
+/* All that lies beneath a directory: whoever removes it removes that. */
+static void
+image_take_beneath(struct image *m, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	for (size_t i = m->count; i-- > 0;) {
+		const char *path = m->e[i].path;
+
+		if (strncmp(path, dir, len) == 0 && path[len] == '/')
+			image_take(m, path);
+	}
+}
+
 static void
 image_copy(struct image *to, const struct image *from)
 {
@@ -291,17 +305,25 @@ log_name(struct support_disk *d, enum support_kind kind, const char *path, const
 		set_path(op->to, to);
 }
 
+static struct support_bytes *
+bytes_new(const void *p, size_t len)
+{
+	struct support_bytes *b = grow(NULL, sizeof(*b) + len);
+
+	b->refs = 1;
+	b->len = len;
+	if (len)
+		memcpy(b->b, p, len);
+	return b;
+}
+
 static void
 log_write(struct support_disk *d, enum support_kind kind, const struct io_file *f, uint64_t off, const void *p, size_t len)
 {
 	struct support_op *op = log_add(d, kind, f->path, f->ino);
 
 	op->off = off;
-	op->bytes = grow(NULL, sizeof(*op->bytes) + len);
-	op->bytes->refs = 1;
-	op->bytes->len = len;
-	if (len)
-		memcpy(op->bytes->b, p, len);
+	op->bytes = bytes_new(p, len);
 	inode_write(f->ino, off, p, len);
 }
 
@@ -706,6 +728,98 @@ support_disk_io(struct support_disk *d)
 	return &p->io;
 }
 
+/* ----------------------------------------------------------------------------------------------- for targets */
+
+bool
+support_disk_replace(struct support_disk *d, const char *from, const char *to)
+{
+	const struct entry *e, *old;
+	struct inode *ino;
+	bool ok;
+
+	enter(d);
+	e = image_find(&d->now, from);
+	old = image_find(&d->now, to);
+	ok = e && e->ino && has_parent(&d->now, to) && (!old || old->ino);
+	if (ok) {
+		ino = e->ino;
+		image_put(&d->now, to, ino);
+		image_take(&d->now, from);
+		log_name(d, SUPPORT_RENAME, from, to, ino);
+	}
+	leave(d);
+	return ok;
+}
+
+bool
+support_disk_link(struct support_disk *d, const char *from, const char *to)
+{
+	const struct entry *e;
+	struct inode *ino;
+	bool ok;
+
+	enter(d);
+	e = image_find(&d->now, from);
+	ok = e && e->ino && has_parent(&d->now, to) && !image_find(&d->now, to);
+	if (ok) {
+		ino = e->ino;
+		image_put(&d->now, to, ino);
+		log_name(d, SUPPORT_CREATE, to, NULL, ino);
+	}
+	leave(d);
+	return ok;
+}
+
+bool
+support_disk_rmdir(struct support_disk *d, const char *path)
+{
+	size_t len = strlen(path);
+	const struct entry *e;
+	bool ok;
+
+	enter(d);
+	e = image_find(&d->now, path);
+	ok = e && !e->ino;
+	for (size_t i = 0; ok && i < d->now.count; i++)
+		ok = strncmp(d->now.e[i].path, path, len) != 0 || d->now.e[i].path[len] != '/';
+	if (ok) {
+		image_take(&d->now, path);
+		log_name(d, SUPPORT_UNLINK, path, NULL, NULL);
+	}
+	leave(d);
+	return ok;
+}
+
+bool
+support_disk_whole(struct support_disk *d, const char *path, const void *p, size_t len)
+{
+	struct inode *ino;
+	bool ok;
+
+	enter(d);
+	ok = has_parent(&d->now, path) && !image_find(&d->now, path);
+	if (ok) {
+		ino = inode_new(d->next_inode++);
+		inode_write(ino, 0, p, len);
+		image_put(&d->now, path, ino);
+		log_name(d, SUPPORT_CREATE, path, NULL, ino);
+		d->ops[d->op_count - 1].bytes = bytes_new(p, len);
+		inode_drop(ino);
+	}
+	leave(d);
+	return ok;
+}
+
+void
+support_disk_each(const struct support_disk *d, support_disk_fn fn, void *arg)
+{
+	for (size_t i = 0; i < d->now.count; i++) {
+		const struct entry *e = &d->now.e[i];
+
+		fn(arg, e->path, e->ino ? e->ino->no : 0, e->ino ? e->ino->p : NULL, e->ino ? e->ino->len : 0);
+	}
+}
+
 /* ------------------------------------------------------------------------------------------------- the disk */
 
 struct support_disk *
@@ -934,6 +1048,15 @@ replay_write(struct replay *r, size_t i)
 	}
 }
 
+/* A file where a directory was, whose removal was lost, takes its place all the same. */
+static void
+replay_put(struct image *m, const char *path, struct inode *ino)
+{
+	if (ino)
+		image_take_beneath(m, path);
+	image_put(m, path, ino);
+}
+
 static void
 replay_name(struct replay *r, struct image *m, size_t i)
 {
@@ -941,23 +1064,28 @@ replay_name(struct replay *r, struct image *m, size_t i)
 	const struct entry *e = image_find(m, op->path);
 	struct inode *ino = op->inode ? inode_get(r, op->inode) : NULL;
 
+	if (op->bytes)
+		inode_write(ino, 0, op->bytes->b, op->bytes->len);      /* it may have got another name */
 	if (!keeps_name(r, i))
 		return;
 	switch (op->kind) {
 	case SUPPORT_CREATE:
 	case SUPPORT_MKDIR:
 		if (has_parent(m, op->path))
-			image_put(m, op->path, ino);
+			replay_put(m, op->path, ino);
 		break;
 	case SUPPORT_RENAME:
 		if (e && e->ino == ino)
 			image_take(m, op->path);
 		if (has_parent(m, op->to))
-			image_put(m, op->to, ino);
+			replay_put(m, op->to, ino);
 		break;
 	default:
-		if (e && e->ino == ino)
-			image_take(m, op->path);
+		if (!e || e->ino != ino)
+			break;
+		image_take(m, op->path);
+		if (!ino)
+			image_take_beneath(m, op->path);
 		break;
 	}
 }
@@ -973,7 +1101,7 @@ replay(const struct support_disk *d, size_t n, const struct support_loss *loss, 
 	assert(r.inodes);
 	image_copy(out, &d->base);
 	for (size_t i = 0; i < out->count; i++)
-		if (out->e[i].ino) {
+		if (out->e[i].ino && !r.inodes[out->e[i].ino->no]) {
 			r.inodes[out->e[i].ino->no] = out->e[i].ino;
 			out->e[i].ino->refs++;
 		}

@@ -93,6 +93,21 @@ struct support_disk *support_disk_loss(const struct support_disk *d, size_t n, c
 size_t support_disk_pending(const struct support_disk *d, size_t n);
 size_t support_disk_torn(const struct support_disk *d, size_t n);
 
+/*
+ * What a repository never does and the target of a restore sees; io_* refuses it or has no word for it.  Each changes names in one step,
+ * durable as other names are, and is in the log as what it amounts to.  False when it cannot be, and nothing has changed.
+ */
+bool support_disk_replace(struct support_disk *d, const char *from, const char *to);    /* a rename over a file, if there is one: SUPPORT_RENAME */
+bool support_disk_link(struct support_disk *d, const char *from, const char *to);       /* a second name for a file: SUPPORT_CREATE */
+bool support_disk_rmdir(struct support_disk *d, const char *path);                      /* an empty directory: SUPPORT_UNLINK, inode 0 */
+
+/* A file whose bytes are as durable as its name, as those of a symbolic link are: SUPPORT_CREATE with bytes. */
+bool support_disk_whole(struct support_disk *d, const char *path, const void *p, size_t len);
+
+/* All that is there, sorted by path; inode 0: a directory.  Names of one file have one inode.  p is borrowed until the disk is changed. */
+typedef void (*support_disk_fn)(void *arg, const char *path, uint32_t inode, const uint8_t *p, size_t len);
+void support_disk_each(const struct support_disk *d, support_disk_fn fn, void *arg);
+
 /* Change one byte of a file, as a bad disk would; false when it has no such byte. */
 bool support_disk_flip(struct support_disk *d, const char *path, uint64_t off);
 
