@@ -17,6 +17,8 @@
 #include "store/tree.h"
 #include "sys/clock.h"
 
+#define HOLLOW_LEAST (UINT64_C(1) << 30)
+#define HOLLOW_PART 1024u               /* less than one byte in so many is there */
 #define BATCH 200                       /* databases held at once: three descriptors each in the helper */
 #define UNIT_MAX (64u << 10)
 
@@ -352,6 +354,9 @@ send_one(struct scan *sc, struct dbset_item *it, uint32_t id)
 	/* What is there must be what was found: nobody leads us elsewhere. */
 	if ((rc = fsys_stat(dirfd, name, &st)) == OK && (st.dev != it->st.dev || st.inode != it->st.inode))
 		rc = fail(ERR_FAILED, "was replaced while the snapshot was made");
+	/* It costs nobody anything to make one of 16 TiB; read page by page it would take hours. */
+	if (rc == OK && st.size >= HOLLOW_LEAST && st.blocks < st.size / 512 / HOLLOW_PART)
+		rc = fail(ERR_FAILED, "is a file of holes, nearly");
 	if (rc == OK) {
 		it->st = st;
 		rc = dbread_add(sc->db.helper, id, dirfd, name, st.dev, st.inode);
