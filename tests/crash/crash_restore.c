@@ -18,6 +18,7 @@
  * and no temporary name is left.  That restore is written down too, as what follows on the state, and held to the same invariant: cut
  * short at some moment, and after its success by a loss of power.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <sqlite3.h>
@@ -306,7 +307,7 @@ take_snapshot(struct run *u, unsigned which)
 {
 	const char *const paths[] = { u->source };
 	const struct snapshot_options o = { .paths = paths, .path_count = 1, .host = "host", .user = "user", .jobs = 1, .level = 1,
-		.helper = "/proc/self/exe" };
+		.helper = program_invocation_name };
 	struct snapshot_result res;
 
 	if (snapshot_run(u->repo, &o, &res) || snapshots_read(u->repo, false, &res.sid, &u->snap[which]))

@@ -1,4 +1,5 @@
 /* every_fixture: small repositories in which there is something of everything. */
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <sqlite3.h>
@@ -188,7 +189,7 @@ every_snapshot(struct every *e, struct repo *r, const char *path)
 {
 	const char *const paths[] = { path };
 	const struct snapshot_options o = { .paths = paths, .path_count = 1, .host = "host", .user = "user", .jobs = 1, .level = 1,
-		.helper = "/proc/self/exe" };
+		.helper = program_invocation_name };
 	struct snapshot_result res;
 	int rc = snapshot_run(r, &o, &res);
 

@@ -1,4 +1,5 @@
 /* every_writes: the operations that change a repository. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +102,7 @@ take_nothing_new(struct every *e)
 {
 	const char *const paths[] = { e->databases };
 	const struct snapshot_options o = { .paths = paths, .path_count = 1, .host = "host", .user = "user", .jobs = 1,
-		.skip_if_unchanged = true, .helper = "/proc/self/exe" };
+		.skip_if_unchanged = true, .helper = program_invocation_name };
 	struct snapshot_result res;
 	int rc = snapshot_run(e->r, &o, &res);
 

@@ -109,7 +109,7 @@ test_rewrite(void **state)
 	(void)state;
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		struct support_disk *d = support_disk_new();
-		struct settle_stats stats;
+		struct settle_stats stats = { 0 };
 		struct name_sid first;
 		struct session *s;
 		struct repo *r;
