@@ -22,7 +22,9 @@
 
 #include "base/err.h"
 #include "format/treenode.h"
+#include "ops/anchor.h"
 #include "ops/placedb.h"
+#include "ops/reopen.h"
 #include "ops/special.h"
 #include "sys/clock.h"
 #include "sys/fsys.h"
@@ -149,6 +151,13 @@ place_may_replace(const struct place *p, const struct treenode_entry *e,
 		return false;
 	return p->o->overwrite != RESTORE_IF_NEWER || e->mtime > st->mtime ||
 	    (e->mtime == st->mtime && e->mtime_ns > st->mtime_ns);
+}
+
+bool
+place_excluded(const struct place *p, bool dir)
+{
+	return anchor_excludes(p->o->filter, &p->snap->paths_raw, p->base_len,
+	    place_path(p), dir);
 }
 
 void
@@ -456,42 +465,6 @@ done:
 }
 
 /*
- * Open the directory that holds the last component of path, beneath the
- * target.
- */
-static int
-open_above(const struct place *p, const char *path, int *dirfd,
-    const char **last)
-{
-	char name[TREENODE_NAME_MAX + 1];
-	int fd = p->root_fd, next, rc = OK;
-	const char *slash;
-	size_t len;
-
-	*dirfd = -1;
-	while (*path == '/')
-		path++;
-	while (rc == OK && (slash = strchr(path, '/'))) {
-		len = (size_t)(slash - path);
-		if (len >= sizeof(name))
-			rc = fail(ERR_FAILED, "a name is too long");
-		else {
-			memcpy(name, path, len);
-			name[len] = '\0';
-			rc = target_open_dir(fd, name, &next);
-		}
-		if (fd != p->root_fd)
-			fsys_close(fd);
-		fd = rc ? p->root_fd : next;
-		path = slash + 1;
-	}
-	*last = path;
-	if (rc == OK)
-		*dirfd = fd;
-	return rc;
-}
-
-/*
  * The file from/old is to have this name too.  What is there goes with that,
  * as in file_write(), and what lies beside it is not the new database's.
  */
@@ -577,7 +550,7 @@ place_link(struct place *p, struct spot *s)
 	if ((rc = clear_way(p, s)))
 		return rc;
 	if (!p->o->dry_run) {
-		rc = open_above(p, links_path(&p->links, l), &from, &last);
+		rc = reopen_above(p->root_fd, links_path(&p->links, l), &from, &last);
 		if (rc == OK && (rc = fsys_stat(from, last, &st)) == OK &&
 		    st.dev == l->target_dev && st.inode == l->target_inode)
 			rc = link_make(p, s, from, last);
@@ -679,7 +652,7 @@ place_lock(struct place *p)
 		at += sizeof(flags) + strlen(path) + 1;
 		if ((rc = place_push(p, path + 1, strlen(path + 1), &old)))
 			return rc;
-		rc = open_above(p, path, &fd, &last);
+		rc = reopen_above(p->root_fd, path, &fd, &last);
 		if (rc == OK)
 			rc = target_add_flags(fd, last, flags);
 		if (rc)

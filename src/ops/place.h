@@ -5,6 +5,7 @@
 #ifndef OPS_PLACE_H
 #define OPS_PLACE_H
 
+#include "ops/home.h"
 #include "ops/later.h"
 #include "ops/links.h"
 #include "ops/owners.h"
@@ -12,6 +13,7 @@
 #include "ops/restore.h"
 #include "sys/target.h"
 
+struct snaprec;
 struct treenode_entry;
 
 /* A directory of the target. */
@@ -24,6 +26,8 @@ struct place_dir {
 struct place {
 	const struct restore_options *o;
 	struct restore_result *res;
+	const struct snaprec *snap;
+	struct home home;
 	struct refill content;
 	struct owners owners;
 	struct links links;
@@ -53,6 +57,9 @@ int place_lock(struct place *p) __attribute__((warn_unused_result));
 
 /* May what is there (st) be changed, as o->overwrite says? */
 bool place_may_replace(const struct place *p, const struct treenode_entry *e, const struct fsys_stat *st);
+
+/* Does the filter exclude the entry at hand? */
+bool place_excluded(const struct place *p, bool dir);
 
 /* The metadata an entry asks for here; m borrows from e. */
 void place_meta(const struct place *p, const struct treenode_entry *e, struct target_meta *m);

@@ -25,12 +25,10 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
-#include "ops/anchor.h"
 #include "ops/chosen.h"
-#include "ops/home.h"
-#include "ops/leftover.h"
 #include "ops/place.h"
 #include "ops/placedb.h"
+#include "ops/surplus.h"
 #include "source/filter.h"
 #include "store/fetch.h"
 #include "store/tree.h"
@@ -49,22 +47,18 @@ struct level {
 	struct tree_dir *entries;       /* NULL: none can be read */
 	struct treenode_entry e;        /* borrowed from the level above */
 	struct fsys_stat st;            /* as it was found, unless dir.fresh */
-	struct fsys_names names;        /* found in it; only if `deletes` */
-	size_t next_name;
+	struct surplus surplus;
 	size_t old_path;                /* p.path before this level */
 	bool implied;
 	bool all;                       /* wanted as a whole */
 	bool bare;                      /* made without inherited attributes */
-	bool deletes;
 	bool held;                      /* its name is durable */
 };
 
 struct walk {
 	struct place p;
 	const struct restore_options *o;
-	const struct snapshots_item *snap;
 	struct reader *rd;
-	struct home home;
 	struct level *levels;
 	size_t depth, cap;
 	struct chosen chosen;
@@ -73,13 +67,6 @@ struct walk {
 	bool verifying;
 	size_t skip_at;                 /* verifying: next of p.unproved */
 };
-
-static bool
-is_excluded(const struct walk *w, bool dir)
-{
-	return anchor_excludes(w->o->filter, &w->snap->rec.paths_raw,
-	    w->p.base_len, place_path(&w->p), dir);
-}
 
 static struct level *
 top(struct walk *w)
@@ -102,7 +89,7 @@ static void
 level_clear(struct walk *w, struct level *l)
 {
 	tree_close(l->entries);
-	fsys_names_clear(&l->names);
+	surplus_clear(&l->surplus);
 	if (l->dir.fd != w->p.root_fd)
 		fsys_close(l->dir.fd);
 	l->dir.fd = -1;
@@ -124,23 +111,6 @@ tree_problem(struct walk *w, int rc)
 	return place_problem(&w->p, fail(ERR_CORRUPT, "%s", text));
 }
 
-/* What is there already: names to delete, and what a restore that was killed has left. */
-static int
-open_names(struct walk *w, struct level *l)
-{
-	int rc = fsys_list(l->dir.fd, &l->names);
-
-	l->deletes = rc == OK && w->o->delete_extra && !l->implied;
-	if (rc)
-		return w->o->delete_extra && !l->implied ?
-		    place_problem(&w->p, rc) : OK;
-	if (!w->o->dry_run)
-		leftover_remove(l->dir.fd, &l->names);
-	if (!l->deletes)
-		fsys_names_clear(&l->names);
-	return OK;
-}
-
 /* Begin with the entries of the directory l, whose path is at hand. */
 static int
 open_entries(struct walk *w, struct level *l)
@@ -156,7 +126,8 @@ open_entries(struct walk *w, struct level *l)
 	if (rc)
 		return tree_problem(w, rc);
 	return w->verifying || l->dir.fresh || l->dir.fd < 0 ? OK :
-	    open_names(w, l);
+	    surplus_open(&l->surplus, &w->p, l->dir.fd,
+	    w->o->delete_extra && !l->implied);
 }
 
 /* Its owner must be able to work in a directory; leave_dir() sets the mode right. */
@@ -187,7 +158,7 @@ dir_open(struct walk *w, const struct level *up, const char *name,
 		there = rc == OK;
 		if (rc && rc != ERR_ABSENT)
 			return rc;
-		if (there && home_is(&w->home, &l->st))
+		if (there && home_is(&w->p.home, &l->st))
 			return AT_END;
 	}
 	if (there && l->implied && S_ISLNK(l->st.mode))
@@ -250,53 +221,6 @@ enter_dir(struct walk *w, const struct treenode_entry *e, bool all,
 	}
 	fsys_close(l.dir.fd);
 	place_pop(&w->p, old_path);
-	return rc;
-}
-
-/* One name that the snapshot does not have. */
-static int
-delete_one(struct walk *w, const struct level *l, const char *name)
-{
-	struct place *p = &w->p;
-	struct fsys_stat st;
-	size_t old;
-	int rc = fsys_stat(l->dir.fd, name, &st);
-
-	if (rc)
-		return rc == ERR_ABSENT ? OK : place_problem(p, rc);
-	if ((rc = place_push(p, name, strlen(name), &old)))
-		return rc;
-	if (home_is(&w->home, &st) || is_excluded(w, S_ISDIR(st.mode)))
-		goto out;
-	rc = target_remove(l->dir.fd, name, w->o->dry_run, &p->res->deleted);
-	if (rc == OK)
-		place_item(p, '-', S_ISREG(st.mode) ? st.size : 0);
-	else
-		rc = place_problem(p, rc);
-out:
-	place_pop(p, old);
-	return rc;
-}
-
-/* Remove what comes before `name` in the directory (everything left when NULL). */
-static int
-delete_until(struct walk *w, const uint8_t *name, size_t len)
-{
-	struct level *l = top(w);
-	int rc = OK, d = -1;
-
-	while (rc == OK && l->deletes && l->next_name < l->names.count) {
-		const char *at = l->names.name[l->next_name];
-
-		if (name)
-			d = treenode_name_cmp((const uint8_t *)at, strlen(at),
-			    name, len);
-		if (d > 0)
-			break;
-		l->next_name++;
-		if (d < 0 && (rc = signals_check()) == OK)
-			rc = delete_one(w, l, at);
-	}
 	return rc;
 }
 
@@ -380,7 +304,7 @@ leave_later(struct walk *w, struct level *l)
 		it->l = *l;
 		it->l.e = it->e.e;
 		it->l.entries = NULL;
-		it->l.names = (struct fsys_names){ 0 };
+		it->l.surplus = (struct surplus){ 0 };
 		if ((rc = later_call(&w->p, leave_now, it)) == OK) {
 			l->dir.fd = -1;
 			return OK;
@@ -474,7 +398,8 @@ handle(struct walk *w, const struct treenode_entry *e)
 	size_t old;
 	int rc;
 
-	rc = delete_until(w, e->name, e->name_len);
+	rc = surplus_until(&top(w)->surplus, &w->p, top(w)->dir.fd, e->name,
+	    e->name_len);
 	if (rc || (rc = place_push(&w->p, e->name, e->name_len, &old)))
 		return rc;
 	if (!all) {
@@ -484,7 +409,7 @@ handle(struct walk *w, const struct treenode_entry *e)
 		all = part == CHOSEN_ALL;
 		enter = all || (part == CHOSEN_WAY && dir);
 	}
-	if (enter && (is_excluded(w, dir) || (w->verifying && is_unproved(w))))
+	if (enter && (place_excluded(&w->p, dir) || (w->verifying && is_unproved(w))))
 		enter = false;
 	if (enter && dir)
 		return enter_dir(w, e, all, old);
@@ -507,7 +432,7 @@ step(struct walk *w)
 	if (rc == FOUND)
 		return handle(w, &e);
 	if (rc == AT_END)
-		rc = delete_until(w, NULL, 0);
+		rc = surplus_until(&l->surplus, &w->p, l->dir.fd, NULL, 0);
 	else
 		rc = tree_problem(w, rc);
 	return rc ? rc : leave_dir(w);
@@ -571,8 +496,9 @@ prepare(struct walk *w, struct repo *r, const struct snapshots_item *snap)
 	const struct restore_options *o = w->o;
 	int rc;
 
-	home_find(&w->home, r);
+	home_find(&w->p.home, r);
 	w->p.o = o;
+	w->p.snap = &snap->rec;
 	w->p.root_fd = -1;
 	w->p.uid = target_user();
 	w->p.root = w->p.uid == 0;
@@ -612,7 +538,7 @@ run(struct walk *w)
 	    &w->p.root_fd, &made);
 	if (rc)
 		return rc;
-	if (w->p.root_fd >= 0 && (rc = home_above(&w->home, w->p.root_fd)))
+	if (w->p.root_fd >= 0 && (rc = home_above(&w->p.home, w->p.root_fd)))
 		return rc < 0 ? rc : fail(ERR_USAGE, "the target '%s' lies in the "
 		    "repository itself", o->target);
 	if ((rc = walk_all(w, made)) || (rc = place_lock(&w->p)) ||
@@ -668,7 +594,7 @@ int
 restore_run(struct repo *r, const struct snapshots_item *snap,
     const struct restore_options *o, struct restore_result *res)
 {
-	struct walk w = { .o = o, .snap = snap, .p = { .res = res, .root_fd = -1 } };
+	struct walk w = { .o = o, .p = { .res = res, .root_fd = -1 } };
 	int64_t begin = clock_steady_ns();
 	struct index *ix = NULL;
 	int rc, unlocked;

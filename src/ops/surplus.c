@@ -1,0 +1,74 @@
+#include "ops/surplus.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "format/treenode.h"
+#include "ops/leftover.h"
+#include "ops/place.h"
+#include "sys/signals.h"
+
+int
+surplus_open(struct surplus *s, struct place *p, int dirfd, bool deletes)
+{
+	int rc = fsys_list(dirfd, &s->names);
+
+	if (rc)
+		return deletes ? place_problem(p, rc) : OK;
+	if (!p->o->dry_run)
+		leftover_remove(dirfd, &s->names);
+	if (!deletes)
+		surplus_clear(s);
+	return OK;
+}
+
+void
+surplus_clear(struct surplus *s)
+{
+	fsys_names_clear(&s->names);
+	*s = (struct surplus){ 0 };
+}
+
+/* One name that the snapshot does not have. */
+static int
+delete_one(struct place *p, int dirfd, const char *name)
+{
+	struct fsys_stat st;
+	size_t old;
+	int rc = fsys_stat(dirfd, name, &st);
+
+	if (rc)
+		return rc == ERR_ABSENT ? OK : place_problem(p, rc);
+	if ((rc = place_push(p, name, strlen(name), &old)))
+		return rc;
+	if (home_is(&p->home, &st) || place_excluded(p, S_ISDIR(st.mode)))
+		goto out;
+	rc = target_remove(dirfd, name, p->o->dry_run, &p->res->deleted);
+	if (rc == OK)
+		place_item(p, '-', S_ISREG(st.mode) ? st.size : 0);
+	else
+		rc = place_problem(p, rc);
+out:
+	place_pop(p, old);
+	return rc;
+}
+
+int
+surplus_until(struct surplus *s, struct place *p, int dirfd, const uint8_t *name, size_t len)
+{
+	int rc = OK, d = -1;
+
+	while (rc == OK && s->next < s->names.count) {
+		const char *at = s->names.name[s->next];
+
+		if (name)
+			d = treenode_name_cmp((const uint8_t *)at, strlen(at), name, len);
+		if (d > 0)
+			break;
+		s->next++;
+		if (d < 0 && (rc = signals_check()) == OK)
+			rc = delete_one(p, dirfd, at);
+	}
+	return rc;
+}

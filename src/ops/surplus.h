@@ -1,0 +1,34 @@
+/*
+ * surplus: what lies in a directory of the target and not in the snapshot's: with --delete it goes.  Names of both are sorted, so it falls
+ * out of walking them side by side.
+ */
+#ifndef OPS_SURPLUS_H
+#define OPS_SURPLUS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sys/fsys.h"
+
+struct place;
+
+struct surplus {
+	struct fsys_names names;        /* found in the directory; none when nothing is to go */
+	size_t next;                    /* of them */
+};
+
+/*
+ * Begin with the directory that is open as dirfd, whose path p->path holds.  What a restore that was killed has left in it goes anyway, the
+ * rest only if `deletes`.
+ *
+ * Owns:   s->names: caller frees with surplus_clear
+ * Errors: as place_entry; a directory that cannot be listed is told when `deletes`
+ */
+int surplus_open(struct surplus *s, struct place *p, int dirfd, bool deletes) __attribute__((warn_unused_result));
+
+/* Remove what comes before `name`, or with NULL all that is left.  Errors as place_entry. */
+int surplus_until(struct surplus *s, struct place *p, int dirfd, const uint8_t *name, size_t len) __attribute__((warn_unused_result));
+
+void surplus_clear(struct surplus *s);
+
+#endif
