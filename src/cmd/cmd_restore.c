@@ -128,6 +128,7 @@ summary_json(struct report *rp, const struct restore_cmd *c, const struct snapsh
 	report_set_number(rp, obj, "others", r->others);
 	report_set_number(rp, obj, "deleted", r->deleted);
 	report_set_number(rp, obj, "devices_skipped", r->devices);
+	report_set_number(rp, obj, "mounts_skipped", r->mounts);
 	report_set_number(rp, obj, "bytes_written", r->bytes_written);
 	report_set_number(rp, obj, "bytes_total", r->bytes_total);
 	report_set_number(rp, obj, "damaged", r->damaged);
@@ -237,6 +238,9 @@ restore(struct context *ctx, struct choose *c, struct restore_options *o, char *
 		if (res.devices)
 			report_info(&ctx->report, "%ju device node%s left out; --devices makes them",
 			    (uintmax_t)res.devices, res.devices == 1 ? "" : "s");
+		if (res.mounts)
+			report_info(&ctx->report, "%ju mount point%s left as found: the snapshot has nothing in there",
+			    (uintmax_t)res.mounts, res.mounts == 1 ? "" : "s");
 		if (o->filter && rc == OK && !(res.files_restored | res.files_unchanged | res.files_skipped | res.others))
 			report_talk(&ctx->report, "no file matched: see --exclude and --include");
 	}

@@ -180,6 +180,8 @@ dir_open(struct walk *w, const struct level *up, const char *name,
 	    (rc = target_open_dir(parent, name, &l->dir.fd)))
 		return rc;
 	l->bare = !up->dir.acl;
+	l->surplus.mount = there && (l->st.mount_root ||
+	    l->st.dev != up->st.dev);
 	if (there)
 		l->dir.acl = target_has_default_acl(l->dir.fd);
 	else if (up->dir.acl)

@@ -28,7 +28,8 @@ struct restore_options {
 	const struct filter *filter;    /* --exclude/--include, anchored at subpath, else at the snapshot's paths; or NULL */
 	enum restore_overwrite overwrite;
 	/* Remove what the snapshot does not have, in the directories restored: not in those only passed through (implied, or above a
-	 * chosen path), not what the filter excludes, no mount point and no directory that is a repository. */
+	 * chosen path), not what the filter excludes, no mount point and no directory that is a repository.  In a mount point beneath the
+	 * target only if the snapshot has something in it: else it was not crossed (--one-file-system), or not mounted. */
 	bool delete_extra;
 	bool dry_run;                   /* report through item(), change nothing */
 	bool verify;                    /* read back and compare every restored file */
@@ -52,6 +53,7 @@ struct restore_result {
 	uint64_t errors, damaged;       /* damaged: files not restored because of the repository */
 	uint64_t verified;
 	uint64_t devices;               /* left out for want of o->devices */
+	uint64_t mounts;                /* not deleted in, because the snapshot has nothing in them */
 	int64_t elapsed_ns;
 };
 

@@ -59,6 +59,12 @@ surplus_until(struct surplus *s, struct place *p, int dirfd, const uint8_t *name
 {
 	int rc = OK, d = -1;
 
+	if (s->mount && !name && s->names.count > 0) {
+		p->res->mounts++;
+		place_item(p, 's', 0);
+		return OK;
+	}
+	s->mount = false;
 	while (rc == OK && s->next < s->names.count) {
 		const char *at = s->names.name[s->next];
 

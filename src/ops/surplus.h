@@ -5,6 +5,7 @@
 #ifndef OPS_SURPLUS_H
 #define OPS_SURPLUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,9 @@ struct place;
 struct surplus {
 	struct fsys_names names;        /* found in the directory; none when nothing is to go */
 	size_t next;                    /* of them */
+	/* The directory is another mount than the one above it, and the snapshot has had nothing in it yet: to be set by the caller.  A
+	 * snapshot that stays on one file system has mount points as empty directories: that says nothing about what is in them. */
+	bool mount;
 };
 
 /*
@@ -26,7 +30,8 @@ struct surplus {
  */
 int surplus_open(struct surplus *s, struct place *p, int dirfd, bool deletes) __attribute__((warn_unused_result));
 
-/* Remove what comes before `name`, or with NULL all that is left.  Errors as place_entry. */
+/* Remove what comes before `name`, the next that the snapshot has, or with NULL all that is left; of a mount point in which it has
+ * nothing, nothing.  Errors as place_entry. */
 int surplus_until(struct surplus *s, struct place *p, int dirfd, const uint8_t *name, size_t len) __attribute__((warn_unused_result));
 
 void surplus_clear(struct surplus *s);

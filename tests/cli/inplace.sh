@@ -91,6 +91,30 @@ if is_root; then
 	is "that it was left out is said" grep -q "1 device node left out; --devices" "$T/err"
 fi
 
+# A snapshot of one file system has mount points as empty directories: what is mounted there is not for --delete.
+if is_root && unshare -m true 2>/dev/null; then
+	mkdir -p "$T/one.fs/home" "$T/one.fs/crossed" "$T/over"
+	# shellcheck disable=SC2016
+	run unshare -m bash -eu -o pipefail -c '
+		mount -t tmpfs none "$1/one.fs/home" && mount -t tmpfs none "$1/one.fs/crossed" && mount -t tmpfs none "$1/over"
+		echo precious >"$1/one.fs/home/p" && echo in >"$1/one.fs/crossed/in"
+		"$VARVE" snapshot "$1/one.fs" --one-file-system --quiet
+		touch "$1/one.fs/extra"
+		"$VARVE" restore "latest:$1/one.fs" --path "$1/one.fs" --target "$1/one.fs" --delete && cat "$1/one.fs/home/p" && ls "$1/one.fs" | tr "\n" " "
+		"$VARVE" snapshot "$1/one.fs" --quiet
+		touch "$1/one.fs/crossed/extra" "$1/over/extra"
+		"$VARVE" restore "latest:$1/one.fs" --path "$1/one.fs" --target "$1/one.fs" --delete --quiet && ls "$1/one.fs/crossed"
+		"$VARVE" restore "latest:$1/one.fs" --path "$1/one.fs" --target "$1/over" --delete --quiet && ls "$1/over" | tr "\n" " "
+	' bash "$T"
+	exits 0 "--delete with file systems beneath the target"
+	is "what is mounted where the snapshot has an empty directory stays" grep -qx precious "$T/out"
+	is "that it was left is said" grep -q "2 mount points left as found" "$T/err"
+	is "around it is deleted" grep -q "^crossed home in" "$T/out"
+	equal "where the snapshot crossed, and where the target is one, it deletes" "$(tail -n 1 "$T/out")" "crossed home "
+else
+	skip "--delete with file systems beneath the target" "mounting takes root"
+fi
+
 # The newest snapshot may be of something else: which it was is said.
 echo dump | "$VARVE" snapshot --stdin --name shop.sql --quiet
 for c in ls cat; do
