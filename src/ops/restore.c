@@ -400,8 +400,7 @@ handle(struct walk *w, const struct treenode_entry *e)
 	size_t old;
 	int rc;
 
-	rc = surplus_until(&top(w)->surplus, &w->p, top(w)->dir.fd, e->name,
-	    e->name_len);
+	rc = surplus_until(&top(w)->surplus, &w->p, top(w)->dir.fd, e);
 	if (rc || (rc = place_push(&w->p, e->name, e->name_len, &old)))
 		return rc;
 	if (!all) {
@@ -434,7 +433,7 @@ step(struct walk *w)
 	if (rc == FOUND)
 		return handle(w, &e);
 	if (rc == AT_END)
-		rc = surplus_until(&l->surplus, &w->p, l->dir.fd, NULL, 0);
+		rc = surplus_until(&l->surplus, &w->p, l->dir.fd, NULL);
 	else
 		rc = tree_problem(w, rc);
 	return rc ? rc : leave_dir(w);

@@ -54,12 +54,19 @@ out:
 	return rc;
 }
 
+/* What `repair snapshots` puts in the place of a lost node: its first name and nothing else. */
+static bool
+is_gap(const struct treenode_entry *e)
+{
+	return e->kind == TREENODE_FILE && e->flags == TREENODE_UNREAD && !e->size && !e->mode && !e->inode && !e->mtime;
+}
+
 int
-surplus_until(struct surplus *s, struct place *p, int dirfd, const uint8_t *name, size_t len)
+surplus_until(struct surplus *s, struct place *p, int dirfd, const struct treenode_entry *e)
 {
 	int rc = OK, d = -1;
 
-	if (s->mount && !name && s->names.count > 0) {
+	if (s->mount && !e && s->names.count > 0) {
 		p->res->mounts++;
 		place_item(p, 's', 0);
 		return OK;
@@ -68,13 +75,14 @@ surplus_until(struct surplus *s, struct place *p, int dirfd, const uint8_t *name
 	while (rc == OK && s->next < s->names.count) {
 		const char *at = s->names.name[s->next];
 
-		if (name)
-			d = treenode_name_cmp((const uint8_t *)at, strlen(at), name, len);
+		if (e)
+			d = treenode_name_cmp((const uint8_t *)at, strlen(at), e->name, e->name_len);
 		if (d > 0)
 			break;
 		s->next++;
-		if (d < 0 && (rc = signals_check()) == OK)
+		if (d < 0 && !s->gap && (rc = signals_check()) == OK)
 			rc = delete_one(p, dirfd, at);
 	}
+	s->gap = e && is_gap(e);
 	return rc;
 }

@@ -12,6 +12,7 @@
 #include "sys/fsys.h"
 
 struct place;
+struct treenode_entry;
 
 struct surplus {
 	struct fsys_names names;        /* found in the directory; none when nothing is to go */
@@ -19,6 +20,7 @@ struct surplus {
 	/* The directory is another mount than the one above it, and the snapshot has had nothing in it yet: to be set by the caller.  A
 	 * snapshot that stays on one file system has mount points as empty directories: that says nothing about what is in them. */
 	bool mount;
+	bool gap;                       /* what the snapshot has next is not known: it may be any name that comes */
 };
 
 /*
@@ -30,9 +32,11 @@ struct surplus {
  */
 int surplus_open(struct surplus *s, struct place *p, int dirfd, bool deletes) __attribute__((warn_unused_result));
 
-/* Remove what comes before `name`, the next that the snapshot has, or with NULL all that is left; of a mount point in which it has
- * nothing, nothing.  Errors as place_entry. */
-int surplus_until(struct surplus *s, struct place *p, int dirfd, const uint8_t *name, size_t len) __attribute__((warn_unused_result));
+/*
+ * Remove what comes before e, the next that the snapshot has, or with NULL all that is left.  Nothing of a mount point in which it has
+ * nothing, nor behind an entry that stands for a lost part of the directory (ops/excise.h) up to the one after it.  Errors as place_entry.
+ */
+int surplus_until(struct surplus *s, struct place *p, int dirfd, const struct treenode_entry *e) __attribute__((warn_unused_result));
 
 void surplus_clear(struct surplus *s);
 

@@ -38,6 +38,7 @@
 #define CHUNKS 4096
 #define DEEP 320
 #define LINKED 100
+#define GAP "gap"                       /* in the source: as if its node were lost, and repair had been there */
 
 struct chunk {
 	struct name id;
@@ -277,6 +278,11 @@ put_entry(struct box *b, int dirfd, const char *name, uint8_t *buf, size_t cap)
 	size_t len, n;
 	int fd;
 
+	if (strcmp(name, GAP) == 0) {
+		e.kind = TREENODE_FILE;
+		e.flags = TREENODE_UNREAD;
+		return treenode_entry_encode(buf, cap, &e);
+	}
 	assert_int_equal(fsys_stat(dirfd, name, &st), OK);
 	e.kind = kind_of(st.mode);
 	e.mode = st.mode & 07777;
@@ -933,6 +939,35 @@ test_nothing_is_deleted_where_the_tree_is_damaged(void **state)
 	assert_true(holds(b->dst, "g", "g"));
 }
 
+/* Which names were in a lost node is unknown, up to the first one of the next. */
+static void
+test_nothing_is_deleted_in_a_gap(void **state)
+{
+	struct box *b = *state;
+
+	make(b->src, "b", "b", 0644);
+	make(b->src, GAP, "g", 0644);
+	make(b->src, "m", "m", 0644);
+	assert_int_equal(mkdirat(b->src, "n", 0755), 0);
+	make(b->src, "n/" GAP, "g", 0644);
+	snapshot(b);
+	assert_int_equal(mkdirat(b->dst, "n", 0755), 0);
+	make(b->dst, "c", "x", 0644);
+	make(b->dst, GAP, "g", 0644);
+	make(b->dst, "h", "x", 0644);
+	make(b->dst, "o", "x", 0644);
+	make(b->dst, "n/a", "x", 0644);
+	make(b->dst, "n/h", "x", 0644);
+	b->o.delete_extra = true;
+	assert_int_equal(restore(b), ERR_PARTIAL);
+	assert_int_equal(b->res.deleted, 3);
+	assert_int_equal(b->res.errors, 2);
+	assert_true(holds(b->dst, GAP, "g"));
+	assert_true(holds(b->dst, "h", "x"));
+	assert_true(holds(b->dst, "n/h", "x"));
+	assert_true(holds(b->dst, "m", "m"));
+}
+
 static void
 test_a_directory_in_the_way_is_not_removed_unasked(void **state)
 {
@@ -1162,6 +1197,7 @@ main(void)
 		T(test_overwrite_rules),
 		T(test_delete_stays_in_what_was_snapshotted),
 		T(test_nothing_is_deleted_where_the_tree_is_damaged),
+		T(test_nothing_is_deleted_in_a_gap),
 		T(test_a_directory_in_the_way_is_not_removed_unasked),
 		T(test_dry_run_changes_nothing),
 		T(test_holes_stay_holes),
