@@ -26,6 +26,7 @@
 #include "ops/placedb.h"
 #include "ops/reopen.h"
 #include "ops/special.h"
+#include "ops/surplus.h"
 #include "sys/clock.h"
 #include "sys/fsys.h"
 
@@ -249,10 +250,15 @@ dress(struct place *p, const struct spot *s, const char *name, int fd)
 static int
 clear_way(struct place *p, struct spot *s)
 {
+	int rc;
+
 	if (!s->there || !S_ISDIR(s->st.mode))
 		return OK;
 	if (!p->o->delete_extra)
 		return fail(ERR_FAILED, "a directory is in the way");
+	if ((rc = surplus_holds(p, s->dir->fd, s->name)))
+		return rc < 0 ? rc : fail(ERR_FAILED,
+		    "a directory is in the way, with something excluded in it");
 	s->there = false;
 	if (p->o->dry_run)
 		return OK;

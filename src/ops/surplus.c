@@ -30,7 +30,58 @@ surplus_clear(struct surplus *s)
 	*s = (struct surplus){ 0 };
 }
 
-/* One name that the snapshot does not have. */
+typedef int (*each_fn)(struct place *p, int dirfd, const char *name);
+
+/* Call fn for each name in the directory dirfd/name, until it is not OK. */
+static int
+each(struct place *p, int dirfd, const char *name, each_fn fn)
+{
+	struct fsys_names names = { 0 };
+	int fd, rc = target_open_dir(dirfd, name, &fd);
+
+	if (rc)
+		return rc;
+	rc = fsys_list(fd, &names);
+	for (size_t i = 0; rc == OK && i < names.count; i++)
+		if ((rc = signals_check()) == OK)
+			rc = fn(p, fd, names.name[i]);
+	fsys_names_clear(&names);
+	fsys_close(fd);
+	return rc;
+}
+
+/* Recursion: target_remove has found it not to be too deep. */
+static int
+find_excluded(struct place *p, int dirfd, const char *name)
+{
+	struct fsys_stat st;
+	size_t old;
+	int rc = fsys_stat(dirfd, name, &st);
+
+	if (rc)
+		return rc == ERR_ABSENT ? OK : rc;
+	if ((rc = place_push(p, name, strlen(name), &old)))
+		return rc;
+	if (place_excluded(p, S_ISDIR(st.mode)))
+		rc = FOUND;
+	else if (S_ISDIR(st.mode))
+		rc = each(p, dirfd, name, find_excluded);
+	place_pop(p, old);
+	return rc;
+}
+
+int
+surplus_holds(struct place *p, int dirfd, const char *name)
+{
+	uint64_t count = 0;
+	int rc;
+
+	if (!p->o->filter || (rc = target_remove(dirfd, name, true, &count)))
+		return p->o->filter ? rc : OK;
+	return each(p, dirfd, name, find_excluded);
+}
+
+/* One name that the snapshot does not have.  Where something excluded is beneath it, only what is not. */
 static int
 delete_one(struct place *p, int dirfd, const char *name)
 {
@@ -44,10 +95,12 @@ delete_one(struct place *p, int dirfd, const char *name)
 		return rc;
 	if (home_is(&p->home, &st) || place_excluded(p, S_ISDIR(st.mode)))
 		goto out;
-	rc = target_remove(dirfd, name, p->o->dry_run, &p->res->deleted);
-	if (rc == OK)
+	rc = S_ISDIR(st.mode) ? surplus_holds(p, dirfd, name) : OK;
+	if (rc == FOUND)
+		rc = each(p, dirfd, name, delete_one);
+	else if (rc == OK && (rc = target_remove(dirfd, name, p->o->dry_run, &p->res->deleted)) == OK)
 		place_item(p, '-', S_ISREG(st.mode) ? st.size : 0);
-	else
+	if (rc)
 		rc = place_problem(p, rc);
 out:
 	place_pop(p, old);

@@ -38,6 +38,12 @@ int surplus_open(struct surplus *s, struct place *p, int dirfd, bool deletes) __
  */
 int surplus_until(struct surplus *s, struct place *p, int dirfd, const struct treenode_entry *e) __attribute__((warn_unused_result));
 
+/*
+ * Is anything beneath the directory dirfd/name, whose path p->path holds, excluded by the filter?  FOUND: it must stay; OK.
+ * Errors: those for which target_remove could not remove it
+ */
+int surplus_holds(struct place *p, int dirfd, const char *name) __attribute__((warn_unused_result));
+
 void surplus_clear(struct surplus *s);
 
 #endif

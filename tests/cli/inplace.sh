@@ -62,6 +62,20 @@ restore --delete; exits 0 "--delete"
 is "the trees are the same again" same_tree "$T/src" "$T/dst"
 : "$inode"
 
+# What is excluded stays, with the directories it is in.
+mkdir -p "$T/dst/extra/in/deep" "$T/dst/extra/bare" "$T/dst/extra/in/home"
+echo k | tee "$T/dst/extra/my.key" "$T/dst/extra/in/deep/my.key" >"$T/dst/extra/in/other"
+restore --delete --exclude '*.key' --dry-run
+equal "a dry run names what is not" "$(grep -c "^- $T/dst/extra/\(bare\|in/home\|in/other\)$" "$T/out") $(grep -c '^- ' "$T/out")" "3 3"
+restore --delete --exclude '*.key'; exits 0 "--delete and --exclude"
+equal "excluded files stay" "$(cd "$T/dst/extra" && find . ! -type d | sort | tr '\n' ' ')" "./in/deep/my.key ./my.key "
+is "what is not goes" test ! -e "$T/dst/extra/bare" -a ! -e "$T/dst/extra/in/home"
+rm "$T/dst/dir/a" && mkdir "$T/dst/dir/a" && echo k >"$T/dst/dir/a/my.key"
+restore --delete --exclude '*.key'; exits 1 "an excluded file in a directory that is in the way"
+is "stays" test -e "$T/dst/dir/a/my.key"
+restore --delete; exits 0 "without --exclude"
+is "and the trees are the same" same_tree "$T/src" "$T/dst"
+
 # Another kind of thing is in the way.
 rm -r "$T/dst/dir/a" "$T/dst/dir/sub" "$T/dst/dir/link"
 mkdir "$T/dst/dir/a" && echo in >"$T/dst/dir/a/in"
