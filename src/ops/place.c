@@ -39,7 +39,7 @@ struct spot {
 	const struct treenode_entry *e;
 	char name[TREENODE_NAME_MAX + 1];
 	bool there;
-	bool database;                  /* captured as one */
+	bool database;                  /* captured, or as found */
 	struct fsys_stat st;
 };
 
@@ -313,8 +313,7 @@ file_write(struct place *p, struct spot *s, int old)
 		rc = worn ? place_problem(p, worn) : OK;
 	}
 	if (rc == OK && s->database)
-		rc = placedb_ready(s->dir->fd, s->name, temp, fd,
-		    p->o->check_databases);
+		rc = placedb_ready(p, s->e, s->dir->fd, s->name, temp, fd);
 	else if (rc == OK && s->there)
 		rc = target_sync(fd);
 	shut = target_close(fd);
@@ -345,6 +344,13 @@ meta_differs(struct place *p, const struct spot *s, int fd)
 	return target_fix(&at, &s->st, &want, &changed) || changed;
 }
 
+static bool
+same_times(const struct treenode_entry *e, const struct fsys_stat *st)
+{
+	return st->size == e->size && st->mtime == e->mtime &&
+	    st->mtime_ns == e->mtime_ns;
+}
+
 /*
  * FOUND: what is there has the right content; OK: not.  *fd: it is open, else
  * -1.
@@ -358,8 +364,7 @@ file_same(struct place *p, struct spot *s, int *fd)
 	*fd = -1;
 	if (!s->there || !S_ISREG(s->st.mode))
 		return OK;
-	if (p->o->overwrite == RESTORE_IF_CHANGED && s->st.size == e->size &&
-	    s->st.mtime == e->mtime && s->st.mtime_ns == e->mtime_ns)
+	if (p->o->overwrite == RESTORE_IF_CHANGED && same_times(e, &s->st))
 		return FOUND;
 	if (fsys_open_file(s->dir->fd, s->name, fd))
 		return OK;              /* unreadable: replaced as a whole */
@@ -408,9 +413,8 @@ place_file(struct place *p, struct spot *s)
 		return rc == FOUND ? OK : rc;
 	rc = file_same(p, s, &fd);
 	/* Equal, but a journal beside it says something else. */
-	if (rc == FOUND && s->database &&
-	    placedb_has_side(s->dir->fd, s->name))
-		rc = OK;
+	if (rc == FOUND && s->database)
+		rc = placedb_same(p, s->e, s->dir->fd, s->name, fd);
 	/* Who has it open can be told from an open file only. */
 	if (rc == OK && s->database && s->there && fd < 0)
 		(void)!fsys_open_file(s->dir->fd, s->name, &fd);
@@ -475,7 +479,7 @@ done:
  * as in file_write(), and what lies beside it is not the new database's.
  */
 static int
-link_ready(const struct place *p, const struct spot *s, int from,
+link_ready(struct place *p, const struct spot *s, int from,
     const char *old)
 {
 	int fd = -1, rc;
@@ -488,7 +492,7 @@ link_ready(const struct place *p, const struct spot *s, int from,
 		(void)!fsys_open_file(s->dir->fd, s->name, &fd);
 	rc = placedb_may_replace(fd, p->o->force);
 	fsys_close(fd);
-	return rc ? rc : placedb_alone(s->dir->fd, s->name);
+	return rc ? rc : placedb_alone(p, s->e, s->dir->fd, s->name);
 }
 
 static int
@@ -516,11 +520,14 @@ out:
 static int
 link_keep(struct place *p, const struct spot *s)
 {
-	int rc = OK;
+	int rc = FOUND;
 
-	if (s->database && !p->o->dry_run &&
-	    placedb_has_side(s->dir->fd, s->name))
+	if (s->database && !p->o->dry_run)
+		rc = placedb_same(p, s->e, s->dir->fd, s->name, -1);
+	if (rc == OK)
 		rc = link_ready(p, s, s->dir->fd, s->name);
+	else if (rc == FOUND)
+		rc = OK;
 	if (rc == OK && s->database)
 		rc = placedb_settle(s->dir->fd, s->name, p->o->dry_run);
 	if (rc)
@@ -591,6 +598,21 @@ link_remember(struct place *p, const struct spot *s)
 	return links_add(&p->links, &l, place_path(p) + p->base_len);
 }
 
+/* A database that stays may be another one than that to which belongs what the snapshot has beside it. */
+static int
+skip(struct place *p, const struct spot *s)
+{
+	int rc = OK;
+
+	place_item(p, 's', s->e->size);
+	p->res->files_skipped++;
+	if (s->database && s->there && same_times(s->e, &s->st))
+		rc = placedb_same(p, s->e, s->dir->fd, s->name, -1);
+	if (s->database && rc != FOUND && (rc = placedb_refuse(p)))
+		return rc;
+	return place_unproved(p);
+}
+
 static int
 place_here(struct place *p, struct spot *s)
 {
@@ -605,11 +627,9 @@ place_here(struct place *p, struct spot *s)
 	}
 	if (linked && link_there(p, s))
 		return link_keep(p, s);
-	if (s->there && !place_may_replace(p, s->e, &s->st)) {
-		place_item(p, 's', s->e->size);
-		p->res->files_skipped++;
-		return place_unproved(p);
-	}
+	if ((s->there && !place_may_replace(p, s->e, &s->st)) ||
+	    placedb_refused(p))
+		return skip(p, s);
 	rc = linked ? place_link(p, s) : OK;
 	if (rc)
 		return rc == FOUND ? OK : rc;
@@ -625,7 +645,7 @@ place_entry(struct place *p, const struct place_dir *dir,
     const struct treenode_entry *e)
 {
 	struct spot s = { .dir = dir, .e = e,
-	    .database = e->kind == TREENODE_FILE && placedb_is(e) };
+	    .database = e->kind == TREENODE_FILE && placedb_capture(e) != 0 };
 	int rc;
 
 	memcpy(s.name, e->name, e->name_len);
@@ -635,10 +655,9 @@ place_entry(struct place *p, const struct place_dir *dir,
 		p->progress.files++;
 	}
 	rc = place_here(p, &s);
-	if (rc) {
-		if ((rc = place_problem(p, rc)) == OK)
-			rc = place_unproved(p);
-	}
+	if (rc && (rc = place_problem(p, rc)) == OK &&
+	    (rc = place_unproved(p)) == OK && s.database && s.there)
+		rc = placedb_refuse(p);
 	p->progress.bytes = p->res->bytes_total;
 	place_tick(p);
 	return rc;

@@ -39,6 +39,7 @@ struct place {
 	size_t base_len;                /* the part of it above the target */
 	struct mem_buf locked;          /* files to be locked at the end: flags (u32), path beneath the target, zero */
 	struct mem_buf unproved;        /* paths skipped or failed, zero-terminated, in the order met */
+	struct mem_buf refused;         /* of placedb_refuse: paths, zero-terminated */
 	struct restore_progress progress;
 	int64_t next_tick_ns;
 	struct later later;

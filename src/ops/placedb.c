@@ -2,12 +2,18 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "format/treenode.h"
+#include "format/snaprec.h"
+#include "ops/place.h"
 #include "source/dbcheck.h"
+#include "store/tree.h"
 #include "sys/fsys.h"
 #include "sys/target.h"
+
+#define IN_USE "another process has this database open: stop it first, or say --force"
 
 /* The first says nothing without the others: it goes before them, so that a restore that was killed finds one of those again. */
 static const char *const suffixes[] = { "-shm", "-journal", "-wal" };
@@ -39,15 +45,121 @@ beside(const char *name, int i, char buf[static TREENODE_NAME_MAX + 16])
 	return buf;
 }
 
-bool
-placedb_has_side(int dirfd, const char *name)
-{
-	char side[TREENODE_NAME_MAX + 16];
-	struct fsys_stat st;
+struct side {
+	char name[TREENODE_NAME_MAX + 16];
+	bool there, empty;
+	bool comes;                     /* the snapshot has it */
+	bool own;                       /* and it is equal */
+};
 
-	for (int i = 1; i < 3; i++)
-		if (fsys_stat(dirfd, beside(name, i, side), &st) == OK && st.size)
-			return true;
+/* The snapshot's entry; found: FOUND, else OK. */
+static int
+look_up(struct place *p, const struct treenode_entry *e, int i, struct tree_entry *found)
+{
+	const char *path = place_path(p);
+	struct mem_buf b = { 0 };
+	int rc;
+
+	*found = (struct tree_entry){ .mem = NULL };
+	if (placedb_capture(e) != PLACEDB_RAW)
+		return OK;
+	if ((rc = mem_buf_add(&b, path, strlen(path))) == OK && (rc = mem_buf_add(&b, suffixes[i], strlen(suffixes[i]))) == OK)
+		rc = tree_lookup(p->content.rd, &p->snap->root, (const char *)b.p, b.len, found);
+	mem_buf_clear(&b);
+	return rc == FOUND && (found->e.kind != TREENODE_FILE || found->e.flags & TREENODE_UNREAD) ? OK : rc;
+}
+
+static int
+is_equal(struct place *p, const struct treenode_entry *e, int dirfd, const char *name, uint64_t size)
+{
+	int fd, rc;
+
+	if (size != e->size || fsys_open_file(dirfd, name, &fd))
+		return OK;
+	rc = refill_same(&p->content, e, fd, size);
+	fsys_close(fd);
+	return rc;
+}
+
+static int
+look(struct place *p, const struct treenode_entry *e, int dirfd, const char *name, int i, struct side *s)
+{
+	struct fsys_stat st = { 0 };
+	struct tree_entry found;
+	int rc = fsys_stat(dirfd, beside(name, i, s->name), &st);
+
+	if (rc && rc != ERR_ABSENT)
+		return rc;
+	s->there = rc == OK;
+	s->empty = !s->there || st.size == 0;
+	s->own = false;
+	rc = look_up(p, e, i, &found);
+	s->comes = rc == FOUND;
+	if (s->comes && s->there && S_ISREG(st.mode))
+		rc = is_equal(p, &found.e, dirfd, s->name, st.size);
+	else if (s->comes)
+		rc = OK;
+	s->own = rc == FOUND;
+	tree_entry_clear(&found);
+	return rc == FOUND ? OK : rc;
+}
+
+/* Where nobody can have it open, or nobody is asked, no. */
+static bool
+in_use(const struct place *p, int dirfd, const char *name, int fd)
+{
+	int own = -1;
+	bool used;
+
+	if (p->o->force)
+		return false;
+	if (fd < 0 && fsys_open_file(dirfd, name, &own) == OK)
+		fd = own;
+	used = fd >= 0 && target_in_use(fd);
+	fsys_close(own);
+	return used;
+}
+
+int
+placedb_same(struct place *p, const struct treenode_entry *e, int dirfd, const char *name, int fd)
+{
+	bool any = false, comes = false;
+	struct side s;
+	int rc;
+
+	for (int i = 0; i < 3; i++) {
+		if ((rc = look(p, e, dirfd, name, i, &s)) || (i > 0 && !s.empty && !s.own))
+			return rc;
+		any |= s.there;
+		comes |= s.comes && !s.own;
+	}
+	if ((!any && !comes) || !in_use(p, dirfd, name, fd))
+		return FOUND;
+	if (comes)
+		return fail(ERR_FAILED, IN_USE);
+	return (rc = placedb_refuse(p)) ? rc : FOUND;
+}
+
+int
+placedb_refuse(struct place *p)
+{
+	const char *path = place_path(p);
+
+	return mem_buf_add(&p->refused, path, strlen(path) + 1);
+}
+
+bool
+placedb_refused(const struct place *p)
+{
+	const char *path = place_path(p), *at = (const char *)p->refused.p, *end = at + p->refused.len;
+
+	for (; p->refused.len && at < end; at += strlen(at) + 1) {
+		size_t len = strlen(at);
+
+		for (int i = 0; i < 3 && strncmp(path, at, len) == 0; i++)
+			if (strcmp(path + len, suffixes[i]) == 0)
+				return true;
+	}
 	return false;
 }
 
@@ -56,33 +168,35 @@ placedb_may_replace(int fd, bool force)
 {
 	if (force || fd < 0 || !target_in_use(fd))
 		return OK;
-	return fail(ERR_FAILED, "another process has this database open: stop it first, or say --force");
+	return fail(ERR_FAILED, IN_USE);
 }
 
 int
-placedb_alone(int dirfd, const char *name)
+placedb_alone(struct place *p, const struct treenode_entry *e, int dirfd, const char *name)
 {
-	char side[TREENODE_NAME_MAX + 16];
+	struct side s;
 	bool any = false;
 	int rc;
 
 	for (int i = 0; i < 3; i++) {
-		rc = target_unlink(dirfd, beside(name, i, side));
+		if ((rc = look(p, e, dirfd, name, i, &s)))
+			return rc;
+		rc = s.own ? ERR_ABSENT : target_unlink(dirfd, s.name);
 		any |= rc == OK;
 		if (rc && rc != ERR_ABSENT)
-			return err_context(rc, "'%s' lies beside it", side);
+			return err_context(rc, "'%s' lies beside it", s.name);
 	}
 	return any ? target_sync(dirfd) : OK;
 }
 
 int
-placedb_ready(int dirfd, const char *name, const char *temp, int fd, bool check)
+placedb_ready(struct place *p, const struct treenode_entry *e, int dirfd, const char *name, const char *temp, int fd)
 {
 	int rc = target_sync(fd);
 
-	if (rc == OK && check)
+	if (rc == OK && p->o->check_databases && placedb_is(e))
 		rc = dbcheck_file(dirfd, temp, 0, NULL);
-	return rc ? rc : placedb_alone(dirfd, name);
+	return rc ? rc : placedb_alone(p, e, dirfd, name);
 }
 
 int

@@ -1,9 +1,14 @@
-/* placedb: what is special about restoring an SQLite database (TREENODE_EXT_DATABASE). */
+/*
+ * placedb: what is special about restoring an SQLite database (TREENODE_EXT_DATABASE).  SQLite would take a -wal or -journal beside its
+ * name for its own, whosever it was.  One that was captured has none of its own.  One that was stored as found has those that the snapshot
+ * has beside it, as entries that come after it: they belong to no other database that may be in its place.
+ */
 #ifndef OPS_PLACEDB_H
 #define OPS_PLACEDB_H
 
 #include <stdbool.h>
 
+struct place;
 struct treenode_entry;
 
 /* How the entry came to be, if it is a database (SPEC §8, extension 3); 0: it is none. */
@@ -11,11 +16,22 @@ struct treenode_entry;
 #define PLACEDB_RAW 2u                  /* copied as found while it was locked, or unreadable for SQLite; never verified */
 unsigned placedb_capture(const struct treenode_entry *e);
 
-/* Is the entry a database that was captured?  Then what lies beside its name (-wal, -shm, -journal) is not its own. */
+/* Is the entry a database that was captured? */
 bool placedb_is(const struct treenode_entry *e);
 
-/* Does a -wal or -journal with content lie beside the name? */
-bool placedb_has_side(int dirfd, const char *name);
+/*
+ * The database e, whose path p->path holds, is at dirfd/name already; fd: open for reading, by us alone, or -1.  May it stay as it is?
+ * FOUND: yes; OK: no, a -wal or -journal lies beside it that is not its own, and goes only when it is written anew.
+ * Errors: ERR_FAILED  another process has it open, and something is to come beside it
+ *         ERR_CORRUPT  what the snapshot has beside it cannot be told
+ */
+int placedb_same(struct place *p, const struct treenode_entry *e, int dirfd, const char *name, int fd) __attribute__((warn_unused_result));
+
+/* What is there in the place of the database at hand stays, and is another one, or in use: what lies beside it is not to be touched. */
+int placedb_refuse(struct place *p) __attribute__((warn_unused_result));
+
+/* Does the path at hand lie beside such a one? */
+bool placedb_refused(const struct place *p);
 
 /*
  * Before the database at dirfd/name is replaced.  fd: it is open for reading, by us alone, or -1.
@@ -24,14 +40,15 @@ bool placedb_has_side(int dirfd, const char *name);
 int placedb_may_replace(int fd, bool force) __attribute__((warn_unused_result));
 
 /*
- * The complete file dirfd/temp, open as fd, is to become dirfd/name: make it durable and, if `check`, see that it is sound
- * (PRAGMA integrity_check, else ERR_FAILED with SQLite's first complaint), before anything of the old one goes; then remove what
- * lies beside the name: it would be taken for the new file's.
+ * The complete file dirfd/temp, open as fd, is to become dirfd/name: make it durable and, if that was asked for and it was captured, see
+ * that it is sound (PRAGMA integrity_check, else ERR_FAILED with SQLite's first complaint), before anything of the old one goes; then
+ * placedb_alone.
  */
-int placedb_ready(int dirfd, const char *name, const char *temp, int fd, bool check) __attribute__((warn_unused_result));
+int placedb_ready(struct place *p, const struct treenode_entry *e, int dirfd, const char *name, const char *temp, int fd)
+    __attribute__((warn_unused_result));
 
-/* Remove what lies beside the name (-journal, -wal, -shm), durably. */
-int placedb_alone(int dirfd, const char *name) __attribute__((warn_unused_result));
+/* Remove what lies beside the name (-journal, -wal, -shm) and is not its own, durably. */
+int placedb_alone(struct place *p, const struct treenode_entry *e, int dirfd, const char *name) __attribute__((warn_unused_result));
 
 /* The database that is there is the right one: see that it still is after a loss of power, also if a restore that was killed put it
  * there.  dry: nothing. */

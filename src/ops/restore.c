@@ -417,7 +417,8 @@ handle(struct walk *w, const struct treenode_entry *e)
 	if (enter)
 		rc = w->verifying ? verify_file(w, e) :
 		    place_entry(&w->p, &top(w)->dir, e);
-	if (rc == OK && enter && !w->verifying && !w->o->dry_run && placedb_is(e))
+	if (rc == OK && enter && !w->verifying && !w->o->dry_run &&
+	    e->kind == TREENODE_FILE && placedb_capture(e))
 		rc = hold(w);
 	place_pop(&w->p, old);
 	return rc;
@@ -566,6 +567,7 @@ finish(struct walk *w)
 	mem_buf_clear(&w->p.path);
 	mem_buf_clear(&w->p.locked);
 	mem_buf_clear(&w->p.unproved);
+	mem_buf_clear(&w->p.refused);
 	fsys_close(w->p.root_fd);
 }
 

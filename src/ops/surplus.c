@@ -7,6 +7,7 @@
 #include "format/treenode.h"
 #include "ops/leftover.h"
 #include "ops/place.h"
+#include "ops/placedb.h"
 #include "sys/signals.h"
 
 int
@@ -93,7 +94,7 @@ delete_one(struct place *p, int dirfd, const char *name)
 		return rc == ERR_ABSENT ? OK : place_problem(p, rc);
 	if ((rc = place_push(p, name, strlen(name), &old)))
 		return rc;
-	if (home_is(&p->home, &st) || place_excluded(p, S_ISDIR(st.mode)))
+	if (home_is(&p->home, &st) || place_excluded(p, S_ISDIR(st.mode)) || placedb_refused(p))
 		goto out;
 	rc = S_ISDIR(st.mode) ? surplus_holds(p, dirfd, name) : OK;
 	if (rc == FOUND)

@@ -65,6 +65,74 @@ else
 	skip "order under strace" "no strace here"
 fi
 
+# Open elsewhere, what lies beside it is not for --delete, whether the database is equal, left alone or refused.
+hold "$S/a" idle
+touch "$S/a-wal" "$S/a-shm"
+must restore "$first:$S" --target "$S" --delete
+is "an empty WAL and a -shm in use stay" test -e "$S/a-wal" -a -e "$S/a-shm"
+release
+rm -f "$S"/a-*
+hold "$S/a" wal
+v restore "$first:$S" --target "$S" --delete; exits 1 "--delete while a process has it open"
+is "the WAL in use stays" test -s "$S/a-wal"
+must restore "$first:$S" --target "$S" --delete --overwrite never
+is "so does that of one that is skipped" test -s "$S/a-wal"
+release
+must restore "$first:$S" --target "$S" --delete
+equal "nobody has it open: it goes" "$(ls "$S" | tr '\n' ' ')" "a notes "
+
+# Stored as found: what the snapshot has beside it is its own, and nothing else is.
+R=$T/raw
+mkdir "$R" "$T/kept"
+db make "$R/d" delete 4096 50
+hold "$R/d" exclusive
+v snapshot "$R"; exits 3 "a database is stored as found"
+cp "$R"/d* "$T/kept"
+release
+is "with its journal" test -s "$T/kept/d-journal"
+db make "$T/other" wal 4096 10
+other() { rm -f "$R"/*; cp "$T/other" "$R/d" && hold "$R/d" wal; }
+raw() { v restore "latest:$R" --path "$R" --target "$R" "$@"; }
+other
+raw; exits 1 "another is open in its place"
+equal "nothing came beside that" "$(ls "$R" | tr '\n' ' ')" "d d-shm d-wal "
+raw --overwrite never; exits 0 "one that is skipped"
+equal "nothing came beside that either" "$(ls "$R" | tr '\n' ' ')" "d d-shm d-wal "
+release
+raw; exits 0 "nobody has it open"
+is "it came with its journal, alone" diff -r "$T/kept" "$R"
+ids=$(stat -c '%i %Z' "$R"/*)
+raw --delete; exits 0 "again"
+equal "all was right" "$(stat -c '%i %Z' "$R"/*)" "$ids"
+echo stale >"$R/d-journal"; echo stale >"$R/d-wal"
+raw; exits 0 "its journal is another"
+is "it is replaced, a WAL goes" diff -r "$T/kept" "$R"
+ids=$(stat -c '%i %Z' "$R/d")
+rm "$R/d-journal"
+raw; exits 0 "its journal is missing"
+is "it is back" diff -r "$T/kept" "$R"
+equal "the database was right" "$(stat -c '%i %Z' "$R/d")" "$ids"
+rm "$R/d-journal"
+exec 8<"$R/d"
+raw; exits 1 "something is to come beside one that is open"
+is "it does not" test ! -e "$R/d-journal"
+raw --overwrite never
+is "nor where files that are there are left" test ! -e "$R/d-journal"
+exec 8<&-
+raw --overwrite never; exits 0 "an interrupted restore is completed"
+is "it is back" diff -r "$T/kept" "$R"
+ln "$R/d" "$R/same"
+hold "$R/d" exclusive
+v snapshot "$R"; exits 3 "with two names"
+rm -rf "$T/kept" && cp -a "$R" "$T/kept"
+release
+rm "$R"/* && echo stale >"$R/same-wal" && echo stale >"$R/d-wal"
+raw; exits 0 "into a directory with stale WALs"
+is "both names come, the WALs go" diff -r "$T/kept" "$R"
+echo stale >"$R/same-wal"
+raw; exits 0 "the second name has a stale WAL"
+is "it goes" diff -r "$T/kept" "$R"
+
 # A database damaged before it was captured is not put in the place of a sound one.
 cp "$S/a" "$T/sound"
 "$PYTHON" - "$S/a" <<'PY'
