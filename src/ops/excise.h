@@ -1,7 +1,7 @@
 /*
  * excise: snapshots without what is lost.  A snapshot with losses gets a successor of its own: the same but for the files and
- * directories that cannot be read, which are marked so (TREENODE_UNREAD) and have no content; its old record moves to damaged/.  For the entries of a lost node of a
- * directory stands one file, marked so, of the first of their names, with no other field set.
+ * directories that cannot be read, which are marked so (TREENODE_UNREAD) and have no content; its old record moves to damaged/.
+ * For the entries of a lost node of a directory stands one file, marked so, of the first of their names, with no other field set.
  */
 #ifndef OPS_EXCISE_H
 #define OPS_EXCISE_H
