@@ -49,7 +49,7 @@ struct side {
 	char name[TREENODE_NAME_MAX + 16];
 	bool there, empty;
 	bool comes;                     /* the snapshot has it */
-	bool own;                       /* and it is equal */
+	bool own;                       /* and it is equal: it stays */
 };
 
 /* The snapshot's entry; found: FOUND, else OK. */
@@ -86,13 +86,17 @@ look(struct place *p, const struct treenode_entry *e, int dirfd, const char *nam
 {
 	struct fsys_stat st = { 0 };
 	struct tree_entry found;
-	int rc = fsys_stat(dirfd, beside(name, i, s->name), &st);
+	int rc;
 
+	*s = (struct side){ .empty = true };
+	s->own = strlen(beside(name, i, s->name)) > TREENODE_NAME_MAX;
+	if (s->own)
+		return OK;              /* no file can have that name */
+	rc = fsys_stat(dirfd, s->name, &st);
 	if (rc && rc != ERR_ABSENT)
 		return rc;
 	s->there = rc == OK;
 	s->empty = !s->there || st.size == 0;
-	s->own = false;
 	rc = look_up(p, e, i, &found);
 	s->comes = rc == FOUND;
 	if (s->comes && s->there && S_ISREG(st.mode))

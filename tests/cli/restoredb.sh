@@ -133,6 +133,15 @@ echo stale >"$R/same-wal"
 raw; exits 0 "the second name has a stale WAL"
 is "it goes" diff -r "$T/kept" "$R"
 
+# Beside a name of 250 bytes there can be no journal.
+L=$T/long
+mkdir "$L"
+cp "$T/other" "$L/$(printf 'x%.0s' $(seq 250))"
+must snapshot "$L"
+must restore "latest:$L" --path "$L" --target "$T/back"
+must restore "latest:$L" --path "$L" --target "$T/back"
+is "a database with a long name comes back" diff -r "$L" "$T/back"
+
 # A database damaged before it was captured is not put in the place of a sound one.
 cp "$S/a" "$T/sound"
 "$PYTHON" - "$S/a" <<'PY'
