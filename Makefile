@@ -27,7 +27,7 @@ CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_head cmd_help cmd_init
 TOOLS = mkvectors varve-dump
 MKVEC = mkvec mkvec_indexes mkvec_packs mkvec_plain mkvec_proofs mkvec_sidecars mkvec_slots mkvec_snaps mkvec_trees
 DUMP = dump dump_index dump_pack
-UNIT = aead ahead args bases byid catalogue chacha chunker confine dbsource fetch filter fine format_base format_codecs format_nodes fsys hands imagevfs \
+UNIT = aead ahead args bases byid catalogue chacha chunker confine dbsource excise fetch filter fine format_base format_codecs format_nodes fsys hands imagevfs \
 	index keyring keys lanes packwrite pick poly reader rebuild restore retention rewrite rs scout secret select session settle signals \
 	squeeze stream text tree vectors
 SUPPORT = support_index support_io support_open support_recount support_store support_vec

@@ -235,7 +235,7 @@ move_pin(struct excise *x, const struct name_sid *fresh)
 static int
 mend_snapshot(struct excise *x, struct name_sid *fresh)
 {
-	const struct session_config cfg = { .jobs = 1 };
+	const struct session_config cfg = { .jobs = 1, .no_settle = true };
 	struct name root;
 	int rc = session_begin(x->r, &cfg, &x->s);
 
@@ -333,7 +333,7 @@ excise_records(struct repo *r, const struct excise_options *o, struct excise_sta
 	int rc, rc2;
 
 	*stats = (struct excise_stats){ 0 };
-	if ((rc = io_lock(r->io, IO_SHARED, true)))
+	if ((rc = io_lock(r->io, IO_EXCLUSIVE, true)))
 		return rc;
 	if ((rc = records_of(&x, false)) == OK)
 		rc = records_of(&x, true);
@@ -345,10 +345,14 @@ int
 excise_run(struct repo *r, const struct excise_options *o, struct excise_stats *stats)
 {
 	struct excise x = { .r = r, .o = o, .stats = stats };
-	int rc = all_of(&x, false);
+	int rc, rc2;
 
-	if (rc == OK)
+	/* Shared, a second one at the same time would give every snapshot a successor, too. */
+	if ((rc = io_lock(r->io, IO_EXCLUSIVE, true)))
+		return rc;
+	if ((rc = all_of(&x, false)) == OK)
 		rc = all_of(&x, true);
+	rc2 = io_lock(r->io, IO_UNLOCKED, false);
 	mem_buf_clear(&x.path);
-	return rc;
+	return rc ? rc : rc2;
 }

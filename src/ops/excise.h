@@ -24,11 +24,11 @@ struct excise_stats {
 	uint64_t files, directories;    /* that lost their content, once per snapshot */
 };
 
-/* Set the records aside that cannot be read; *stats is set anew.  Takes the shared lock. */
+/* Set the records aside that cannot be read; *stats is set anew.  Takes the exclusive lock. */
 int excise_records(struct repo *r, const struct excise_options *o, struct excise_stats *stats)
     __attribute__((warn_unused_result));
 
-/* The index must be right about what is there: make it anew before (rebuild.h), and after, for the counts.  Takes the shared
+/* The index must be right about what is there: make it anew before (rebuild.h), and after, for the counts.  Takes the exclusive
  * lock; adds to *stats. */
 int excise_run(struct repo *r, const struct excise_options *o, struct excise_stats *stats) __attribute__((warn_unused_result));
 

@@ -588,7 +588,7 @@ session_commit(struct session *s, const struct snaprec *rec)
 	segments = index_segment_count(s->index) + 1;
 	if (!(rc = io_lock(s->repo->io, IO_UNLOCKED, false)))
 		s->locked = false;
-	if (segments > SETTLE_SEGMENTS) {
+	if (segments > SETTLE_SEGMENTS && !s->cfg.no_settle) {
 		/* The snapshot is durable; folding is housekeeping, and whoever comes next can do it too. */
 		struct rewrite_policy small = { .small_only = true, .max_bytes = MERGE_BYTES };
 		struct settle_stats stats = { 0 };

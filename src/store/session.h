@@ -18,6 +18,7 @@ struct session_config {
 	int level;                      /* zstd level; 0: the default 3 */
 	uint64_t part_bytes;            /* stored bytes after which a part is published; 0: default */
 	bool dry_run;                   /* count, but write nothing */
+	bool no_settle;                 /* leave the segments to somebody else: whoever keeps the lock for more than the session */
 };
 
 struct session_stats {

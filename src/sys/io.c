@@ -369,7 +369,7 @@ posix_lock(struct io *io, enum io_lock kind, bool wait)
 		return posix_unlock(p);
 	if (p->lock_depth) {
 		/* Held already: passing the turnstile again could wait for someone who waits for us. */
-		assert(p->lock_kind == kind);
+		assert(p->lock_kind == kind || p->lock_kind == IO_EXCLUSIVE);
 		p->lock_depth++;
 		return OK;
 	}

@@ -70,8 +70,8 @@ int io_list(struct io *io, const char *path, io_list_fn fn, void *arg) __attribu
 int io_stat(struct io *io, const char *path, uint64_t *size) __attribute__((warn_unused_result));
 
 /*
- * Take or release (IO_UNLOCKED) the repository's lock.  Taken again, of the same kind, it is held until released as often; shared
- * is never upgraded.  ERR_LOCKED if !wait and another process holds it; ERR_INTERRUPTED when a signal ends the waiting.
+ * Take or release (IO_UNLOCKED) the repository's lock.  Taken again it is held until released as often, and stays what it is: shared
+ * may be asked for under exclusive, but is never upgraded.  ERR_LOCKED if !wait and another process holds it; ERR_INTERRUPTED when a signal ends the waiting.
  */
 int io_lock(struct io *io, enum io_lock kind, bool wait) __attribute__((warn_unused_result));
 

@@ -93,6 +93,12 @@ rm "$T/repo/$meta" "$T/repo/$side"
 must repair snapshots
 checked "given up at once"
 must prune
+again
+rm "$T/repo/$data"
+"$VARVE" repair snapshots -q >"$T/other" 2>&1 &
+must repair snapshots -q
+is "two of them at once" wait $!
+equal "each snapshot has one successor" "$("$VARVE" list --json | "$PYTHON" -c 'import json, sys; print(len(json.load(sys.stdin)))')" 4
 
 # A pack with a hole: other frames are saved.
 again
