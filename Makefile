@@ -15,7 +15,7 @@ SYS = beneath child clock confine copy crew dents entropy fsys guard hands helpe
 CODEC = aead chacha chunker digest keys lanes poly rs seal squeeze
 STORE = ahead anchors aside bases blocksum byid catalogue census children content counts delta family fetch fine fold framebox framejob graves \
 	index index_file indexbuild keyring kin mend objects packcheck packer packin packout packproof packwrite paper parity pedigree \
-	pick pins proofs reader rebuild repo reserve rewrite salvage session settle shelf sieve snapshots sums sweep \
+	pick pins proofs reader rebuild reindex repo reserve rewrite salvage session settle shelf sieve snapshots sums sweep \
 	tree uncounted
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget heads home inodes later \

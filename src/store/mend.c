@@ -348,19 +348,28 @@ parent_dir(char out[static OBJECTS_PATH], const char *path)
 }
 
 int
-mend_set_aside(struct repo *r, const char *path)
+mend_move_aside(struct repo *r, const char *path)
 {
-	char to[ASIDE_PATH], dir[OBJECTS_PATH];
+	char to[ASIDE_PATH];
 	unsigned n = 0;
 	int rc;
 
-	parent_dir(dir, path);
 	do {
 		aside_path(to, path, n);
 		rc = io_rename(r->io, path, to);
 		if (rc == ERR_ABSENT && n == 0 && (rc = io_mkdir(r->io, "damaged")) == OK)
 			rc = io_rename(r->io, path, to);
 	} while (rc == ERR_EXISTS && n++ < ASIDE_MAX);
+	return rc;
+}
+
+int
+mend_set_aside(struct repo *r, const char *path)
+{
+	char dir[OBJECTS_PATH];
+	int rc = mend_move_aside(r, path);
+
+	parent_dir(dir, path);
 	if (rc || (rc = io_sync_dir(r->io, "damaged")))
 		return rc;
 	return io_sync_dir(r->io, dir);

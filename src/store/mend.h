@@ -45,4 +45,7 @@ int mend_replace(struct repo *r, enum objects_kind kind, const char *path, const
 /* Move an object out of the way to damaged/, under a name that no other has there. */
 int mend_set_aside(struct repo *r, const char *path) __attribute__((warn_unused_result));
 
+/* The same for one of several: the caller syncs damaged/, then the directory that it was in. */
+int mend_move_aside(struct repo *r, const char *path) __attribute__((warn_unused_result));
+
 #endif

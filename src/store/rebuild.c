@@ -1,19 +1,9 @@
 /*
  * rebuild: packs -> candidates (every copy of every chunk) -> the copies that count -> one segment; a segment with nothing but the
- * root for each record; a settle.
+ * root for each record; they take the place of the index (reindex.h); a settle.
  *
  * Order of candidates: by depth.  A difference counts only if its base does, and the base is seldom deeper than one less; so
  * one pass in this order, and another where it is, finds every chunk that can be read, and never a circle.
- *
- *     an empty head -> index/       a bar: until it is gone nobody reads or settles what has too few counts (IX-11)
- *     intents in tmp/ are removed   the packs they name are indexed now
- *     old files -> damaged/
- *     root segments -> index/
- *     the segment of all packs -> index/
- *     the bar is removed
- *     settle: counts, head
- *
- * The segment of all packs is never in tmp/ under the name of an index file: a sweep would take its packs for unpublished (PB-5).
  */
 #include "store/rebuild.h"
 
@@ -29,20 +19,16 @@
 #include "format/indexfile.h"
 #include "store/graves.h"
 #include "store/index_file.h"
-#include "store/indexbuild.h"
-#include "store/mend.h"
 #include "store/objects.h"
 #include "store/packcheck.h"
-#include "store/parity.h"
+#include "store/reindex.h"
+#include "store/reserve.h"
 #include "store/settle.h"
 #include "store/snapshots.h"
-#include "sys/entropy.h"
 #include "sys/signals.h"
 
-#define TMP "tmp/rebuild"
 #define ASIDE_TABLE "index-"            /* before the names of what was index/ in damaged/; ".N" behind them from the second one on */
 #define TABLES_MAX (UINT64_C(1) << 48)
-#define BAR "index/ffffffffffffffff"
 
 struct candidate {
 	struct name id;
@@ -398,7 +384,7 @@ choose(struct rebuild *b)
 	return OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------- writing */
+/* --------------------------------------------------------------------------------------------------- replacing */
 
 static int
 row_cmp(const void *a, const void *b)
@@ -407,174 +393,14 @@ row_cmp(const void *a, const void *b)
 }
 
 static int
-write_segment(struct rebuild *b, const struct name_sid *sid, const struct name *root, const char *tmp)
+replace(struct rebuild *b)
 {
-	struct indexfile_header h = { .kind = INDEXFILE_SEGMENT, .sid = *sid };
-	size_t packs = root ? 0 : b->pack_count, frames = root ? 0 : b->frame_count, rows = root ? 0 : b->row_count;
-	struct indexbuild *w;
-	uint64_t len;
-	int rc;
+	const struct reindex_content n = { .packs = b->packs, .frames = b->frames, .rows = b->rows, .sids = b->sids, .roots = b->roots,
+		.pack_count = b->pack_count, .frame_count = b->frame_count, .row_count = b->row_count, .record_count = b->record_count };
 
-	if (root) {
-		h.root = *root;
-		h.flags = INDEXFILE_LAST_PART;
-	}
-	if ((rc = indexbuild_begin(b->r, tmp, &h, rows, &w)))
-		return rc;
-	/* Packs were listed, and their frames read, in the order that the segment wants. */
-	for (size_t i = 0; rc == OK && i < packs; i++)
-		rc = indexbuild_pack(w, &b->packs[i]);
-	for (size_t i = 0; rc == OK && i < frames; i++)
-		rc = indexbuild_frame(w, &b->frames[i]);
-	for (size_t i = 0; rc == OK && i < rows; i++)
-		rc = indexbuild_row(w, &b->rows[i]);
-	if (rc == OK)
-		return indexbuild_end(w, &len);
-	indexbuild_abort(w);
-	return rc;
-}
-
-static int
-discard_tmp(struct rebuild *b)
-{
-	int rc = io_unlink(b->r->io, TMP);
-
-	return rc == ERR_ABSENT ? OK : rc;
-}
-
-/*
- * Cut short, a repair leaves a part of the old index: it would count too few references, and a prune would collect what other
- * snapshots need.  With the bar it cannot be opened.
- */
-static int
-put_bar(struct rebuild *b)
-{
-	int rc = io_write_file(b->r->io, TMP, "", 0);
-
-	if (rc == OK && (rc = io_rename(b->r->io, TMP, BAR)) == ERR_EXISTS)
-		rc = discard_tmp(b);
-	return rc ? rc : io_sync_dir(b->r->io, "index");
-}
-
-/* A file of that name which is no bar is kept as all others are. */
-static int
-remove_bar(struct rebuild *b)
-{
-	uint64_t size;
-	int rc = io_stat(b->r->io, BAR, &size);
-
-	if (rc == OK && size > 0)
-		return mend_set_aside(b->r, BAR);
-	if (rc || (rc = io_unlink(b->r->io, BAR)))
-		return rc;
-	return io_sync_dir(b->r->io, "index");
-}
-
-/* The old index: its sidecars first, durably, so that none of its files can come back from one. */
-static int
-set_old_aside(struct rebuild *b)
-{
-	struct objects old = { 0 };
-	bool dropped = false;
-	int rc = objects_list_dir(b->r->io, "index", OBJECTS_INDEX, &old);
-
-	for (size_t i = 0; rc == OK && i < old.count; i++)
-		rc = parity_drop(b->r->io, OBJECTS_INDEX, objects_name(old.p[i].path), &dropped);
-	if (rc == OK && dropped)
-		rc = io_sync_dir(b->r->io, "parity/index");
-	for (size_t i = 0; rc == OK && i < old.count; i++)
-		if (strcmp(old.p[i].path, BAR) != 0)
-			rc = mend_set_aside(b->r, old.p[i].path);
-	objects_clear(&old);
-	return rc;
-}
-
-static int
-publish(struct rebuild *b, const struct name_sid *sid, const struct name *root)
-{
-	char path[INDEX_FILE_PATH];
-	int rc;
-
-	index_file_segment_path(path, "index", sid, 0);
-	if ((rc = write_segment(b, sid, root, TMP)) == OK)
-		rc = io_rename(b->r->io, TMP, path);
-	return rc;
-}
-
-static int
-intent_name(void *arg, const char *name)
-{
-	struct name_sid sid;
-	uint64_t number;
-	uint32_t part;
-
-	if (!index_file_parse_segment(name, &sid, &part) &&
-	    !index_file_parse_table(name, &number))
-		return OK;
-	return mem_buf_add(arg, name, strlen(name) + 1);
-}
-
-/*
- * A session or settle that was cut short has left there the names of the packs it published.  They are indexed now, as all others: a
- * sweep must not take them (PB-5), not even after a power loss.
- */
-static int
-forget_intents(struct rebuild *b)
-{
-	struct mem_buf names = { 0 };
-	char path[INDEX_FILE_PATH];
-	int rc = io_list(b->r->io, "tmp", intent_name, &names);
-
-	for (size_t at = 0; rc == OK && at < names.len;) {
-		const char *name = (const char *)names.p + at;
-
-		at += strlen(name) + 1;
-		snprintf(path, sizeof(path), "tmp/%.48s", name);
-		rc = io_unlink(b->r->io, path);
-	}
-	mem_buf_clear(&names);
-	return rc ? rc : io_sync_dir(b->r->io, "tmp");
-}
-
-/* Records and packs that were removed lately: after a power loss they would be back, and no index would count or name them. */
-static int
-sync_removed(struct rebuild *b)
-{
-	static const char *const records[] = { "snapshots", "forgotten" };
-	char dir[16];
-	int rc = OK;
-
-	for (unsigned i = 0; rc == OK && i < 256 + 2; i++) {
-		snprintf(dir, sizeof(dir), "packs/%02x", i);
-		rc = io_sync_dir(b->r->io, i < 256 ? dir : records[i - 256]);
-		if (rc == ERR_ABSENT)
-			rc = OK;
-	}
-	return rc;
-}
-
-static int
-write_all(struct rebuild *b)
-{
-	struct name_sid sid;
-	int rc;
-
-	rc = io_mkdir(b->r->io, "index");
-	if ((rc && rc != ERR_EXISTS) || (rc = discard_tmp(b)) || (rc = put_bar(b)) || (rc = forget_intents(b)) || (rc = sync_removed(b)) ||
-	    (rc = set_old_aside(b)))
-		return rc;
-	for (size_t i = 0; i < b->record_count; i++)
-		if ((rc = publish(b, &b->sids[i], &b->roots[i])))
-			return rc;
-	if ((rc = io_sync_dir(b->r->io, "index")))
-		return rc;
-	if (b->row_count) {
-		entropy_fill(sid.b, sizeof(sid.b));
-		if ((rc = publish(b, &sid, NULL)))
-			return rc;
-	}
-	rc = io_sync_dir(b->r->io, "index");
-	return rc ? rc : remove_bar(b);
+	if (b->row_count)
+		qsort(b->rows, b->row_count, sizeof(*b->rows), row_cmp);
+	return reindex_run(b->r, &n);
 }
 
 /* A name proves nothing, and one of index/ may be somebody's whim: no repository comes near such a number by itself. */
@@ -633,9 +459,10 @@ rebuild_index(struct repo *r, const struct rebuild_options *o, struct rebuild_st
 	if ((rc = find_newest(&b)) || (rc = read_records(&b)) || (rc = read_packs(&b)) || (rc = choose(&b)))
 		goto out;
 	stats->snapshots = b.record_count;
-	if (b.row_count)
-		qsort(b.rows, b.row_count, sizeof(*b.rows), row_cmp);
-	if ((rc = write_all(&b)) == OK)
+	if ((rc = replace(&b)))
+		goto out;
+	rc = count(&b);
+	if (reserve_is_full(rc) && reserve_give(r->io) == FOUND)
 		rc = count(&b);
 out:
 	free(b.packs);

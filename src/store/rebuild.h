@@ -30,7 +30,7 @@ struct rebuild_stats {
  * that who saw one of these does not take the repository for an older copy.  The caller holds the exclusive lock and the keys.
  *
  * An interrupted one leaves an index that is empty or lacks counts; nothing is collected by such an index, and the next rebuild
- * makes a whole one.
+ * makes a whole one.  What needs room is written first, with the reserve if there is no other: on a full disk nothing has changed.
  * Errors: ERR_CORRUPT  a snapshot record cannot be read: what only it holds would be taken for garbage.  Nothing was changed.
  * Cost: reads footers and heads of frames, then every node once; memory for 72 bytes of each chunk.
  */

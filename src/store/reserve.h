@@ -1,4 +1,4 @@
-/* reserve: a file of no content that keeps space free, so that forget and prune run on a full disk (SPEC §2). */
+/* reserve: a file of no content that keeps space free, so that forget, prune and repair index run on a full disk (SPEC §2). */
 #ifndef STORE_RESERVE_H
 #define STORE_RESERVE_H
 

@@ -1,5 +1,6 @@
 #!/bin/bash
-# A file system filled to the last byte: forget and prune work and give space back; the reserve is made again (PB-4).
+# A file system filled to the last byte: forget and prune work and give space back; the reserve is made again (PB-4).  An index made
+# anew takes the reserve, and without one it changes nothing (IX-11).
 . "$(dirname "$0")/lib.sh"
 
 mkdir "$T/src"
@@ -11,6 +12,12 @@ equal "prune makes it again" "$(stat -c %s "$T/repo/reserve")" 4194304
 equal "and leaves it" "$(inode=$(stat -c %i "$T/repo/reserve"); "$VARVE" prune -q; stat -c %i "$T/repo/reserve")" \
 	"$(stat -c %i "$T/repo/reserve")"
 
+fill() {
+	dd if=/dev/zero of="$T/mnt/fill$1" bs=64k >/dev/null 2>&1 || true
+	dd if=/dev/zero of="$T/mnt/fill2$1" bs=1 count=65536 >/dev/null 2>&1 || true
+	isnt "$name: there is no byte left" sh -c "echo x >'$T/mnt/more'"
+	rm -f "$T/mnt/more"
+}
 on_disk() { # NAME: $T/mnt is a small file system.
 	local name=$1 free i
 	export VARVE_REPOSITORY=$T/mnt/repo
@@ -25,10 +32,7 @@ on_disk() { # NAME: $T/mnt is a small file system.
 	done
 	isnt "$name: a snapshot fails for want of space" [ "$status" = 0 ]
 	is "$name: the repository is named" grep -q "repository '$VARVE_REPOSITORY': cannot .*No space" "$T/err"
-	dd if=/dev/zero of="$T/mnt/fill" bs=64k >/dev/null 2>&1 || true
-	dd if=/dev/zero of="$T/mnt/fill2" bs=1 count=65536 >/dev/null 2>&1 || true
-	isnt "$name: there is no byte left" sh -c "echo x >'$T/mnt/more'"
-	rm -f "$T/mnt/more"
+	fill first
 	must forget --keep-last 1
 	must prune --json
 	is "$name: the reserve was needed" grep -q "the disk was full" "$T/err"
@@ -41,6 +45,17 @@ on_disk() { # NAME: $T/mnt is a small file system.
 	must restore "latest:$T/src" --target "$T/back"
 	is "$name: what is kept is whole" diff -r "$T/kept.$name" "$T/back"
 	snap "$T/src"
+	fill second
+	must repair index
+	isnt "$name: it took the reserve" test -e "$VARVE_REPOSITORY/reserve"
+	fill third
+	ls "$VARVE_REPOSITORY/index" >"$T/list1"
+	v repair index
+	isnt "$name: without one it fails" [ "$status" = 0 ]
+	ls "$VARVE_REPOSITORY/index" >"$T/list2"
+	is "$name: and has changed nothing" cmp "$T/list1" "$T/list2"
+	rm -rf "$T/back"
+	must restore "latest:$T/src" --target "$T/back"
 	umount "$T/mnt"
 }
 if ! is_root; then

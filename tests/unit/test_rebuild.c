@@ -1,13 +1,15 @@
 /*
  * The index made anew while something lies in tmp/ that was cut short.  Lost
  * if it failed: chunks that the new index has found in a pack that the next
- * sweep takes for unpublished, and with them snapshots.
+ * sweep takes for unpublished, and with them snapshots.  And on a full disk.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 #undef fail                              /* base/err.h has one too */
@@ -16,6 +18,7 @@
 #include "format/treenode.h"
 #include "store/graves.h"
 #include "store/rebuild.h"
+#include "store/reserve.h"
 #include "store/session.h"
 #include "store/settle.h"
 #include "tests/unit/support_recount.h"
@@ -175,6 +178,70 @@ test_removed(void **state)
 	support_disk_free(d);
 }
 
+static void
+count_tmp(void *arg, const char *path, uint32_t inode, const uint8_t *p, size_t len)
+{
+	(void)p, (void)len;
+	*(unsigned *)arg += inode && strncmp(path, "tmp/rebuild", 11) == 0;
+}
+
+/* What needs room fails the nth time, or from then on: the index can be read, the old one or the new one. */
+static bool
+full(struct support_disk *d, struct repo *r, uint64_t n, bool forever)
+{
+	const uint32_t kinds = SUPPORT_BIT(SUPPORT_CREATE) | SUPPORT_BIT(SUPPORT_APPEND) | SUPPORT_BIT(SUPPORT_WRITE_AT) |
+	    SUPPORT_BIT(SUPPORT_MKDIR) | (forever ? 0 : SUPPORT_BIT(SUPPORT_SYNC_DIR));
+	const struct rebuild_options o = { .above = 0 };
+	struct support_recount_result res;
+	struct settle_stats settled;
+	struct rebuild_stats stats;
+	unsigned left = 0;
+	bool failed;
+	int rc;
+
+	if (!forever)
+		assert_int_equal(reserve_make(r->io, 100), OK);
+	assert_int_equal(io_lock(r->io, IO_EXCLUSIVE, false), OK);
+	support_disk_fail(d, kinds, n, ENOSPC, forever);
+	rc = rebuild_index(r, &o, &stats);
+	failed = support_disk_failures(d) > 0;
+	support_disk_fail(d, 0, 1, 0, false);
+	assert_int_equal(io_lock(r->io, IO_UNLOCKED, false), OK);
+	support_disk_each(d, count_tmp, &left);
+	assert_int_equal(left, 0);
+	if (!forever)
+		assert_int_equal(rc, OK);
+	else if (rc)
+		assert_true(reserve_is_full(rc));
+	(void)support_recount(r, SUPPORT_RECOUNT_SAFE, &res);
+	assert_string_equal(res.why, "");
+	assert_int_equal(settle_run(r, NULL, 0, false, &settled), OK);
+	return failed;
+}
+
+/* No room: the repository is no worse than before; with a reserve it is done at once. */
+static void
+test_full(void **state)
+{
+	(void)state;
+	for (int forever = 0; forever < 2; forever++) {
+		struct support_disk *d = support_disk_new();
+		struct session *s;
+		struct repo *r;
+
+		assert_int_equal(support_store_init(d, &r), OK);
+		for (uint64_t i = 0; i < 3; i++) {
+			s = begin(r);
+			commit(s, 2 * i);
+			session_free(s);
+		}
+		for (uint64_t n = 1; full(d, r, n, forever); n++)
+			continue;
+		repo_close(r);
+		support_disk_free(d);
+	}
+}
+
 int
 main(void)
 {
@@ -182,6 +249,7 @@ main(void)
 		cmocka_unit_test(test_session),
 		cmocka_unit_test(test_rewrite),
 		cmocka_unit_test(test_removed),
+		cmocka_unit_test(test_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
