@@ -96,7 +96,7 @@ show_rebuilt(struct report *rp, const struct rebuild_stats *s)
 	if (rp->json) {
 		obj = json_object();
 		report_set_text(rp, obj, "type", "summary");
-		report_set_flag(rp, obj, "ok", s->counted && !s->bad_packs && !s->bad_frames && !s->stranded);
+		report_set_flag(rp, obj, "ok", s->counted && !s->bad_packs && !s->bad_frames);
 		report_set_number(rp, obj, "packs", s->packs);
 		report_set_number(rp, obj, "frames", s->frames);
 		report_set_number(rp, obj, "chunks", s->chunks);
@@ -144,9 +144,8 @@ repair_index(struct repair *c)
 	show_rebuilt(&c->ctx->report, &s);
 	if (!s.counted)
 		return fail(ERR_CORRUPT, "references are not counted, and nothing can be pruned: %s", s.note);
-	if (s.bad_packs || s.bad_frames || s.stranded)
-		return fail(ERR_CORRUPT, "not everything can be read: %ju packs, %ju frames, %ju chunks", (uintmax_t)s.bad_packs,
-		    (uintmax_t)s.bad_frames, (uintmax_t)s.stranded);
+	if (s.bad_packs || s.bad_frames)
+		return fail(ERR_CORRUPT, "not everything can be read: %ju packs, %ju frames", (uintmax_t)s.bad_packs, (uintmax_t)s.bad_frames);
 	return OK;
 }
 

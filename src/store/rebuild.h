@@ -18,7 +18,7 @@ struct rebuild_options {
 struct rebuild_stats {
 	uint64_t packs, frames, chunks; /* indexed */
 	uint64_t bad_packs, bad_frames; /* left out */
-	uint64_t stranded;              /* chunks stored as differences of chunks that are lost */
+	uint64_t stranded;              /* differences of chunks that are not there: no damage, a prune leaves such when the base was dead, too */
 	uint64_t snapshots;             /* counted, forgotten ones among them */
 	uint64_t garbage;               /* bytes of packs that no snapshot needs: the next prune collects them */
 	bool counted;                   /* else note says why: directories are lost that snapshots need */

@@ -81,6 +81,27 @@ is "it has a copy" cmp "$T/record" "$T/repo/snapshots/$id"
 must repair index
 must prune
 
+# A prune leaves dead differences in a pack that lives, without the base that died with them.
+export VARVE_REPOSITORY=$T/stranded
+mkdir "$T/few"
+must init --key-file "$VARVE_KEY_FILE"
+noise "$T/few/noise" 300000 doc
+base64 "$T/few/noise" >"$T/few/doc"
+rm "$T/few/noise"
+snap "$T/few"
+sed -i '5s/^./%/' "$T/few/doc"
+noise "$T/few/big" 3000000 other
+snap "$T/few"
+rm "$T/few/doc"
+snap "$T/few"
+must forget latest~1 latest~2
+must prune --max-unused 50%
+must repair index --json
+is "a difference without its base ($(field stranded))" test "$(field stranded)" -ge 1
+equal "that nobody needs is no damage" "$(field ok)" true
+must repair packs
+export VARVE_REPOSITORY=$T/repo
+
 # Parity.
 packs() { find "$T/repo/packs" -type f | wc -l; }
 sides() { find "$T/repo/parity/"?? -type f | wc -l; }
