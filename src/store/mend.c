@@ -20,7 +20,7 @@
 #include "store/packcheck.h"
 #include "sys/entropy.h"
 
-#define ASIDE_MAX 1000u                 /* objects of one name in damaged/ */
+#define ASIDE_MAX 1000u                 /* objects of one name in damaged/ that are numbered */
 #define ASIDE_PATH 120
 
 static bool
@@ -73,14 +73,22 @@ parity_block(struct mend *m, uint64_t group, uint32_t i, uint8_t *buf)
 	    sidecar_first_parity(m->sh, group) + i, buf);
 }
 
-/* damaged/<first part of the path>-<name>, with a number behind it if that is not 0. */
+/* damaged/<first part of the path>-<name>, with a number behind it if that is not 0; above ASIDE_MAX a random one. */
 static void
 aside_path(char out[static ASIDE_PATH], const char *path, unsigned n)
 {
+	uint8_t random[8];
+	char hex[17] = "";
+
 	int at = snprintf(out, ASIDE_PATH, "damaged/%.*s-%s", (int)strcspn(path, "/"), path, objects_name(path));
 
-	if (n)
+	if (n > ASIDE_MAX) {
+		entropy_fill(random, sizeof(random));
+		name_hex_bytes(random, sizeof(random), hex);
+		snprintf(out + at, ASIDE_PATH - (size_t)at, ".%s", hex);
+	} else if (n) {
 		snprintf(out + at, ASIDE_PATH - (size_t)at, ".%u", n);
+	}
 }
 
 /* The object; or, if it is missing, the one that was set aside last: most of its blocks may be good. */
@@ -359,7 +367,7 @@ mend_move_aside(struct repo *r, const char *path)
 		rc = io_rename(r->io, path, to);
 		if (rc == ERR_ABSENT && n == 0 && (rc = io_mkdir(r->io, "damaged")) == OK)
 			rc = io_rename(r->io, path, to);
-	} while (rc == ERR_EXISTS && n++ < ASIDE_MAX);
+	} while (rc == ERR_EXISTS && n++ <= ASIDE_MAX);
 	return rc;
 }
 

@@ -26,7 +26,7 @@ struct rebuild_stats {
 };
 
 /*
- * Replace the index; the old files move to damaged/.  The new head has a number above those of all tables in index/ and damaged/, so
+ * Replace the index; the old files move to damaged/ (but see reindex.h).  The new head has a number above those of all tables in index/ and damaged/, so
  * that who saw one of these does not take the repository for an older copy.  The caller holds the exclusive lock and the keys.
  *
  * An interrupted one leaves an index that is empty or lacks counts; nothing is collected by such an index, and the next rebuild

@@ -154,6 +154,38 @@ remove_bar(struct reindex *b)
 }
 
 /*
+ * FOUND: it says nothing but the root of a record that is counted, as a segment of reindex_run itself.  To keep them would add one for
+ * each record to damaged/ every time, all of the same names.
+ */
+static int
+only_root(struct reindex *b, const char *path)
+{
+	const struct indexfile_header *h;
+	struct index_file *f;
+	int rc = index_file_open(b->r, path, &f);
+
+	if (rc)
+		return rc == ERR_NOMEM ? rc : OK;
+	h = index_file_header(f);
+	if (h->kind == INDEXFILE_SEGMENT && h->pack_count == 0 && h->row_count == 0)
+		for (size_t i = 0; rc == OK && i < b->n->record_count; i++)
+			if (memcmp(&h->sid, &b->n->sids[i], sizeof(h->sid)) == 0 && name_cmp(&h->root, &b->n->roots[i]) == 0)
+				rc = FOUND;
+	index_file_close(f);
+	return rc;
+}
+
+static int
+remove_old(struct reindex *b, const char *path)
+{
+	int rc = only_root(b, path);
+
+	if (rc == FOUND)
+		return unlink_old(b, path);
+	return rc ? rc : mend_move_aside(b->r, path);
+}
+
+/*
  * The old index: its sidecars first, durably, so that none of its files can come back from one.  Synced in any case: what is gone
  * already may be so only since an attempt that was killed before it synced.
  */
@@ -170,7 +202,7 @@ set_old_aside(struct reindex *b)
 		rc = io_sync_dir(b->r->io, "parity/index");
 	for (size_t i = 0; rc == OK && i < old.count; i++)
 		if (strcmp(old.p[i].path, BAR) != 0)
-			rc = mend_move_aside(b->r, old.p[i].path);
+			rc = remove_old(b, old.p[i].path);
 	objects_clear(&old);
 	if (rc || (rc = io_sync_dir(b->r->io, "damaged")))
 		return rc;

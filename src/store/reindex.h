@@ -18,7 +18,8 @@ struct reindex_content {
 };
 
 /*
- * Replace the index; the old files move to damaged/.  The caller holds the exclusive lock and the keys, and settles afterwards.
+ * Replace the index; the old files move to damaged/, but for segments that say no more than a record.  The caller holds the exclusive
+ * lock and the keys, and settles afterwards.
  *
  * Killed at any moment it leaves the old index, the new one, or one that nobody can open until it is replaced again (IX-11).  What
  * needs room is written first, with the reserve if there is no other: on a full disk nothing has changed.

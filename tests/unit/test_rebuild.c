@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "format/treenode.h"
 #include "store/graves.h"
+#include "store/mend.h"
 #include "store/rebuild.h"
 #include "store/reserve.h"
 #include "store/session.h"
@@ -26,6 +27,7 @@
 
 #define ROUNDS 6u                       /* whose pack is met first is random */
 #define CHUNKS 4u
+#define ASIDE 1005u                     /* objects of one name that are set aside */
 
 static struct session *
 begin(struct repo *r)
@@ -242,6 +244,64 @@ test_full(void **state)
 	}
 }
 
+static void
+count_aside(void *arg, const char *path, uint32_t inode, const uint8_t *p, size_t len)
+{
+	(void)p, (void)len;
+	*(unsigned *)arg += inode && strncmp(path, "damaged/", 8) == 0;
+}
+
+/* Run again and again it keeps the large segment and the table of each time, not one for each record. */
+static void
+test_again(void **state)
+{
+	const struct rebuild_options o = { .above = 0 };
+	struct support_disk *d = support_disk_new();
+	struct rebuild_stats stats;
+	unsigned before, after = 0;
+	struct session *s;
+	struct repo *r;
+
+	(void)state;
+	assert_int_equal(support_store_init(d, &r), OK);
+	for (uint64_t i = 0; i < 3; i++) {
+		s = begin(r);
+		commit(s, i);
+		session_free(s);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		before = after;
+		after = 0;
+		assert_int_equal(io_lock(r->io, IO_EXCLUSIVE, false), OK);
+		assert_int_equal(rebuild_index(r, &o, &stats), OK);
+		assert_int_equal(io_lock(r->io, IO_UNLOCKED, false), OK);
+		support_disk_each(d, count_aside, &after);
+		assert_int_equal(after - before, i ? 2 : 3);
+	}
+	repo_close(r);
+	support_disk_free(d);
+}
+
+/* There is always another name for what is kept. */
+static void
+test_aside(void **state)
+{
+	struct support_disk *d = support_disk_new();
+	unsigned n = 0;
+	struct repo *r;
+
+	(void)state;
+	assert_int_equal(support_store_init(d, &r), OK);
+	for (unsigned i = 0; i < ASIDE; i++) {
+		assert_true(support_disk_whole(d, "index/it", "", 0));
+		assert_int_equal(mend_set_aside(r, "index/it"), OK);
+	}
+	support_disk_each(d, count_aside, &n);
+	assert_int_equal(n, ASIDE);
+	repo_close(r);
+	support_disk_free(d);
+}
+
 int
 main(void)
 {
@@ -250,6 +310,8 @@ main(void)
 		cmocka_unit_test(test_rewrite),
 		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_aside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
