@@ -308,6 +308,8 @@ file_write(struct place *p, struct spot *s, int old)
 	} while (rc == ERR_EXISTS);
 	if (rc)
 		return rc;
+	/* An image says nothing of the holes that its file had. */
+	p->content.sparse = p->o->sparse || s->database;
 	if ((rc = refill_write(&p->content, s->e, fd, old)) == OK) {
 		worn = dress(p, s, temp, fd);
 		rc = worn ? place_problem(p, worn) : OK;
