@@ -189,6 +189,7 @@ repair_parity(struct repair *c)
 static void
 show_pack(void *arg, const char *path, const struct salvage_stats *s)
 {
+	const char *given_up = s && s->given_up ? "; the search for more was given up: too much of it only looks like frames" : "";
 	struct report *rp = &((struct repair *)arg)->ctx->report;
 	json_t *obj;
 
@@ -197,9 +198,9 @@ show_pack(void *arg, const char *path, const struct salvage_stats *s)
 		if (!s)
 			report_out(rp, "%s: damaged; mended from its parity\n", path);
 		else if (s->frames)
-			report_out(rp, "%s: damaged; %ju frames saved\n", path, (uintmax_t)s->frames);
+			report_out(rp, "%s: damaged; %ju frames saved%s\n", path, (uintmax_t)s->frames, given_up);
 		else
-			report_out(rp, "%s: damaged; nothing could be saved\n", path);
+			report_out(rp, "%s: damaged; nothing could be saved%s\n", path, given_up);
 		return;
 	}
 	obj = json_object();
@@ -208,6 +209,7 @@ show_pack(void *arg, const char *path, const struct salvage_stats *s)
 	report_set_flag(rp, obj, "mended", !s);
 	report_set_number(rp, obj, "frames_saved", s ? s->frames : 0);
 	report_set_number(rp, obj, "bytes_saved", s ? s->bytes : 0);
+	report_set_flag(rp, obj, "given_up", s && s->given_up);
 	report_json(rp, obj);
 }
 

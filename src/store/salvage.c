@@ -14,10 +14,13 @@
 #include "store/objects.h"
 #include "store/packcheck.h"
 #include "store/packout.h"
+#include "sys/signals.h"
 
 #define LEN_MIN (FRAME_PREFIX_LEN + 2 * FRAME_SEAL)
 #define LEN_MAX (FRAME_PREFIX_LEN + FRAME_HEAD_MAX + FRAME_BODY_MAX + 2 * FRAME_SEAL)
 #define WINDOW 65536u
+#define SECTOR 4096u
+#define TRIES 64u                       /* frames whose lengths are damaged, and could be right */
 #define NONCE 24
 
 struct salvage {
@@ -30,6 +33,9 @@ struct salvage {
 	struct packout out;
 	bool begun;
 	struct mem_buf sealed, fresh;
+	uint8_t *window;                /* window_len bytes of the file at window_off; WINDOW are allocated */
+	uint64_t window_off;
+	size_t window_len;
 	struct salvage_stats *stats;
 };
 
@@ -121,6 +127,8 @@ save(struct salvage *s, uint64_t off, uint64_t len)
 
 	if (len < LEN_MIN || len > LEN_MAX || off > s->size || len > s->size - off)
 		return OK;
+	if ((rc = signals_check()))
+		return rc;
 	s->sealed.len = 0;
 	if ((rc = mem_buf_reserve(&s->sealed, (size_t)len)))
 		return rc;
@@ -160,55 +168,88 @@ by_footer(struct salvage *s)
 	return OK;
 }
 
-/* What the prefix at off says of its frame's length; 0: there is none. */
+/* What a prefix says of its frame's length; 0: it is none of a frame that fits into so much room. */
 static uint64_t
-frame_len(struct salvage *s, uint64_t off)
+frame_len(const uint8_t *raw, uint64_t room)
 {
-	uint8_t raw[FRAME_PREFIX_LEN];
 	struct frame_prefix pre;
+	uint64_t len;
 
-	if (off > s->size || s->size - off < sizeof(raw) || io_read_at(s->r->io, s->f, off, raw, sizeof(raw)) ||
-	    frame_prefix_decode(&pre, raw, sizeof(raw)) != CURSOR_OK)
+	if (frame_prefix_decode(&pre, raw, FRAME_PREFIX_LEN) != CURSOR_OK)
 		return 0;
-	return (uint64_t)FRAME_PREFIX_LEN + pre.head_len + pre.body_len;
+	len = (uint64_t)FRAME_PREFIX_LEN + pre.head_len + pre.body_len;
+	return len < LEN_MIN || len > LEN_MAX || len > room ? 0 : len;
 }
 
-/* The next place, from *off on, that begins as a frame; the size of the file if there is none.  Unreadable parts are passed over. */
+/* The window begins at off.  What cannot be read of it is zeros. */
 static int
-next_magic(struct salvage *s, uint64_t *off)
+load(struct salvage *s, uint64_t off)
 {
-	uint8_t *buf, *hit = NULL;
-	uint64_t at = *off;
 	size_t n;
 	int rc;
 
-	if ((rc = mem_new((void **)&buf, WINDOW + 3)))
+	if ((rc = signals_check()))
 		return rc;
-	*off = s->size;
-	for (; !hit && at + FRAME_PREFIX_LEN <= s->size; at += WINDOW) {
-		n = s->size - at < WINDOW + 3 ? (size_t)(s->size - at) : WINDOW + 3;
-		if (io_read_at(s->r->io, s->f, at, buf, n) == OK && (hit = memmem(buf, n, "VFRM", 4)))
-			*off = at + (uint64_t)(hit - buf);
+	s->window_off = off;
+	s->window_len = s->size - off < WINDOW ? (size_t)(s->size - off) : WINDOW;
+	if ((rc = io_read_at(s->r->io, s->f, off, s->window, s->window_len)) == OK || !is_damage(rc))
+		return rc;
+	for (size_t i = 0; i < s->window_len; i += n) {
+		n = s->window_len - i < SECTOR ? s->window_len - i : SECTOR;
+		rc = io_read_at(s->r->io, s->f, off + i, s->window + i, n);
+		if (rc && !is_damage(rc))
+			return rc;
+		if (rc)
+			memset(s->window + i, 0, n);
 	}
-	free(buf);
 	return OK;
 }
 
+/* The next place, from *off on, that begins as a frame, and the length it says; *len 0: there is none. */
+static int
+next_frame(struct salvage *s, uint64_t *off, uint64_t *len)
+{
+	const uint8_t *hit;
+	int rc;
+
+	*len = 0;
+	while (*len == 0 && s->size - *off >= LEN_MIN) {
+		if ((*off < s->window_off || *off - s->window_off + FRAME_PREFIX_LEN > s->window_len) && (rc = load(s, *off)))
+			return rc;
+		hit = memmem(s->window + (*off - s->window_off), s->window_len - (size_t)(*off - s->window_off), "VFRM", 4);
+		*off = s->window_off + (hit ? (uint64_t)(hit - s->window) : s->window_len - 3);
+		if (!hit || *off - s->window_off + FRAME_PREFIX_LEN > s->window_len)
+			continue;
+		*len = frame_len(hit, s->size - *off);
+		*off += *len == 0;
+	}
+	return OK;
+}
+
+/*
+ * Tries that fail read no more than `left`.  In a pack that is merely damaged they do so at frames alone (content is sealed, magic
+ * in it is chance): where their lengths are as they were, no more than the whole pack together; the others are TRIES and more.
+ */
 static int
 by_magic(struct salvage *s)
 {
-	uint64_t off = PACKFILE_HEADER_LEN, len;
-	int rc;
+	uint64_t off = PACKFILE_HEADER_LEN, left = s->size + TRIES * (s->size < LEN_MAX ? s->size : LEN_MAX), len;
+	int rc = mem_new((void **)&s->window, WINDOW);
 
-	while (off < s->size) {
-		len = frame_len(s, off);
+	if (rc)
+		return rc;
+	for (;;) {
+		if ((rc = next_frame(s, &off, &len)) || len == 0)
+			return rc;
+		if (len > left) {
+			s->stats->given_up = true;
+			return OK;
+		}
 		if ((rc = save(s, off, len)) < 0)
 			return rc;
+		left -= rc == FOUND ? 0 : len;
 		off += rc == FOUND ? len : 1;
-		if (rc == OK && (rc = next_magic(s, &off)))
-			return rc;
 	}
-	return OK;
 }
 
 /* FOUND: the new pack is in its place. */
@@ -243,6 +284,9 @@ open_damaged(struct salvage *s, const char *path)
 	    (rc = keys_unwrap(s->key, &s->h.wrap, s->r->keys->pack, "varve pack key", &s->r->hdr.repo_id, raw, PACKFILE_WRAP_CONTEXT)))
 		return rc;
 	rc = packcheck_footer(s->r->io, s->f, &name, &s->pc);
+	/* Behind that there is nothing of a pack, only more to read. */
+	if (s->size > PACKFILE_LEN_MAX)
+		s->size = PACKFILE_LEN_MAX;
 	return is_damage(rc) ? OK : rc;
 }
 
@@ -279,6 +323,7 @@ salvage_pack(struct repo *r, const char *path, struct salvage_stats *stats)
 	packcheck_clear(&s.pc);
 	mem_buf_clear(&s.sealed);
 	mem_buf_clear(&s.fresh);
+	free(s.window);
 	explicit_bzero(s.key, sizeof(s.key));
 	if (rc < 0)
 		return rc;

@@ -138,6 +138,26 @@ v repair packs
 is "without its header nothing" grep -q "nothing could be saved" "$T/out"
 must repair snapshots
 checked "counts at the end"
+
+# Behind the first frame what looks like frames, every 16 bytes, each to the end of the file: not all of it is tried.
+again
+"$PYTHON" - "$T/repo/$data" <<'PY'
+import struct, sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(160)
+    begin = 160 + 16 + sum(struct.unpack("<8xII", f.read(16)))
+    end = begin + (2 << 20)
+    f.truncate(begin)
+    f.seek(begin)
+    f.write(b"".join(struct.pack("<4sIII", b"VFRM", 0, (end - off) // 2, end - off - 16 - (end - off) // 2) for off in range(begin, end - 200, 16)))
+    f.truncate(end)
+PY
+v repair packs
+exits 4 "what only looks like frames"
+is "the first is saved, and the rest given up" grep -q "^$data: damaged; 1 frames saved; the search for more was given up" "$T/out"
+is "what is lost is named" grep -q "lost in snapshot [0-9a-f]*: $T/src/big\$" "$T/out"
+must repair snapshots
+checked "counts after that"
 v repair --from "$T/src" index
 exits 2 "--from goes alone"
 finish

@@ -555,6 +555,19 @@ def packs_cut(w):
 
 
 @case
+def packs_of_magic(w):
+    """Every 16 bytes what looks like a frame of 15 MiB."""
+    w.done(w.tree(w.file(b"x")))
+    for p in packs_of(w):
+        size = 15 << 20
+        with open(p, "r+b") as f:
+            f.truncate(160)
+            f.seek(160)
+            f.write(b"".join(struct.pack("<4sIII", b"VFRM", 0, (1 << 23) + 40, max(size - off - 16 - (1 << 23) - 40, 40))
+                for off in range(160, size, 16)))
+
+
+@case
 def packs_exchanged(w):
     w.done(w.tree(w.file(b"x")))
     a, b = packs_of(w)
@@ -917,13 +930,13 @@ class Room:
                 ["list"], ["list", "--json"], ["ls", "-R", "latest:/good"], ["ls", "-l", "latest:/evil"], ["find", "/evil/x"], ["stats"],
                 ["diff", "latest", "latest"], ["cat", "latest", "/evil/x"], ["sql", "latest", "/evil/app.db", "select * from t"],
                 ["restore", "latest", "--target", "dry", "--dry-run"], ["key", "list"], ["snapshot", src], ["prune"], ["forget",
-                "latest"], ["prune", "--max-unused", "0%"], ["snapshot", src]):
+                "latest"], ["prune", "--max-unused", "0%"], ["snapshot", src], ["repair", "packs"]):
             if args == ["snapshot", src] and not os.path.exists(src):
                 os.mkdir(src)
                 with open(os.path.join(src, "f"), "w", encoding="ascii") as f:
                     f.write("mine\n")
             # What lists every path says as much as there is; 2^40 paths are the asker's affair.
-            if name in ("diamonds", "list_bomb") and args[0] in ("restore", "diff", "find", "cat") and "/evil/x" not in args:
+            if name in ("diamonds", "list_bomb") and args[0] in ("restore", "diff", "find", "cat", "repair") and "/evil/x" not in args:
                 continue
             problem, _ = self.run(*args)
             if problem:
