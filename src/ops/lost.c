@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "format/treenode.h"
 #include "store/tree.h"
+#include "sys/signals.h"
 
 struct lost_seen {
 	struct name *slot;              /* open addressing; zero: free */
@@ -113,7 +114,8 @@ file_whole(struct view *v, const struct treenode_entry *e)
 	if ((rc = tree_content_open(v->rd, e, &c)))
 		return is_damage(rc) ? OK : rc;
 	while ((rc = tree_content_next(c, &p)) == FOUND) {
-		rc2 = p.hole ? FOUND : chunk_there(v, &p.id);
+		if ((rc2 = signals_check()) == OK)
+			rc2 = p.hole ? FOUND : chunk_there(v, &p.id);
 		if (rc2 != FOUND) {
 			rc = rc2;
 			break;
