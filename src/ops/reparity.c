@@ -28,29 +28,15 @@ is_damage(int rc)
 	return (rc != ERR_ABSENT && err_is_lost(rc)) || rc == ERR_UNSUPPORTED;
 }
 
-/* Every row, so that every block is checked (IX-3). */
 static int
 prove_index(struct repo *r, const char *path)
 {
-	const struct indexfile_header *h;
-	struct indexfile_remove rm;
-	struct indexfile_frame f;
-	struct indexfile_pack p;
-	struct indexfile_row row;
 	struct index_file *x;
 	int rc = index_file_open(r, path, &x);
 
 	if (rc)
 		return rc;
-	h = index_file_header(x);
-	for (uint32_t i = 0; rc == OK && i < h->remove_count; i++)
-		rc = index_file_remove(x, i, &rm);
-	for (uint32_t i = 0; rc == OK && i < h->pack_count; i++)
-		rc = index_file_pack(x, i, &p);
-	for (uint32_t i = 0; rc == OK && i < h->frame_count; i++)
-		rc = index_file_frame(x, i, &f);
-	for (uint64_t i = 0; rc == OK && i < h->row_count; i++)
-		rc = index_file_row(x, i, &row);
+	rc = index_file_prove(x);
 	index_file_close(x);
 	return rc;
 }

@@ -83,6 +83,29 @@ exits 4 "scrub without an index"
 must repair index
 whole "repair index without a directory"
 
+# An index without a copy is proven to its last byte: 70 small files make a table whose second block has nothing but extras.
+mkdir "$T/many"
+for i in $(seq 70); do echo "$i" >"$T/many/$i"; done
+rm -rf "$T/repo"
+cp "$T/key" "$T/key.first"
+rm "$T/key"
+init_repo
+snap "$T/many"
+must prune
+must repair index
+table=index/$(ls "$T/repo/index" | grep -x '[0-9a-f]\{16\}')
+cp "$T/repo/$table" "$T/table"
+for back in 2 100 200; do
+	rm -f "$T/repo/parity/$table"
+	cp "$T/table" "$T/repo/$table"
+	bit "$T/repo/$table" $(($(stat -c %s "$T/table") - back))
+	v repair parity
+	exits 4 "a table that is damaged $back bytes from its end"
+	isnt "gets no copy" test -e "$T/repo/parity/$table"
+done
+mv "$T/key.first" "$T/key"
+again
+
 # A pack that this user may not read is not damaged.
 if is_root && command -v setpriv >/dev/null; then
 	again
