@@ -103,6 +103,32 @@ fits(const struct parity *side, const struct sidecar_shape *want, uint64_t size)
 	    s->parity == want->parity;
 }
 
+/* Only its secret proves a slot, and of those that did not open the repository that is not known. */
+static bool
+is_other_slot(const struct repo *r, const struct objects_item *it)
+{
+	struct name_sid sid;
+
+	return it->kind == OBJECTS_SLOT && (!name_sid_unhex(&sid, objects_name(it->path)) || name_sid_cmp(&sid, &r->slot_id) != 0);
+}
+
+/* What is left of a sidecar proves the object, or the sidecar stays: it may have the good copy. */
+static int
+agree(struct repo *r, const struct objects_item *it, const struct parity *side)
+{
+	struct mend_look look;
+	int rc;
+
+	if (side->state == PARITY_NONE)
+		return OK;
+	if (side->state == PARITY_DAMAGED)
+		rc = mend_sidecar(r, side, it->kind, it->path, false);
+	else if ((rc = mend_look(r, side, it->path, NULL, NULL, &look)) == OK && (look.bad || !look.length))
+		rc = ERR_CORRUPT;
+	return rc == ERR_CORRUPT ? fail(ERR_CORRUPT, "the slot and its sidecar contradict each other: if the slot's secret opens the "
+	    "repository, 'varve repair parity' with it makes the sidecar anew") : rc;
+}
+
 static int
 make(struct reparity *p, const struct objects_item *it, struct parity *side, const struct sidecar_shape *want)
 {
@@ -122,7 +148,8 @@ make(struct reparity *p, const struct objects_item *it, struct parity *side, con
 			return OK;
 		}
 	}
-	if ((rc = prove(p->r, it)) || (rc = mend_replace(p->r, it->kind, it->path, want)))
+	if ((rc = prove(p->r, it)) || (is_other_slot(p->r, it) && (rc = agree(p->r, it, side))) ||
+	    (rc = mend_replace(p->r, it->kind, it->path, want)))
 		return rc;
 	p->stats->made++;
 	return OK;

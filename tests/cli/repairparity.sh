@@ -83,6 +83,35 @@ exits 4 "scrub without an index"
 must repair index
 whole "repair index without a directory"
 
+# A slot whose secret is not the one given is not proven: where it and its copy differ, the copy stays.
+again
+noise "$T/other" 32 other
+chmod 600 "$T/other"
+mine=$(ls "$T/repo/keys")
+must key add --new-key-file "$T/other"
+theirs=$(ls "$T/repo/keys" | grep -v "$mine")
+cp -a "$T/repo" "$T/two"
+bit "$T/repo/keys/$theirs" 200
+bit "$T/repo/parity/keys/$theirs" 125
+cp "$T/repo/parity/keys/$theirs" "$T/side"
+v repair parity
+exits 4 "a slot and its copy contradict each other"
+is "it is said" grep -q "^varve: keys/$theirs: the slot and its sidecar contradict each other" "$T/err"
+is "the copy is kept" cmp "$T/repo/parity/keys/$theirs" "$T/side"
+cp "$T/two/keys/$theirs" "$T/repo/keys/$theirs"
+must repair parity
+is "what is left of the copy agrees: it is made anew" cmp "$T/repo/parity/keys/$theirs" "$T/two/parity/keys/$theirs"
+size=$(stat -c %s "$T/side")
+bit "$T/repo/parity/keys/$theirs" 125
+bit "$T/repo/parity/keys/$theirs" $((size - 1))
+v repair parity
+exits 4 "nothing is left of the copy that agrees"
+must repair parity --key-file "$T/other"
+is "the slot's own secret proves it" cmp "$T/repo/parity/keys/$theirs" "$T/two/parity/keys/$theirs"
+rm "$T/repo/parity/keys/$theirs"
+must repair parity
+is "one that is not there is made" cmp "$T/repo/parity/keys/$theirs" "$T/two/parity/keys/$theirs"
+
 # An index without a copy is proven to its last byte: 70 small files make a table whose second block has nothing but extras.
 mkdir "$T/many"
 for i in $(seq 70); do echo "$i" >"$T/many/$i"; done
