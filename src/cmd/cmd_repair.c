@@ -399,6 +399,8 @@ repair_from(struct repair *c)
 		report_set_number(rp, obj, "files_lost", lost.files);
 		report_set_number(rp, obj, "directories_lost", lost.directories);
 		report_json(rp, obj);
+	} else if (!rp->quiet && !res.stats[SNAPREC_BYTES_NEW] && !lost.snapshots) {
+		report_out(rp, "nothing is stored: the index has all of it; 'varve repair packs' reads every pack and finds what is damaged\n");
 	} else if (!rp->quiet) {
 		report_out(rp, "stored %s that were not there\n", text_size(size, res.stats[SNAPREC_BYTES_NEW]));
 	}

@@ -107,6 +107,9 @@ printf zzzzzzzz | dd of="$T/repo/$data" bs=1 seek=200000 conv=notrunc status=non
 v repair snapshots
 exits 0 "nobody has read the packs"
 is "that is said" grep -q "^nothing is given up: .*'varve repair packs'" "$T/out"
+v repair --from "$T/src"
+exits 0 "nor does this"
+is "that is said as well" grep -q "^nothing is stored: .*'varve repair packs'" "$T/out"
 v repair packs
 exits 4 "a damaged frame"
 is "others are saved" grep -q "^$data: damaged; [1-9][0-9]* frames saved" "$T/out"
