@@ -59,12 +59,10 @@ check(struct context *ctx, int argc, char **argv, struct init *in)
 	    (ctx->key_file || ctx->password_file || ctx->password_command))
 		return fail(ERR_USAGE, "either a secret or"
 		    " --insecure-no-encryption");
-	if (in->chunk_size &&
-	    (rc = parse_chunk_size(in->chunk_size, &in->params)))
-		return rc;
 	if (in->layout)
 		in->params.parity = true;
 	if ((rc = layout_parse(in->layout, &in->params.shape)) ||
+	    (in->chunk_size && (rc = parse_chunk_size(in->chunk_size, &in->params))) ||
 	    (rc = secret_check_label(in->label)))
 		return rc;
 	return secret_cost(in->kdf_passes, in->kdf_memory, &in->cost);

@@ -21,7 +21,8 @@ struct reparity_stats {
 /*
  * Takes the exclusive lock.  A slot that did not open the repository cannot be proven: it counts as damaged when its sidecar, or what is
  * left of it, says otherwise, and gets one when it has none.  Sidecars of missing objects stay, but for those of packs that the index does not name.
- * Errors: ERR_CORRUPT  an object is damaged (everything else was done)
+ * Errors: ERR_USAGE    no sidecar can have o->shape: nothing was changed
+ *         ERR_CORRUPT  an object is damaged (everything else was done)
  */
 int reparity_run(struct repo *r, const struct reparity_options *o, struct reparity_stats *stats)
     __attribute__((warn_unused_result));

@@ -355,12 +355,23 @@ parity_policy(struct repo *r, struct sidecar_shape *shape)
 }
 
 int
+parity_check_shape(const struct sidecar_shape *shape)
+{
+	struct sidecar_shape s = *shape;
+
+	s.len = 1;
+	return sidecar_shape_ok(&s) ? OK : fail(ERR_USAGE, "no parity has %u blocks for %u of %u bytes", s.parity, s.data, s.block);
+}
+
+int
 parity_set_policy(struct repo *r, const struct sidecar_shape *shape)
 {
 	struct policies p = { .io = r->io, .drop = true };
 	char path[PARITY_PATH], tmp[PARITY_TMP] = "tmp/parity-policy";
 	int rc;
 
+	if (shape && (rc = parity_check_shape(shape)))
+		return rc;
 	parity_forget(r);
 	if (shape) {
 		snprintf(p.keep, sizeof(p.keep), "data-%u-%u-%u", shape->parity, shape->data, shape->block);

@@ -52,7 +52,14 @@ int parity_drop_synced(struct io *io, enum objects_kind kind, const char *name) 
 int parity_policy(struct repo *r, struct sidecar_shape *shape) __attribute__((warn_unused_result));
 void parity_forget(struct repo *r);
 
-/* Say what data packs get from now on; NULL: nothing.  The caller holds the exclusive lock, or has just made the repository. */
+/* ERR_USAGE when no sidecar can have that shape, whatever its len. */
+int parity_check_shape(const struct sidecar_shape *shape) __attribute__((warn_unused_result));
+
+/*
+ * Say what data packs get from now on; NULL: nothing.  shape: without len.  The caller holds the exclusive lock, or has just made the
+ * repository.
+ * Errors: as parity_check_shape: nothing was changed
+ */
 int parity_set_policy(struct repo *r, const struct sidecar_shape *shape) __attribute__((warn_unused_result));
 
 /* A sidecar, opened. */

@@ -282,7 +282,10 @@ encode_header(struct repohdr *h, const struct repo_params *params,
     uint8_t raw[static REPOHDR_LEN])
 {
 	struct repo_params p = params ? *params : (struct repo_params){ 0 };
+	int rc;
 
+	if (p.parity && (rc = parity_check_shape(&p.shape)))
+		return rc;
 	h->chunk_min = p.chunk_min ? p.chunk_min : REPO_CHUNK_MIN;
 	h->chunk_avg = p.chunk_avg ? p.chunk_avg : REPO_CHUNK_AVG;
 	h->chunk_max = p.chunk_max ? p.chunk_max : REPO_CHUNK_MAX;

@@ -31,7 +31,7 @@ struct repo_params {
 #define REPO_CHUNK_AVG 65536u
 #define REPO_CHUNK_MAX 262144u
 
-/* ERR_USAGE when the sizes break a rule of SPEC §4. */
+/* ERR_USAGE when the sizes break a rule of SPEC §4, or no sidecar can have that shape. */
 int repo_check_params(const struct repo_params *params) __attribute__((warn_unused_result));
 
 /* OK when the directory holds nothing (lost+found, and what an init left that was cut short, apart), else ERR_EXISTS. */

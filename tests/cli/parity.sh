@@ -135,6 +135,8 @@ snap -r "$T/other" "$T/src"
 is "another shape" test -e "$T/other/parity/data-2-16-131072"
 run "$PYTHON" "$TOP/tools/reader.py" "$T/other" --key-file "$T/key" check --scrub
 exits 0 "of which the second reader makes the same"
+must init -r "$T/sizes" --key-file "$VARVE_KEY_FILE" --parity --chunk-size 16K:64K:512K
+is "with sizes of its own" test -e "$T/sizes/parity/data-4-128-65536"
 for bad in 0/16 33/16 4/129 4/128/100K 4 4/128/64K/1 4/128/2M x; do
 	v init -r "$T/never" --key-file "$VARVE_KEY_FILE" --parity-layout "$bad"
 	exits 2 "--parity-layout $bad"

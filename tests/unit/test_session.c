@@ -1086,6 +1086,24 @@ test_read_only(void **state)
 	assert_int_equal(writes, 0);
 }
 
+/* A shape that no sidecar can have is refused, and the policy stays. */
+static void
+test_policy_refused(void **state)
+{
+	const struct sidecar_shape good = PARITY_DEFAULT;
+	struct sidecar_shape bad = good, is;
+	struct fixture *f = *state;
+
+	assert_int_equal(parity_set_policy(f->r, &good), OK);
+	bad.parity = 33;
+	assert_int_equal(parity_set_policy(f->r, &bad), ERR_USAGE);
+	bad = (struct sidecar_shape){ 0 };
+	assert_int_equal(parity_set_policy(f->r, &bad), ERR_USAGE);
+	assert_int_equal(repo_check_params(&(struct repo_params){ .parity = true, .shape = bad }), ERR_USAGE);
+	assert_int_equal(parity_policy(f->r, &is), FOUND);
+	assert_int_equal(is.parity, good.parity);
+}
+
 /* Another process sets a policy of parity between two sessions of this one. */
 static void
 test_policy_of_others(void **state)
@@ -1180,6 +1198,7 @@ main(void)
 		cmocka_unit_test(test_part_fails),
 		cmocka_unit_test_setup_teardown(test_fold_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_policy_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy_of_others, setup, teardown),
 		cmocka_unit_test(test_read_fails),
 		cmocka_unit_test_setup_teardown(test_failed_put, setup, teardown),
