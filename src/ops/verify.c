@@ -51,7 +51,7 @@ bad_record(void *arg, const char *hex, int rc)
 {
 	struct run *u = arg;
 	struct name_sid sid;
-	char path[64], why[512];
+	char path[64], why[512], *text = why;
 
 	(void)rc;
 	snprintf(why, sizeof(why), "%s", err_text());
@@ -63,8 +63,8 @@ bad_record(void *arg, const char *hex, int rc)
 		return;
 	/* The path stands before it anyway. */
 	if (strncmp(why, path, strlen(path)) == 0 && strncmp(why + strlen(path), ": ", 2) == 0)
-		memmove(why, why + strlen(path) + 2, strlen(why + strlen(path) + 2) + 1);
-	damage_add(&u->res->damages, DAMAGE_RECORD, path, NULL, NULL, "%s", why);
+		text += strlen(path) + 2;
+	damage_add(&u->res->damages, DAMAGE_RECORD, path, NULL, NULL, "%s", text);
 }
 
 static int
