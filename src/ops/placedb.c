@@ -155,13 +155,16 @@ placedb_refuse(struct place *p)
 bool
 placedb_refused(const struct place *p)
 {
-	const char *path = place_path(p), *at = (const char *)p->refused.p, *end = at + p->refused.len;
+	const char *path = place_path(p);
+	size_t len;
 
-	for (; p->refused.len && at < end; at += strlen(at) + 1) {
-		size_t len = strlen(at);
+	for (size_t i = 0; i < p->refused.len; i += len + 1) {
+		const char *at = (const char *)p->refused.p + i;
 
-		for (int i = 0; i < 3 && strncmp(path, at, len) == 0; i++)
-			if (strcmp(path + len, suffixes[i]) == 0)
+		len = strlen(at);
+
+		for (int k = 0; k < 3 && strncmp(path, at, len) == 0; k++)
+			if (strcmp(path + len, suffixes[k]) == 0)
 				return true;
 	}
 	return false;
