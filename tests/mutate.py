@@ -35,7 +35,7 @@ GROUPS = {
     "restore": (["src/ops/%s.c" % s for s in ("restore", "place", "later", "refill")] +
         ["src/store/%s.c" % s for s in ("reader", "fetch", "framebox", "tree", "content")],
         ["unit/test_restore", "every 2 restore", "unit/test_reader", "unit/test_fetch", "unit/test_tree", "cli/inplace.sh",
-            "cli/commands.sh", "cli/restoredb.sh", "every 10 restore"],
+            "cli/commands.sh", "cli/restoredb.sh", "every 10 restore", "crash/crash_restore 400"],
         ["every 10 ls", "every 10 cat", "every 10 diff", "every 10 verify", "every 60 restore", "unit/test_ahead",
             "cli/verify.sh", "cli/scrub.sh"]),
 }
@@ -46,6 +46,7 @@ OWN = {
     "prune": ["every 2 prune"], "reader": ["unit/test_reader"], "framebox": ["unit/test_reader"], "fetch": ["unit/test_fetch"],
     "tree": ["unit/test_tree"], "content": ["unit/test_tree"],
 }
+CUT = ["crash_restore", "mirror"]
 EVERY = ["every_failure", "every_fixture", "every_reads", "every_repairs", "every_writes", "seam"]
 PROFILE = "release"
 BUILD = "build/gcc/" + PROFILE
@@ -199,11 +200,11 @@ class Tree:
         self.made = os.path.join(work, "made")
         subprocess.run(["rsync", "-a", "--delete", "--exclude", ".git", "--exclude", "build/*/*san", "--exclude", "build/*/cov",
             "--exclude", "build/clang", "--exclude", "fuzz/corpus", TOP + "/", self.dir + "/"], check=True)
-        show = "show: ; @" + "; ".join('echo "$(%s)"' % v for v in ("CC", "ALL_CFLAGS", "ALL_LDFLAGS", "PKG_LIBS", "EVERY_WRAP"))
+        show = "show: ; @" + "; ".join('echo "$(%s)"' % v for v in ("CC", "ALL_CFLAGS", "ALL_LDFLAGS", "PKG_LIBS", "EVERY_WRAP", "CUT_WRAP"))
         out = subprocess.run(["make", "-s", "--eval", show, "PROFILE=" + PROFILE, "CFLAGS=-w -g0", "show"], cwd=self.dir, check=True,
             stdout=subprocess.PIPE, text=True).stdout.split("\n")
-        self.cc, self.cflags, self.ldflags, self.libs, wrap = [line.split() for line in out[:5]]
-        self.wrap = ["-Wl,--wrap=" + w for w in wrap]
+        self.cc, self.cflags, self.ldflags, self.libs, every, cut = [line.split() for line in out[:6]]
+        self.wrap = {"tests/fault": ["-Wl,--wrap=" + w for w in every], "tests/crash": ["-Wl,--wrap=" + w for w in cut]}
         self.plain, self.cost = {}, {}
         self.library = os.path.join(work, "library.a")
         subprocess.run(["objcopy", "-g", self.o + "/libvarve.a", self.library], check=True)
@@ -232,7 +233,9 @@ class Tree:
         if target == "varve":
             objects = ["src/main"]
         elif target.startswith("tests/fault"):
-            objects, flags = ["tests/fault/" + n for n in EVERY], self.wrap
+            objects, flags = ["tests/fault/" + n for n in EVERY], self.wrap["tests/fault"]
+        elif target.startswith("tests/crash"):
+            objects, flags = ["tests/crash/" + n for n in CUT], self.wrap["tests/crash"]
         else:
             # What the tests find under AddressSanitizer without one.
             flags = ["-fsanitize=leak"]

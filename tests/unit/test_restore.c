@@ -14,9 +14,11 @@
 #undef fail                              /* base/err.h has one too */
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -841,6 +843,41 @@ test_damage_in_a_new_directory(void **state)
 	    "/home/src/f27: damaged\n/home/src/f47: damaged\n");
 }
 
+/* The system refuses some of them, in the threads: each is told once, also when what was restored is read back. */
+static void
+test_refused_in_a_new_directory(void **state)
+{
+	struct box *b = *state;
+	struct rlimit before, now;
+	char name[16];
+	int rc;
+
+	for (int i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "f%02d", i);
+		if (i % 20 == 7)
+			fill(b->src, name, 5000, (unsigned)i);
+		else
+			make(b->src, name, name, 0644);
+	}
+	snapshot(b);
+	strcat(b->target, "/new");
+	b->o.verify = true;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	now = (struct rlimit){ 1000, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
+	rc = restore(b);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(rc, ERR_PARTIAL);
+	assert_int_equal(b->res.errors, 3);
+	assert_int_equal(b->res.files_restored, 47);
+	assert_int_equal(b->res.verified, 47);
+	assert_string_equal(b->problems, "/home/src/f07: cannot write: "
+	    "File too large\n/home/src/f27: cannot write: File too large\n"
+	    "/home/src/f47: cannot write: File too large\n");
+	assert_int_equal(stat_of(b->dst, "new/f07").mode, 0);
+}
+
 static void
 test_overwrite_rules(void **state)
 {
@@ -933,6 +970,7 @@ test_nothing_is_deleted_where_the_tree_is_damaged(void **state)
 	b->o.delete_extra = true;
 	assert_int_equal(restore(b), ERR_CORRUPT);
 	assert_int_equal(b->res.damaged, 1);
+	assert_string_equal(b->problems, "/home/src/d: damaged\n");
 	assert_int_equal(b->res.deleted, 1);
 	assert_true(holds(b->dst, "d/precious", "p"));
 	assert_int_equal(stat_of(b->dst, "d").mode, S_IFDIR | 0755);
@@ -978,6 +1016,7 @@ test_a_directory_in_the_way_is_not_removed_unasked(void **state)
 	assert_int_equal(mkdirat(b->dst, "f", 0755), 0);
 	make(b->dst, "f/precious", "p", 0644);
 	assert_int_equal(restore(b), ERR_PARTIAL);
+	assert_string_equal(b->problems, "/home/src/f: a directory is in the way\n");
 	assert_true(holds(b->dst, "f/precious", "p"));
 	b->o.delete_extra = true;
 	make(b->dst, "f/varve-repo", "", 0644);
@@ -1076,16 +1115,23 @@ test_nearly_zeros(void **state)
 	assert_int_equal(write(fd, zeros, PIECE), PIECE);
 	close(fd);
 	make(b->src, "one", "1", 0600);
-	fd = openat(b->src, "hole", O_WRONLY | O_CREAT, 0600);
-	assert_int_equal(ftruncate(fd, PIECE), 0);
-	close(fd);
+	for (int i = 0; i < 2; i++) {
+		fd = openat(b->src, i ? "kept" : "hole", O_WRONLY | O_CREAT, 0600);
+		assert_int_equal(ftruncate(fd, PIECE), 0);
+		close(fd);
+	}
 	snapshot(b);
-	fd = openat(b->dst, "hole", O_WRONLY | O_CREAT, 0600);
-	assert_int_equal(write(fd, zeros, PIECE), PIECE);
-	close(fd);
+	for (int i = 0; i < 2; i++) {
+		fd = openat(b->dst, i ? "kept" : "hole", O_WRONLY | O_CREAT, 0600);
+		assert_int_equal(write(fd, zeros, PIECE), PIECE);
+		close(fd);
+		zeros[PIECE - 1] = 0;
+	}
 	b->o.sparse = true;
 	assert_int_equal(restore(b), OK);
 	assert_same_tree(b->src, b->dst);
+	assert_int_equal(b->res.files_restored, 3);
+	assert_int_equal(b->res.files_unchanged, 1);
 }
 
 static void
@@ -1159,6 +1205,7 @@ test_progress(void **state)
 		assert_int_equal(b->progress.files_total, i ? 0 : 2);
 		assert_int_equal(b->progress.bytes_total, i ? 0 : 8);
 		assert_int_equal(b->res.bytes_total, 8);
+		assert_in_range(b->progress.bytes, 0, 8);
 	}
 }
 
@@ -1194,6 +1241,7 @@ main(void)
 		T(test_links_in_the_target_are_not_followed),
 		T(test_damage_costs_only_its_file),
 		T(test_damage_in_a_new_directory),
+		T(test_refused_in_a_new_directory),
 		T(test_overwrite_rules),
 		T(test_delete_stays_in_what_was_snapshotted),
 		T(test_nothing_is_deleted_where_the_tree_is_damaged),
