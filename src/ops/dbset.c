@@ -355,7 +355,7 @@ send_one(struct scan *sc, struct dbset_item *it, uint32_t id)
 	if ((rc = fsys_stat(dirfd, name, &st)) == OK && (st.dev != it->st.dev || st.inode != it->st.inode))
 		rc = fail(ERR_FAILED, "was replaced while the snapshot was made");
 	/* It costs nobody anything to make one of 16 TiB; read page by page it would take hours. */
-	if (rc == OK && st.size >= HOLLOW_LEAST && st.blocks < st.size / 512 / HOLLOW_PART)
+	if (rc == OK && st.size >= HOLLOW_LEAST && st.blocks && st.blocks < st.size / 512 / HOLLOW_PART)
 		rc = fail(ERR_FAILED, "is a file of holes, nearly");
 	if (rc == OK) {
 		it->st = st;

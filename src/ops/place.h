@@ -27,6 +27,8 @@ struct place {
 	const struct restore_options *o;
 	struct restore_result *res;
 	const struct snaprec *snap;
+	const struct chosen *chosen;
+	bool all;                       /* the directory at hand is restored as a whole, but for what is excluded */
 	struct home home;
 	struct refill content;
 	struct owners owners;

@@ -7,6 +7,8 @@
 #include "base/err.h"
 #include "format/treenode.h"
 #include "format/snaprec.h"
+#include "ops/anchor.h"
+#include "ops/chosen.h"
 #include "ops/place.h"
 #include "source/dbcheck.h"
 #include "store/tree.h"
@@ -48,13 +50,23 @@ beside(const char *name, int i, char buf[static TREENODE_NAME_MAX + 16])
 struct side {
 	char name[TREENODE_NAME_MAX + 16];
 	bool there, empty;
-	bool comes;                     /* the snapshot has it */
-	bool own;                       /* and it is equal: it stays */
+	bool known;                     /* the snapshot has it */
+	bool comes;                     /* and it is restored now */
+	bool own;                       /* known, and equal: it stays */
 };
+
+/* Is the entry of this path, beside the one at hand, a part of the restore? */
+static bool
+is_part(const struct place *p, const char *path)
+{
+	if (!p->all && chosen_part(p->chosen, path + p->base_len + 1) != CHOSEN_ALL)
+		return false;
+	return !anchor_excludes(p->o->filter, &p->snap->paths_raw, p->base_len, path, false);
+}
 
 /* The snapshot's entry; found: FOUND, else OK. */
 static int
-look_up(struct place *p, const struct treenode_entry *e, int i, struct tree_entry *found)
+look_up(struct place *p, const struct treenode_entry *e, int i, struct tree_entry *found, bool *part)
 {
 	const char *path = place_path(p);
 	struct mem_buf b = { 0 };
@@ -63,8 +75,10 @@ look_up(struct place *p, const struct treenode_entry *e, int i, struct tree_entr
 	*found = (struct tree_entry){ .mem = NULL };
 	if (placedb_capture(e) != PLACEDB_RAW)
 		return OK;
-	if ((rc = mem_buf_add(&b, path, strlen(path))) == OK && (rc = mem_buf_add(&b, suffixes[i], strlen(suffixes[i]))) == OK)
-		rc = tree_lookup(p->content.rd, &p->snap->root, (const char *)b.p, b.len, found);
+	if ((rc = mem_buf_add(&b, path, strlen(path))) == OK && (rc = mem_buf_add(&b, suffixes[i], strlen(suffixes[i]) + 1)) == OK) {
+		rc = tree_lookup(p->content.rd, &p->snap->root, (const char *)b.p, b.len - 1, found);
+		*part = is_part(p, (const char *)b.p);
+	}
 	mem_buf_clear(&b);
 	return rc == FOUND && (found->e.kind != TREENODE_FILE || found->e.flags & TREENODE_UNREAD) ? OK : rc;
 }
@@ -86,6 +100,7 @@ look(struct place *p, const struct treenode_entry *e, int dirfd, const char *nam
 {
 	struct fsys_stat st = { 0 };
 	struct tree_entry found;
+	bool part = false;
 	int rc;
 
 	*s = (struct side){ .empty = true };
@@ -97,11 +112,12 @@ look(struct place *p, const struct treenode_entry *e, int dirfd, const char *nam
 		return rc;
 	s->there = rc == OK;
 	s->empty = !s->there || st.size == 0;
-	rc = look_up(p, e, i, &found);
-	s->comes = rc == FOUND;
-	if (s->comes && s->there && S_ISREG(st.mode))
+	rc = look_up(p, e, i, &found, &part);
+	s->known = rc == FOUND;
+	s->comes = s->known && part;
+	if (s->known && s->there && S_ISREG(st.mode))
 		rc = is_equal(p, &found.e, dirfd, s->name, st.size);
-	else if (s->comes)
+	else if (s->known)
 		rc = OK;
 	s->own = rc == FOUND;
 	tree_entry_clear(&found);
@@ -124,6 +140,13 @@ in_use(const struct place *p, int dirfd, const char *name, int fd)
 	return used;
 }
 
+/* The snapshot has another one, which is not restored: neither may stay beside a new database, and neither is ours to remove. */
+static bool
+is_foreign(const struct side *s)
+{
+	return s->known && !s->comes && !s->empty && !s->own;
+}
+
 int
 placedb_same(struct place *p, const struct treenode_entry *e, int dirfd, const char *name, int fd)
 {
@@ -132,7 +155,7 @@ placedb_same(struct place *p, const struct treenode_entry *e, int dirfd, const c
 	int rc;
 
 	for (int i = 0; i < 3; i++) {
-		if ((rc = look(p, e, dirfd, name, i, &s)) || (i > 0 && !s.empty && !s.own))
+		if ((rc = look(p, e, dirfd, name, i, &s)) || (i > 0 && !s.empty && !s.own && !is_foreign(&s)))
 			return rc;
 		any |= s.there;
 		comes |= s.comes && !s.own;
@@ -156,9 +179,12 @@ bool
 placedb_refused(const struct place *p)
 {
 	const char *path = place_path(p);
-	size_t len;
+	size_t len = strlen(path);
+	bool beside = false;
 
-	for (size_t i = 0; i < p->refused.len; i += len + 1) {
+	for (int k = 0; k < 3; k++)
+		beside |= len > strlen(suffixes[k]) && strcmp(path + len - strlen(suffixes[k]), suffixes[k]) == 0;
+	for (size_t i = 0; beside && i < p->refused.len; i += len + 1) {
 		const char *at = (const char *)p->refused.p + i;
 
 		len = strlen(at);
@@ -185,6 +211,12 @@ placedb_alone(struct place *p, const struct treenode_entry *e, int dirfd, const 
 	bool any = false;
 	int rc;
 
+	for (int i = 0; i < 3; i++) {
+		if ((rc = look(p, e, dirfd, name, i, &s)))
+			return rc;
+		if (is_foreign(&s))
+			return fail(ERR_FAILED, "'%s' lies beside it, and the snapshot's is not restored with it: restore both", s.name);
+	}
 	for (int i = 0; i < 3; i++) {
 		if ((rc = look(p, e, dirfd, name, i, &s)))
 			return rc;

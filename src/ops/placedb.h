@@ -47,7 +47,10 @@ int placedb_may_replace(int fd, bool force) __attribute__((warn_unused_result));
 int placedb_ready(struct place *p, const struct treenode_entry *e, int dirfd, const char *name, const char *temp, int fd)
     __attribute__((warn_unused_result));
 
-/* Remove what lies beside the name (-journal, -wal, -shm) and is not its own, durably. */
+/*
+ * Remove what lies beside the name (-journal, -wal, -shm) and is not its own, durably.
+ * Errors: ERR_FAILED  the snapshot has another one beside it that is not restored now (excluded, not chosen); nothing was removed
+ */
 int placedb_alone(struct place *p, const struct treenode_entry *e, int dirfd, const char *name) __attribute__((warn_unused_result));
 
 /* The database that is there is the right one: see that it still is after a loss of power, also if a restore that was killed put it

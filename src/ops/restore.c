@@ -397,9 +397,11 @@ static int
 handle(struct walk *w, const struct treenode_entry *e)
 {
 	bool dir = e->kind == TREENODE_DIR, all = top(w)->all, enter = true;
+	uint64_t errors = w->p.res->errors;
 	size_t old;
 	int rc;
 
+	w->p.all = all && w->root.e.kind == TREENODE_DIR;
 	rc = surplus_until(&top(w)->surplus, &w->p, top(w)->dir.fd, e);
 	if (rc || (rc = place_push(&w->p, e->name, e->name_len, &old)))
 		return rc;
@@ -418,7 +420,8 @@ handle(struct walk *w, const struct treenode_entry *e)
 		rc = w->verifying ? verify_file(w, e) :
 		    place_entry(&w->p, &top(w)->dir, e);
 	if (rc == OK && enter && !w->verifying && !w->o->dry_run &&
-	    e->kind == TREENODE_FILE && placedb_capture(e))
+	    w->p.res->errors == errors && e->kind == TREENODE_FILE &&
+	    placedb_capture(e))
 		rc = hold(w);
 	place_pop(&w->p, old);
 	return rc;
@@ -500,6 +503,7 @@ prepare(struct walk *w, struct repo *r, const struct snapshots_item *snap)
 
 	home_find(&w->p.home, r);
 	w->p.o = o;
+	w->p.chosen = &w->chosen;
 	w->p.snap = &snap->rec;
 	w->p.root_fd = -1;
 	w->p.uid = target_user();

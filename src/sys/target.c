@@ -150,7 +150,10 @@ target_in_use(int fd)
 int
 target_sync(int fd)
 {
-	return fsync(fd) ? fail_io("cannot sync") : OK;
+	/* Some file systems cannot do that to a directory. */
+	if (fsync(fd) && (errno != EINVAL || syncfs(fd)))
+		return fail_io("cannot sync");
+	return OK;
 }
 
 int

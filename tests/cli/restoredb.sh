@@ -121,6 +121,23 @@ is "nor where files that are there are left" test ! -e "$R/d-journal"
 exec 8<&-
 raw --overwrite never; exits 0 "an interrupted restore is completed"
 is "it is back" diff -r "$T/kept" "$R"
+# Another journal beside it, and the snapshot's is not restored: it is nobody's to remove, and a new database may not stand beside it.
+alone() { v restore "latest:$R/d" --path "$R" --target "$R"; }
+echo another >"$R/d-journal"
+rm -rf "$T/mine" && cp -a "$R" "$T/mine"
+raw --exclude '*-journal'; exits 0 "the database is right, another journal is excluded"
+is "nothing is touched" diff -r "$T/mine" "$R"
+alone; exits 0 "the database alone, which is right"
+is "nothing is touched then" diff -r "$T/mine" "$R"
+printf x | dd of="$R/d" bs=1 seek=5000 conv=notrunc status=none
+rm -rf "$T/mine" && cp -a "$R" "$T/mine"
+raw --exclude '*-journal'; exits 1 "the database is another, its journal excluded"
+is "that is told" grep -q "d-journal.*restore both" "$T/err"
+alone; exits 1 "the database alone, which is another"
+is "nothing is touched by either" diff -r "$T/mine" "$R"
+raw; exits 0 "both"
+is "both are there" diff -r "$T/kept" "$R"
+
 ln "$R/d" "$R/same"
 hold "$R/d" exclusive
 v snapshot "$R"; exits 3 "with two names"
