@@ -140,12 +140,13 @@ coverage:
 .PHONY: coverage
 
 # Valgrind: what is used before it was written or after it was freed, and what is lost.  The test of the filters cannot run in it, and one must not: Valgrind looks
-# itself into files that are mapped.
+# itself into files that are mapped.  Of the scripts' commands what it says is in memcheck/, so that stderr is theirs.
 MEMCHECK = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 MEMCHECK_SH = commands keys forget inplace damage
 valgrind: everything
 	@tests/deps.sh valgrind
-	@printf '#!/bin/sh\nexec $(MEMCHECK) $(abspath $(O)/varve) "$$@"\n' >$(O)/varve-memcheck && chmod +x $(O)/varve-memcheck
+	@rm -rf $(O)/memcheck && mkdir $(O)/memcheck
+	@printf '#!/bin/sh\nexec $(MEMCHECK) --log-file=$(abspath $(O))/memcheck/%%p $(abspath $(O)/varve) "$$@"\n' >$(O)/varve-memcheck && chmod +x $(O)/varve-memcheck
 	@UNDER='$(MEMCHECK)' $(RUN) -j 2 -t 7200 $(filter-out %_confine %_stream,$(UNIT_BIN)) $(EVERY_BIN)
 	@$(patsubst VARVE=%,VARVE=$(abspath $(O)/varve-memcheck),$(RUN)) -j 2 -t 7200 $(MEMCHECK_SH:%=tests/cli/%.sh)
 
