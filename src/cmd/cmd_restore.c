@@ -129,6 +129,7 @@ summary_json(struct report *rp, const struct restore_cmd *c, const struct snapsh
 	report_set_number(rp, obj, "deleted", r->deleted);
 	report_set_number(rp, obj, "devices_skipped", r->devices);
 	report_set_number(rp, obj, "mounts_skipped", r->mounts);
+	report_set_number(rp, obj, "databases_parted", r->parted);
 	report_set_number(rp, obj, "bytes_written", r->bytes_written);
 	report_set_number(rp, obj, "bytes_total", r->bytes_total);
 	report_set_number(rp, obj, "damaged", r->damaged);
@@ -241,6 +242,10 @@ restore(struct context *ctx, struct choose *c, struct restore_options *o, char *
 		if (res.mounts)
 			report_info(&ctx->report, "%ju mount point%s left as found: the snapshot has nothing in there",
 			    (uintmax_t)res.mounts, res.mounts == 1 ? "" : "s");
+		if (res.parted)
+			report_talk(&ctx->report, "%ju database%s, stored as found, without the WAL or journal beside %s in the snapshot, in"
+			    " which changes may be: restore them together", (uintmax_t)res.parted, res.parted == 1 ? "" : "s",
+			    res.parted == 1 ? "it" : "them");
 		if (o->filter && rc == OK && !(res.files_restored | res.files_unchanged | res.files_skipped | res.others))
 			report_talk(&ctx->report, "no file matched: see --exclude and --include");
 	}

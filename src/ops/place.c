@@ -429,6 +429,8 @@ place_file(struct place *p, struct spot *s)
 		rc = file_write(p, s, fd);
 	else if (rc == FOUND && (rc = keep(p, s, fd)) == OK && s->database)
 		rc = placedb_settle(s->dir->fd, s->name, p->o->dry_run);
+	if (rc == OK && s->database)
+		rc = placedb_count_parted(p, s->e, s->dir->fd, s->name);
 	fsys_close(fd);
 	return rc;
 }

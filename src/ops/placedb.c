@@ -51,6 +51,7 @@ struct side {
 	char name[TREENODE_NAME_MAX + 16];
 	bool there, empty;
 	bool known;                     /* the snapshot has it */
+	bool full;                      /* and there it is not empty */
 	bool comes;                     /* and it is restored now */
 	bool own;                       /* known, and equal: it stays */
 };
@@ -107,13 +108,14 @@ look(struct place *p, const struct treenode_entry *e, int dirfd, const char *nam
 	s->own = strlen(beside(name, i, s->name)) > TREENODE_NAME_MAX;
 	if (s->own)
 		return OK;              /* no file can have that name */
-	rc = fsys_stat(dirfd, s->name, &st);
+	rc = dirfd < 0 ? ERR_ABSENT : fsys_stat(dirfd, s->name, &st);
 	if (rc && rc != ERR_ABSENT)
 		return rc;
 	s->there = rc == OK;
 	s->empty = !s->there || st.size == 0;
 	rc = look_up(p, e, i, &found, &part);
 	s->known = rc == FOUND;
+	s->full = s->known && found.e.size > 0;
 	s->comes = s->known && part;
 	if (s->known && s->there && S_ISREG(st.mode))
 		rc = is_equal(p, &found.e, dirfd, s->name, st.size);
@@ -236,6 +238,22 @@ placedb_ready(struct place *p, const struct treenode_entry *e, int dirfd, const 
 	if (rc == OK && p->o->check_databases && placedb_is(e))
 		rc = dbcheck_file(dirfd, temp, 0, NULL);
 	return rc ? rc : placedb_alone(p, e, dirfd, name);
+}
+
+int
+placedb_count_parted(struct place *p, const struct treenode_entry *e, int dirfd, const char *name)
+{
+	struct side s;
+	bool any = false;
+	int rc;
+
+	for (int i = 1; i < 3; i++) {
+		if ((rc = look(p, e, dirfd, name, i, &s)))
+			return rc;
+		any |= s.full && !s.comes && !s.own;
+	}
+	p->res->parted += any;
+	return OK;
 }
 
 int

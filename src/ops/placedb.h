@@ -53,6 +53,12 @@ int placedb_ready(struct place *p, const struct treenode_entry *e, int dirfd, co
  */
 int placedb_alone(struct place *p, const struct treenode_entry *e, int dirfd, const char *name) __attribute__((warn_unused_result));
 
+/*
+ * The database e is at dirfd/name (dirfd -1: would be).  Count it in p->res->parted when the snapshot has a journal or WAL with something
+ * in it beside it, and that neither comes now nor is there: changes are in there that the database alone lacks.
+ */
+int placedb_count_parted(struct place *p, const struct treenode_entry *e, int dirfd, const char *name) __attribute__((warn_unused_result));
+
 /* The database that is there is the right one: see that it still is after a loss of power, also if a restore that was killed put it
  * there.  dry: nothing. */
 int placedb_settle(int dirfd, const char *name, bool dry) __attribute__((warn_unused_result));

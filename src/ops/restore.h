@@ -54,6 +54,7 @@ struct restore_result {
 	uint64_t errors, damaged;       /* damaged: files not restored because of the repository */
 	uint64_t verified;
 	uint64_t devices;               /* left out for want of o->devices */
+	uint64_t parted;                /* databases stored as found, without the journal or WAL that the snapshot has beside them */
 	uint64_t mounts;                /* not deleted in, because the snapshot has nothing in them */
 	int64_t elapsed_ns;
 };

@@ -122,10 +122,12 @@ exec 8<&-
 raw --overwrite never; exits 0 "an interrupted restore is completed"
 is "it is back" diff -r "$T/kept" "$R"
 # Another journal beside it, and the snapshot's is not restored: it is nobody's to remove, and a new database may not stand beside it.
+parted() { grep -q "1 database, stored as found, without the WAL or journal" "$T/err"; }
 alone() { v restore "latest:$R/d" --path "$R" --target "$R"; }
 echo another >"$R/d-journal"
 rm -rf "$T/mine" && cp -a "$R" "$T/mine"
 raw --exclude '*-journal'; exits 0 "the database is right, another journal is excluded"
+is "that it lacks its own is told" parted
 is "nothing is touched" diff -r "$T/mine" "$R"
 alone; exits 0 "the database alone, which is right"
 is "nothing is touched then" diff -r "$T/mine" "$R"
@@ -137,6 +139,10 @@ alone; exits 1 "the database alone, which is another"
 is "nothing is touched by either" diff -r "$T/mine" "$R"
 raw; exits 0 "both"
 is "both are there" diff -r "$T/kept" "$R"
+alone; isnt "the database alone, its journal is there: nothing to tell" parted
+v restore "latest:$R/d" --path "$R" --target "$T/alone" -n; is "the database alone, elsewhere: a dry run says so" parted
+v restore "latest:$R/d" --path "$R" --target "$T/alone"; exits 0 "the database alone, elsewhere"
+is "that is told" parted
 
 ln "$R/d" "$R/same"
 hold "$R/d" exclusive
