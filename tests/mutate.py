@@ -46,7 +46,7 @@ OWN = {
     "prune": ["every 2 prune"], "reader": ["unit/test_reader"], "framebox": ["unit/test_reader"], "fetch": ["unit/test_fetch"],
     "tree": ["unit/test_tree"], "content": ["unit/test_tree"],
 }
-CUT = ["crash_restore", "mirror"]
+CUT = ["crash_restore", "restore_source", "mirror"]
 EVERY = ["every_failure", "every_fixture", "every_reads", "every_repairs", "every_writes", "seam"]
 PROFILE = "release"
 BUILD = "build/gcc/" + PROFILE

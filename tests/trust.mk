@@ -62,7 +62,7 @@ $(CRASH_BIN): $(CRASH:%=$(O)/tests/crash/%.o) $(O)/libsupport.a $(O)/libvarve.a
 everything: $(CRASH_BIN) $(O)/tests/crash/crash_restore
 
 # A restore cut short: what it does to its target goes through tests/crash/mirror.c.
-CUT = crash_restore mirror
+CUT = crash_restore restore_source mirror
 CUT_BIN = $(O)/tests/crash/crash_restore
 CUT_WRAP = target_create target_write_at target_set_size target_sync target_sync_name target_close target_rename target_unlink target_drop \
 	target_remove target_make_dir target_link target_symlink

@@ -223,7 +223,7 @@ is_plain(const struct place *p, const struct place_dir *dir,
 {
 	return p->later.hands && dir->fresh && dir->fd >= 0 &&
 	    e->kind == TREENODE_FILE && e->ext_len == 0 &&
-	    e->size <= LATER_FILE_MAX && !placedb_is(e) &&
+	    e->size <= LATER_FILE_MAX && !placedb_beside_raw(p) &&
 	    !(e->flags & (TREENODE_HARDLINK | TREENODE_UNREAD)) &&
 	    !p->o->sparse && p->path.len <= LATER_FILE_MAX / 2;
 }

@@ -40,6 +40,7 @@ struct spot {
 	char name[TREENODE_NAME_MAX + 1];
 	bool there;
 	bool database;                  /* captured, or as found */
+	bool lasts;                     /* that, or a part of it: durable at the end */
 	struct fsys_stat st;
 };
 
@@ -316,13 +317,13 @@ file_write(struct place *p, struct spot *s, int old)
 	}
 	if (rc == OK && s->database)
 		rc = placedb_ready(p, s->e, s->dir->fd, s->name, temp, fd);
-	else if (rc == OK && s->there)
+	else if (rc == OK && (s->there || s->lasts))
 		rc = target_sync(fd);
 	shut = target_close(fd);
 	rc = rc ? rc : shut;
 	if (rc == OK)
 		rc = take_name(p, s, temp);
-	if (rc == OK && s->database)
+	if (rc == OK && s->lasts)
 		rc = target_sync(s->dir->fd);
 	if (rc) {
 		target_drop(s->dir->fd, temp);
@@ -654,6 +655,7 @@ place_entry(struct place *p, const struct place_dir *dir,
 
 	memcpy(s.name, e->name, e->name_len);
 	s.name[e->name_len] = '\0';
+	s.lasts = s.database || placedb_beside_raw(p);
 	if (e->kind == TREENODE_FILE) {
 		p->res->bytes_total += e->size;
 		p->progress.files++;

@@ -47,6 +47,32 @@ beside(const char *name, int i, char buf[static TREENODE_NAME_MAX + 16])
 	return buf;
 }
 
+/* The length of the path at hand without one of the suffixes; 0: it has none. */
+static size_t
+stem(const char *path)
+{
+	size_t len = strlen(path);
+
+	for (int i = 0; i < 3; i++)
+		if (len > strlen(suffixes[i]) && strcmp(path + len - strlen(suffixes[i]), suffixes[i]) == 0)
+			return len - strlen(suffixes[i]);
+	return 0;
+}
+
+bool
+placedb_beside_raw(const struct place *p)
+{
+	const char *path = place_path(p);
+	size_t len = stem(path);
+	struct tree_entry found = { .mem = NULL };
+	bool raw;
+
+	raw = len > 0 && tree_lookup(p->content.rd, &p->snap->root, path, len, &found) == FOUND && found.e.kind == TREENODE_FILE &&
+	    placedb_capture(&found.e) == PLACEDB_RAW;
+	tree_entry_clear(&found);
+	return raw;
+}
+
 struct side {
 	char name[TREENODE_NAME_MAX + 16];
 	bool there, empty;
@@ -181,19 +207,14 @@ bool
 placedb_refused(const struct place *p)
 {
 	const char *path = place_path(p);
-	size_t len = strlen(path);
-	bool beside = false;
+	size_t len = stem(path), one;
 
-	for (int k = 0; k < 3; k++)
-		beside |= len > strlen(suffixes[k]) && strcmp(path + len - strlen(suffixes[k]), suffixes[k]) == 0;
-	for (size_t i = 0; beside && i < p->refused.len; i += len + 1) {
+	for (size_t i = 0; len > 0 && i < p->refused.len; i += one + 1) {
 		const char *at = (const char *)p->refused.p + i;
 
-		len = strlen(at);
-
-		for (int k = 0; k < 3 && strncmp(path, at, len) == 0; k++)
-			if (strcmp(path + len, suffixes[k]) == 0)
-				return true;
+		one = strlen(at);
+		if (one == len && memcmp(path, at, len) == 0)
+			return true;
 	}
 	return false;
 }

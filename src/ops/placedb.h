@@ -27,6 +27,10 @@ bool placedb_is(const struct treenode_entry *e);
  */
 int placedb_same(struct place *p, const struct treenode_entry *e, int dirfd, const char *name, int fd) __attribute__((warn_unused_result));
 
+/* Is what p->path names, in the snapshot, the journal or WAL of a database that was stored as found?  Then it has to last as that does.
+ * Cost: a search in the tree, for a name that looks so. */
+bool placedb_beside_raw(const struct place *p);
+
 /* What is there in the place of the database at hand stays, and is another one, or in use: what lies beside it is not to be touched. */
 int placedb_refuse(struct place *p) __attribute__((warn_unused_result));
 

@@ -63,7 +63,7 @@ struct restore_result {
  * After a kill or a loss of power at any moment a file that was there is what it was or what the snapshot has, whole: its replacement is
  * durable before it takes the name.  What is new, and the last names, are left to the kernel, as by cp and tar: after a loss of power
  * restore again.  A database is durable when success is reported, and never has the old one's journal or WAL beside it.  One
- * that was stored as found gets what the snapshot has beside it as files; while another one stays in its place, or a process has it open,
+ * that was stored as found gets what the snapshot has beside it as files, as durable; while another one stays in its place, or a process has it open,
  * what lies beside that is neither written nor deleted.  The same restore again mends what one that was cut short has left.
  *
  * OK; ERR_CORRUPT when chunks were damaged or missing, all else was restored; ERR_PARTIAL (reported by exit 1) when the target refused

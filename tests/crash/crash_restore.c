@@ -2,7 +2,8 @@
  * crash_restore [STATES | all]: a restore cut short after every single operation on its target, by a kill and by a power loss of every
  * kind that support_io knows: into a new directory; in place, with what the snapshot does not have removed; in place without that, where
  * size and time are taken as proof; over itself.  In place there are files changed (one to another of the same size), added, removed, turned into a
- * directory or a link and back, hard links old and new, and a database beside which a WAL lies that is not its own.
+ * directory or a link and back, hard links old and new, a database beside which a WAL lies that is not its own, and one that was stored as
+ * found, with its own.
  *
  * The invariant, in words.  Whatever moment is chosen and whatever the disk made of what was not yet synced:
  *
@@ -10,8 +11,8 @@
  * - what is to go is what it was, or gone; what the restore is not asked to touch is what it was;
  * - what is new is, after a kill, complete or not there under its own name; after a loss of power it may be anything: nobody synced it,
  *   and nothing is lost with it that the snapshot does not have;
- * - a database is complete wherever it is there, also a new one; the new one never lies beside the old one's WAL; once success was
- *   reported it is there, alone;
+ * - a database is complete wherever it is there, also a new one; neither the new nor the old one ever lies beside the other's WAL; once
+ *   success was reported it is there, alone or with its own;
  * - once success was reported, and the power stayed, all is as the snapshot has it.
  *
  * Every sixth state, and every one that a kill leaves, is put into a real directory, and the same restore is run there again: it succeeds, all is as the snapshot has it,
@@ -19,9 +20,6 @@
  * short at some moment, and after its success by a loss of power.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,14 +35,13 @@
 #include "store/snapshots.h"
 #include "sys/target.h"
 #include "tests/crash/mirror.h"
+#include "tests/crash/restore_source.h"
 #include "tests/unit/support_store.h"
 
 #define DEFAULT_STATES 1500u
 #define RANDOMS 50                      /* random losses of each prefix */
 #define RECOVERED 6                     /* one in so many losses */
 #define ITEMS 300
-#define DATABASE "db/app.db"
-#define ITS_LINK "dc/same.db"           /* a hard link to it */
 
 /* What is under a name. */
 struct item {
@@ -146,150 +143,30 @@ is_temp(const char *path)
 	return target_is_temp_name(slash ? slash + 1 : path);
 }
 
+static const char *const databases[] = { SOURCE_DATABASE, SOURCE_LINK, SOURCE_FOUND };
+
+#define DATABASES (sizeof(databases) / sizeof(databases[0]))
+
 static bool
 is_database(const char *path)
 {
-	return strcmp(path, DATABASE) == 0 || strcmp(path, ITS_LINK) == 0;
+	for (size_t i = 0; i < DATABASES; i++)
+		if (strcmp(path, databases[i]) == 0)
+			return true;
+	return false;
 }
 
-/* What is left of the other database. */
+/* What lies beside one. */
 static bool
 is_side(const char *path)
 {
-	return strncmp(path, DATABASE "-", strlen(DATABASE) + 1) == 0 || strncmp(path, ITS_LINK "-", strlen(ITS_LINK) + 1) == 0;
+	for (size_t i = 0; i < DATABASES; i++)
+		if (strncmp(path, databases[i], strlen(databases[i])) == 0 && path[strlen(databases[i])] == '-')
+			return true;
+	return false;
 }
 
-/* --------------------------------------------------------------------------------------------------- source */
-
-static bool
-put(const char *dir, const char *name, size_t len, uint64_t seed)
-{
-	uint8_t *p = malloc(len + 1);
-	char path[500];
-	FILE *f;
-	bool ok;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "wb");
-	if (!p || !f)
-		abort();
-	support_store_bytes(p, len, seed);
-	ok = fwrite(p, 1, len, f) == len;
-	ok = fclose(f) == 0 && ok;
-	free(p);
-	return ok;
-}
-
-static bool
-put_dir(const char *dir, const char *name)
-{
-	char path[500];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return mkdir(path, 0755) == 0;
-}
-
-static bool
-put_symlink(const char *dir, const char *name, const char *text)
-{
-	char path[500];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return symlink(text, path) == 0;
-}
-
-static bool
-put_link(const char *dir, const char *from, const char *to)
-{
-	char a[500], b[500];
-
-	snprintf(a, sizeof(a), "%s/%s", dir, from);
-	snprintf(b, sizeof(b), "%s/%s", dir, to);
-	return link(a, b) == 0;
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
-}
-
-static bool
-take(const char *dir, const char *name)
-{
-	char path[700];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0;
-}
-
-static bool
-put_hole(const char *dir, const char *name, const char *end)
-{
-	char path[500];
-	int fd;
-	bool ok;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	ok = fd >= 0 && pwrite(fd, end, strlen(end), 65536) == (ssize_t)strlen(end) && ftruncate(fd, 131072) == 0;
-	return fd >= 0 && close(fd) == 0 && ok;
-}
-
-static bool
-put_database(const char *dir, int rows)
-{
-	char path[500], text[300];
-	sqlite3 *db;
-	bool ok;
-
-	snprintf(path, sizeof(path), "%s/" DATABASE, dir);
-	snprintf(text, sizeof(text), "create table if not exists t(a integer primary key, b text); with recursive n(i) as "
-	    "(select 1 union all select i + 1 from n where i < %d) insert or replace into t select i, 'row number ' || i from n", rows);
-	ok = sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK;
-	sqlite3_close(db);
-	return ok;
-}
-
-static bool
-make_first(const struct run *u)
-{
-	static const char *const dirs[] = { "", "d0", "d1", "d2", "d2/deep", "db", "dc", "gone", "kind", "kind/to_file", "pair" };
-	const char *s = u->source;
-	char name[32];
-	bool ok = true;
-
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		ok = ok && put_dir(s, dirs[i]);
-	for (unsigned i = 0; i < 8; i++) {
-		snprintf(name, sizeof(name), "d%u/f%u", i / 4, i % 4);
-		ok = ok && put(s, name, 100 + 700 * (i % 4), i);
-	}
-	return ok && put(s, "d2/deep/x", 300, 20) && put(s, "d2/filled", 0, 0) && put(s, "d2/emptied", 900, 21) && put(s, "large", 60000, 22) &&
-	    put(s, "gone/one", 50, 23) && put(s, "gone/two", 60, 24) && put(s, "pair/a", 400, 25) && put_link(s, "pair/a", "pair/b") &&
-	    put(s, "pair/z", 500, 26) && put(s, "kind/to_file/inside", 70, 27) && put(s, "kind/to_dir", 80, 28) &&
-	    put(s, "kind/to_link", 90, 29) && put_symlink(s, "kind/from_link", "../d0/f0") && put_symlink(s, "link", "d0/f1") &&
-	    put_hole(s, "hole", "one") && put_database(s, 600) && put_link(s, DATABASE, ITS_LINK);
-}
-
-/* pair/new comes before pair/z, which becomes a name of it. */
-static bool
-make_second(const struct run *u)
-{
-	const char *s = u->source;
-
-	return put(s, "d0/f1", 1500, 40) && take(s, "d0/f2") && put(s, "d0/new", 700, 41) && put(s, "d1/f3", 2200, 42) &&
-	    put(s, "d2/filled", 250, 43) && put(s, "d2/emptied", 0, 0) && put(s, "large", 61000, 22) && take(s, "gone") &&
-	    put(s, "pair/a", 450, 44) && put(s, "pair/new", 520, 45) && take(s, "pair/z") && put_link(s, "pair/new", "pair/z") &&
-	    take(s, "kind/to_file") && put(s, "kind/to_file", 75, 46) && take(s, "kind/to_dir") && put_dir(s, "kind/to_dir") &&
-	    put(s, "kind/to_dir/inside", 85, 47) && take(s, "kind/to_link") && put_symlink(s, "kind/to_link", "../d1/f1") &&
-	    take(s, "kind/from_link") && put(s, "kind/from_link", 95, 48) && take(s, "link") && put_symlink(s, "link", "d0/new") &&
-	    put_hole(s, "hole", "two") && put_database(s, 900) && put_dir(s, "fresh") && put(s, "fresh/one", 800, 49) &&
-	    put(s, "fresh/two", 20000, 50) && put(s, "fresh/three", 0, 0);
-}
+/* ------------------------------------------------------------------------------------------------ snapshots */
 
 static bool
 read_dir(const char *path, struct table *t)
@@ -309,10 +186,13 @@ take_snapshot(struct run *u, unsigned which)
 	const struct snapshot_options o = { .paths = paths, .path_count = 1, .host = "host", .user = "user", .jobs = 1, .level = 1,
 		.helper = program_invocation_name };
 	struct snapshot_result res;
+	pid_t holder = 0;
+	bool ok = source_hold(u->source, which ? 500 : 50, &holder) || wrong(u, "no locked database");
 
-	if (snapshot_run(u->repo, &o, &res) || snapshots_read(u->repo, false, &res.sid, &u->snap[which]))
-		return wrong(u, "snapshot: %s", err_text());
-	return read_dir(u->source, &u->content[which]) || wrong(u, "the source cannot be read");
+	ok = ok && (snapshot_run(u->repo, &o, &res) == ERR_PARTIAL || wrong(u, "snapshot: %s", err_text()));
+	ok = ok && (read_dir(u->source, &u->content[which]) || wrong(u, "the source cannot be read"));
+	source_release(holder);
+	return ok && (snapshots_read(u->repo, false, &res.sid, &u->snap[which]) == OK || wrong(u, "the snapshot: %s", err_text()));
 }
 
 static bool
@@ -332,7 +212,8 @@ begin(struct run *u)
 	support_disk_blind(u->repo_disk);
 	if (support_store_init(u->repo_disk, &u->repo))
 		return wrong(u, "init: %s", err_text());
-	return (make_first(u) || wrong(u, "no source")) && take_snapshot(u, 0) && (make_second(u) || wrong(u, "no source")) && take_snapshot(u, 1);
+	return (source_first(u->source) || wrong(u, "no source")) && take_snapshot(u, 0) &&
+	    (source_second(u->source) || wrong(u, "no source")) && take_snapshot(u, 1);
 }
 
 /* -------------------------------------------------------------------------------------------------- restores */
@@ -388,7 +269,7 @@ is_right(const struct run *u, const struct item *o, const struct item *n, const 
 		return !s || same(o, s);
 	if (!was && n->kind == 'f' && m.loss && !database)
 		return true;
-	if (!o || turned)
+	if (!o || turned || side)
 		return !s || same(o, s) || same(n, s);
 	return same(o, s) || same(n, s);
 }
@@ -402,18 +283,22 @@ judge_one(struct run *u, const char *path, struct moment m)
 	    wrong(u, "'%s' is %s", path, s ? "not what it may be" : "not there");
 }
 
-/* The new database beside what belongs to the old one. */
+/* The new database beside what belongs to the old one, or the other way round. */
 static bool
 is_mixed(const struct run *u, const char *name)
 {
-	const struct item *o = find(&u->before, name), *n = find(&u->after, name);
+	const struct item *o = find(&u->before, name), *n = find(&u->after, name), *s = find(&u->now, name);
 	size_t len = strlen(name);
 
-	if (!o || same(o, n) || !same(n, find(&u->now, name)))
+	if (!o || !s || same(o, n))
 		return false;
-	for (size_t i = 0; i < u->now.count; i++)
-		if (strncmp(u->now.v[i].path, name, len) == 0 && u->now.v[i].path[len] == '-')
+	for (size_t i = 0; i < u->now.count; i++) {
+		const struct item *side = &u->now.v[i];
+
+		if (strncmp(side->path, name, len) == 0 && side->path[len] == '-' &&
+		    !same(find(same(n, s) ? &u->after : &u->before, side->path), side))
 			return true;
+	}
 	return false;
 }
 
@@ -428,8 +313,9 @@ judge(struct run *u, const struct support_disk *d, struct moment m)
 	for (size_t k = 0; k < 3; k++)
 		for (size_t i = 0; i < t[k]->count; i++)
 			ok = judge_one(u, t[k]->v[i].path, m) && ok;
-	if (is_mixed(u, DATABASE) || is_mixed(u, ITS_LINK))
-		ok = wrong(u, "the new database lies beside the old one's WAL");
+	for (size_t i = 0; i < DATABASES; i++)
+		if (is_mixed(u, databases[i]))
+			ok = wrong(u, "'%s' lies beside another one's WAL", databases[i]);
 	return ok;
 }
 
@@ -484,7 +370,7 @@ recover(struct run *u, struct support_disk *d, bool loss)
 		ok = wrong(u, "recovered, but %zu names are missing", u->after.count - u->now.count);
 	ok = ok && judge_recovery(u, d, first, loss);
 	u->recovered++;
-	return take(u->dir, "target") && ok;
+	return source_take(u->dir, "target") && ok;
 }
 
 /* One state after n operations of d; loss NULL: a kill, none of which is left out. */
@@ -573,10 +459,10 @@ old_state(struct run *u)
 	unsigned there = u->phase->there;
 
 	if (u->phase->fresh)
-		return put_dir(t, "");
-	return restore(u, there, RESTORE_ALWAYS, false) && put(t, DATABASE "-wal", 4152, 60) && put(t, ITS_LINK "-wal", 5000, 63) &&
-	    put(t, "d0/mine", 333, 62) && (there == 1 || put(t, DATABASE "-shm", 3000, 61)) &&
-	    (there == 1 || u->phase->delete_extra || take(t, "kind/to_file"));
+		return source_put_dir(t, "");
+	return restore(u, there, RESTORE_ALWAYS, false) && source_put(t, SOURCE_DATABASE "-wal", 4152, 60) &&
+	    source_put(t, SOURCE_LINK "-wal", 5000, 63) && source_put(t, SOURCE_FOUND "-journal", 700, 64) && source_put(t, "d0/mine", 333, 62) && (there == 1 || source_put(t, SOURCE_DATABASE "-shm", 3000, 61)) &&
+	    (there == 1 || u->phase->delete_extra || source_take(t, "kind/to_file"));
 }
 
 /* What is to be there in the end: the snapshot, and without --delete what it does not have. */
@@ -612,7 +498,7 @@ recorded(struct run *u)
 	table_of(&u->before, d);
 	expect(u);
 	if (u->phase->fresh)
-		take(u->dir, "target");
+		source_take(u->dir, "target");
 	if (!record(u, d, u->phase->overwrite))
 		d = support_disk_free(d);
 	if (d && !read_dir(u->target, &u->now))
@@ -620,7 +506,7 @@ recorded(struct run *u)
 	for (size_t i = 0; d && i < u->now.count; i++)
 		if (!same(&u->now.v[i], find(&u->after, u->now.v[i].path)))
 			wrong(u, "restored, but '%s' is wrong", u->now.v[i].path);
-	take(u->dir, "target");
+	source_take(u->dir, "target");
 	return d;
 }
 
@@ -685,7 +571,7 @@ main(int argc, char **argv)
 	repo_close(u->repo);
 	support_disk_free(u->repo_disk);
 	if (u->dir[0])
-		nftw(u->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		source_take(u->dir, "");
 	free(u);
 	return !ok;
 }
