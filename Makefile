@@ -19,7 +19,7 @@ STORE = ahead anchors aside bases blocksum byid catalogue census children conten
 	tree uncounted
 SOURCE = chunkcache dbcheck dbimage dbopen dbread dbserve dbsource filter imagevfs tags
 OPS = anchor cat chosen cuts damage dbdiff dbfind dbset diff entry excise filebuild find forget heads home inodes later \
-	leftover links listing lost need owners packorder place placedb prove provedb prune queue readfile refill reopen repack \
+	leftover links listing lost need owners packorder place placedb placelink prove provedb prune queue readfile refill reopen repack \
 	reparity restore retention sample scan scanlog scrub select slice snapshot special sql stats surplus trace treebuild twin verify view
 CMD = choose cmd cmd_cat cmd_diff cmd_find cmd_forget cmd_head cmd_help cmd_init cmd_key cmd_list cmd_ls cmd_pin \
 	cmd_prune cmd_repair cmd_restore cmd_scrub cmd_snapshot cmd_sql cmd_stats cmd_undelete cmd_verify cmd_version \

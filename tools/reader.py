@@ -401,7 +401,7 @@ class Restore(Walk):
             return False
 
     def make(self, e):
-        key = (e.dev, e.inode) if e.flags & HARDLINK else None
+        key = (e.dev, e.inode, e.kind, e.size, e.mtime, e.content, e.target) if e.flags & HARDLINK else None
         if key in self.links:  # TN-4
             self.link(self.links[key], e.name)
             return False

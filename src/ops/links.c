@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "format/treenode.h"
+#include "sys/fsys.h"
 
 #define ROOM_MIN 64
 
@@ -21,14 +23,17 @@ place_of(const struct links *l, uint64_t dev, uint64_t inode)
 }
 
 const struct links_entry *
-links_find(const struct links *l, uint64_t dev, uint64_t inode)
+links_find(const struct links *l, const struct treenode_entry *e)
 {
-	const struct links_entry *e;
+	const struct links_entry *at;
 
 	if (l->room == 0)
 		return NULL;
-	e = place_of(l, dev, inode);
-	return e->path ? e : NULL;
+	at = place_of(l, e->dev, e->inode);
+	if (!at->path || at->kind != e->kind || at->size != e->size || at->mtime != e->mtime || at->mtime_ns != e->mtime_ns ||
+	    name_cmp(&at->content, &e->content) != 0)
+		return NULL;
+	return at;
 }
 
 const char *
@@ -59,7 +64,7 @@ grow(struct links *l)
 }
 
 int
-links_add(struct links *l, const struct links_entry *e, const char *path)
+links_add(struct links *l, const struct treenode_entry *e, const struct fsys_stat *st, const char *path)
 {
 	size_t at = l->paths.len;
 	struct links_entry *slot;
@@ -71,8 +76,8 @@ links_add(struct links *l, const struct links_entry *e, const char *path)
 		return rc;
 	slot = place_of(l, e->dev, e->inode);
 	l->count += slot->path == 0;
-	*slot = *e;
-	slot->path = at + 1;
+	*slot = (struct links_entry){ .dev = e->dev, .inode = e->inode, .size = e->size, .mtime = e->mtime, .mtime_ns = e->mtime_ns,
+		.kind = e->kind, .content = e->content, .target_dev = st->dev, .target_inode = st->inode, .path = at + 1 };
 	return OK;
 }
 

@@ -6,9 +6,18 @@
 #include <stdint.h>
 
 #include "base/mem.h"
+#include "format/name.h"
+
+struct fsys_stat;
+struct treenode_entry;
 
 struct links_entry {
 	uint64_t dev, inode;            /* in the snapshot */
+	uint64_t size;                  /* and what the file was */
+	int64_t mtime;
+	uint32_t mtime_ns;
+	uint8_t kind;
+	struct name content;
 	uint64_t target_dev, target_inode;      /* of the restored file; 0 in a dry run that would make it */
 	size_t path;                    /* where its path begins in `paths`, plus 1; 0: an empty place */
 };
@@ -19,12 +28,16 @@ struct links {
 	struct mem_buf paths;           /* zero-terminated, relative to the target */
 };
 
-/* NULL when no name of it was restored.  Borrowed until the next links_add. */
-const struct links_entry *links_find(const struct links *l, uint64_t dev, uint64_t inode);
+/*
+ * NULL when no name of it was restored.  A number may be given to another file while a snapshot is made: it is the same one only if its
+ * content and time are.  Borrowed until the next links_add.
+ */
+const struct links_entry *links_find(const struct links *l, const struct treenode_entry *e);
 const char *links_path(const struct links *l, const struct links_entry *e);
 
-/* Remember, replacing what was known of (dev, inode).  e->path is filled in. */
-int links_add(struct links *l, const struct links_entry *e, const char *path) __attribute__((warn_unused_result));
+/* Remember, replacing what was known of (dev, inode).  st: of the restored file. */
+int links_add(struct links *l, const struct treenode_entry *e, const struct fsys_stat *st, const char *path)
+    __attribute__((warn_unused_result));
 void links_clear(struct links *l);
 
 #endif

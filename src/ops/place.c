@@ -9,8 +9,7 @@
  * A regular file never has its own name before it is complete, and what was
  * there does not go before the new content is durable: a loss of power leaves
  * the one or the other.  What is new needs no such care.  The other
- * names of a hard-linked file are linked to the first one restored, which is
- * found again component by component beneath the target.
+ * names of a hard-linked file: placelink.c.
  */
 #include "ops/place.h"
 
@@ -24,6 +23,7 @@
 #include "format/treenode.h"
 #include "ops/anchor.h"
 #include "ops/placedb.h"
+#include "ops/placelink.h"
 #include "ops/reopen.h"
 #include "ops/special.h"
 #include "ops/surplus.h"
@@ -32,17 +32,6 @@
 
 #define PATH_SHOWN 500                  /* bytes of a path in a message */
 #define TICK_NS (CLOCK_NS / 10)
-
-/* The entry at hand, with what is there under its name. */
-struct spot {
-	const struct place_dir *dir;
-	const struct treenode_entry *e;
-	char name[TREENODE_NAME_MAX + 1];
-	bool there;
-	bool database;                  /* captured, or as found */
-	bool lasts;                     /* that, or a part of it: durable at the end */
-	struct fsys_stat st;
-};
 
 const char *
 place_path(const struct place *p)
@@ -114,8 +103,8 @@ place_unproved(struct place *p)
 }
 
 /* Nothing more can be done in this target, or at all. */
-static bool
-is_final(int rc)
+bool
+place_is_final(int rc)
 {
 	int e = err_errno();
 
@@ -131,7 +120,7 @@ place_problem(struct place *p, int rc)
 
 	if (rc == ERR_INTERRUPTED)
 		return rc;
-	if (is_final(rc))
+	if (place_is_final(rc))
 		return err_context(rc, "cannot restore '%s%s'",
 		    len > PATH_SHOWN ? "..." : "",
 		    len > PATH_SHOWN ? path + len - PATH_SHOWN : path);
@@ -194,7 +183,7 @@ place_meta(const struct place *p, const struct treenode_entry *e,
  * -1.
  */
 static int
-keep(struct place *p, const struct spot *s, int fd)
+keep(struct place *p, const struct place_spot *s, int fd)
 {
 	struct target_place at = { .dirfd = s->dir->fd, .name = s->name,
 	    .fd = fd, .root = p->root, .dry = p->o->dry_run };
@@ -231,7 +220,7 @@ lock_later(struct place *p, struct target_meta *want)
 
 /* Give a new file at dir/name (open as fd, or -1) its metadata. */
 static int
-dress(struct place *p, const struct spot *s, const char *name, int fd)
+dress(struct place *p, const struct place_spot *s, const char *name, int fd)
 {
 	struct target_place at = { .dirfd = s->dir->fd, .name = name,
 	    .fd = fd, .root = p->root, .bare = !s->dir->acl };
@@ -247,23 +236,49 @@ dress(struct place *p, const struct spot *s, const char *name, int fd)
 	return target_fix(&at, &st, &want, &changed);
 }
 
-/* A directory in the way is removed only if the user allows it. */
-static int
-clear_way(struct place *p, struct spot *s)
+/* A directory in the way is removed only if the user allows it, and nothing in it is to stay. */
+int
+place_way(struct place *p, const struct place_spot *s)
 {
+	uint64_t count = 0;
 	int rc;
 
+	if (s->there && s->st.mount_root)
+		return fail(ERR_FAILED, "something is mounted there");
 	if (!s->there || !S_ISDIR(s->st.mode))
 		return OK;
 	if (!p->o->delete_extra)
 		return fail(ERR_FAILED, "a directory is in the way");
-	if ((rc = surplus_holds(p, s->dir->fd, s->name)))
-		return rc < 0 ? rc : fail(ERR_FAILED,
-		    "a directory is in the way, with something excluded in it");
-	s->there = false;
-	if (p->o->dry_run)
+	rc = place_excluded(p, true) ? FOUND : surplus_holds(p, s->dir->fd, s->name);
+	if (rc)
+		return rc < 0 ? rc : fail(ERR_FAILED, "a directory is in the way, with something excluded in it");
+	return target_remove(s->dir->fd, s->name, true, &count);
+}
+
+int
+place_clear(struct place *p, struct place_spot *s)
+{
+	if (!s->there || !S_ISDIR(s->st.mode))
 		return OK;
-	return target_remove(s->dir->fd, s->name, false, &p->res->deleted);
+	s->there = false;
+	return p->o->dry_run ? OK : target_remove(s->dir->fd, s->name, false, &p->res->deleted);
+}
+
+/* Before what is there goes: it may be a database, whatever comes in its place. */
+int
+place_look(struct place *p, struct place_spot *s, int fd)
+{
+	int own = -1, rc;
+
+	if (!s->there || !S_ISREG(s->st.mode))
+		return OK;
+	if (fd < 0 && fsys_open_file(s->dir->fd, s->name, &own) == OK)
+		fd = own;
+	if (!s->database)
+		s->database = s->lasts = placedb_is_there(s->dir->fd, s->name, fd);
+	rc = s->database ? placedb_may_replace(fd, p->o->force) : OK;
+	fsys_close(own);
+	return rc;
 }
 
 /*
@@ -281,7 +296,7 @@ first_mode(const struct place *p, const struct treenode_entry *e)
 
 /* The complete file gets its name, even if what is there is locked. */
 static int
-take_name(const struct place *p, const struct spot *s, const char *temp)
+take_name(const struct place *p, const struct place_spot *s, const char *temp)
 {
 	int rc = target_rename(s->dir->fd, temp, s->name);
 
@@ -293,13 +308,12 @@ take_name(const struct place *p, const struct spot *s, const char *temp)
 }
 
 static int
-file_write(struct place *p, struct spot *s, int old)
+file_write(struct place *p, struct place_spot *s, int old)
 {
 	char temp[TARGET_TEMP_MAX];
 	int fd = -1, rc, shut, worn;
 
-	if ((rc = clear_way(p, s)) ||
-	    (s->database && (rc = placedb_may_replace(old, p->o->force))))
+	if ((rc = place_way(p, s)) || (rc = place_look(p, s, old)))
 		return rc;
 	if (p->o->dry_run)
 		goto done;
@@ -310,7 +324,7 @@ file_write(struct place *p, struct spot *s, int old)
 	if (rc)
 		return rc;
 	/* An image says nothing of the holes that its file had. */
-	p->content.sparse = p->o->sparse || s->database;
+	p->content.sparse = p->o->sparse || placedb_capture(s->e) != 0;
 	if ((rc = refill_write(&p->content, s->e, fd, old)) == OK) {
 		worn = dress(p, s, temp, fd);
 		rc = worn ? place_problem(p, worn) : OK;
@@ -321,7 +335,7 @@ file_write(struct place *p, struct spot *s, int old)
 		rc = target_sync(fd);
 	shut = target_close(fd);
 	rc = rc ? rc : shut;
-	if (rc == OK)
+	if (rc == OK && (rc = place_clear(p, s)) == OK)
 		rc = take_name(p, s, temp);
 	if (rc == OK && s->lasts)
 		rc = target_sync(s->dir->fd);
@@ -330,13 +344,13 @@ file_write(struct place *p, struct spot *s, int old)
 		return rc;
 	}
 done:
-	place_item(p, s->there ? 'M' : '+', s->e->size);
+	place_item(p, place_anew(s) ? '+' : 'M', s->e->size);
 	p->res->files_restored++;
 	return OK;
 }
 
 static bool
-meta_differs(struct place *p, const struct spot *s, int fd)
+meta_differs(struct place *p, const struct place_spot *s, int fd)
 {
 	struct target_place at = { .dirfd = s->dir->fd, .name = s->name,
 	    .fd = fd, .root = p->root, .dry = true };
@@ -347,8 +361,8 @@ meta_differs(struct place *p, const struct spot *s, int fd)
 	return target_fix(&at, &s->st, &want, &changed) || changed;
 }
 
-static bool
-same_times(const struct treenode_entry *e, const struct fsys_stat *st)
+bool
+place_same_times(const struct treenode_entry *e, const struct fsys_stat *st)
 {
 	return st->size == e->size && st->mtime == e->mtime &&
 	    st->mtime_ns == e->mtime_ns;
@@ -359,7 +373,7 @@ same_times(const struct treenode_entry *e, const struct fsys_stat *st)
  * -1.
  */
 static int
-file_same(struct place *p, struct spot *s, int *fd)
+file_same(struct place *p, struct place_spot *s, int *fd)
 {
 	const struct treenode_entry *e = s->e;
 	int rc;
@@ -367,7 +381,7 @@ file_same(struct place *p, struct spot *s, int *fd)
 	*fd = -1;
 	if (!s->there || !S_ISREG(s->st.mode))
 		return OK;
-	if (p->o->overwrite == RESTORE_IF_CHANGED && same_times(e, &s->st))
+	if (p->o->overwrite == RESTORE_IF_CHANGED && place_same_times(e, &s->st))
 		return FOUND;
 	if (fsys_open_file(s->dir->fd, s->name, fd))
 		return OK;              /* unreadable: replaced as a whole */
@@ -382,7 +396,7 @@ file_same(struct place *p, struct spot *s, int *fd)
  * hold it open or mapped, and write to it afterwards: it gets a new one.
  */
 static bool
-gains_power(struct place *p, const struct spot *s, int fd)
+gains_power(struct place *p, const struct place_spot *s, int fd)
 {
 	struct target_meta want;
 	struct treenode_xattr x;
@@ -402,10 +416,9 @@ gains_power(struct place *p, const struct spot *s, int fd)
 }
 
 static int
-place_file(struct place *p, struct spot *s)
+place_file(struct place *p, struct place_spot *s)
 {
-	bool shared = s->there && s->st.nlink > 1 &&
-	    !(s->e->flags & TREENODE_HARDLINK);
+	bool shared = s->there && s->st.nlink > 1;
 	int fd, rc;
 
 	if (s->e->flags & TREENODE_UNREAD)
@@ -418,8 +431,8 @@ place_file(struct place *p, struct spot *s)
 	/* Equal, but a journal beside it says something else. */
 	if (rc == FOUND && s->database)
 		rc = placedb_same(p, s->e, s->dir->fd, s->name, fd);
-	/* Who has it open can be told from an open file only. */
-	if (rc == OK && s->database && s->there && fd < 0)
+	/* What is only looked at must be open for its flags and attributes. */
+	if (rc == FOUND && fd < 0 && s->e->ext_len)
 		(void)!fsys_open_file(s->dir->fd, s->name, &fd);
 	/* Another name's metadata must not change through this one. */
 	if (rc == FOUND && shared && meta_differs(p, s, fd))
@@ -436,25 +449,26 @@ place_file(struct place *p, struct spot *s)
 	return rc;
 }
 
+bool
+place_anew(const struct place_spot *s)
+{
+	return !s->there || S_ISDIR(s->st.mode);
+}
+
 /*
  * Symbolic links, fifos, sockets, devices: they are whole from the start, so a
  * free name needs no temporary one.
  */
 static int
-place_special(struct place *p, struct spot *s)
+place_special(struct place *p, struct place_spot *s)
 {
 	char temp[TARGET_TEMP_MAX];
 	const char *name = s->name;
 	int rc;
 
-	if (special_is_device(s->e) && !p->o->devices) {
-		p->res->devices++;
-		place_item(p, 's', 0);
-		return OK;
-	}
 	if (s->there && special_same(s->dir->fd, s->name, &s->st, s->e))
 		return keep(p, s, -1);
-	if ((rc = clear_way(p, s)))
+	if ((rc = place_way(p, s)) || (rc = place_look(p, s, -1)))
 		return rc;
 	if (p->o->dry_run)
 		goto done;
@@ -467,159 +481,50 @@ place_special(struct place *p, struct spot *s)
 	rc = dress(p, s, name, -1);
 	if (rc)
 		rc = place_problem(p, rc);
-	if (s->there && rc == OK)
-		rc = target_rename(s->dir->fd, temp, s->name);
-	if (s->there && rc)
-		target_drop(s->dir->fd, temp);
+	if (name == temp) {
+		if (rc == OK && s->database)
+			rc = placedb_alone(p, s->e, s->dir->fd, s->name);
+		if (rc == OK && (rc = place_clear(p, s)) == OK)
+			rc = target_rename(s->dir->fd, temp, s->name);
+		if (rc)
+			target_drop(s->dir->fd, temp);
+	}
 	if (rc)
 		return rc;
 done:
-	place_item(p, s->there ? 'M' : '+', 0);
+	place_item(p, place_anew(s) ? '+' : 'M', 0);
 	p->res->others++;
 	return OK;
 }
 
-/*
- * The file from/old is to have this name too.  What is there goes with that,
- * as in file_write(), and what lies beside it is not the new database's.
- */
-static int
-link_ready(struct place *p, const struct spot *s, int from,
-    const char *old)
-{
-	int fd = -1, rc;
-
-	if (s->e->kind != TREENODE_FILE || (!s->there && !s->database))
-		return OK;
-	if ((rc = target_sync_name(from, old)) || !s->database)
-		return rc;
-	if (s->there)
-		(void)!fsys_open_file(s->dir->fd, s->name, &fd);
-	rc = placedb_may_replace(fd, p->o->force);
-	fsys_close(fd);
-	return rc ? rc : placedb_alone(p, s->e, s->dir->fd, s->name);
-}
-
-static int
-link_make(struct place *p, const struct spot *s, int from, const char *old)
-{
-	char temp[TARGET_TEMP_MAX];
-	int rc = link_ready(p, s, from, old);
-
-	if (rc)
-		return rc;
-	if (!s->there) {
-		rc = target_link(from, old, s->dir->fd, s->name);
-		goto out;
-	}
-	target_temp_name(&p->temp, temp);
-	if ((rc = target_link(from, old, s->dir->fd, temp)))
-		return rc;
-	if ((rc = target_rename(s->dir->fd, temp, s->name)))
-		target_drop(s->dir->fd, temp);
-out:
-	return rc == OK && s->database ? target_sync(s->dir->fd) : rc;
-}
-
-/* It is a name of the file already; of a database no more is to be there. */
-static int
-link_keep(struct place *p, const struct spot *s)
-{
-	int rc = FOUND;
-
-	if (s->database && !p->o->dry_run)
-		rc = placedb_same(p, s->e, s->dir->fd, s->name, -1);
-	if (rc == OK)
-		rc = link_ready(p, s, s->dir->fd, s->name);
-	else if (rc == FOUND)
-		rc = OK;
-	if (rc == OK && s->database)
-		rc = placedb_settle(s->dir->fd, s->name, p->o->dry_run);
-	if (rc)
-		return rc;
-	place_item(p, 'U', s->e->size);
-	p->res->files_unchanged += s->e->kind == TREENODE_FILE;
-	return OK;
-}
-
-/* Is what is there a name of the file already, as it should be? */
-static bool
-link_there(const struct place *p, const struct spot *s)
-{
-	const struct links_entry *l = links_find(&p->links, s->e->dev,
-	    s->e->inode);
-
-	return l && s->there && l->target_inode &&
-	    s->st.dev == l->target_dev && s->st.inode == l->target_inode;
-}
-
-/* FOUND: done; OK: no link can be made, the entry is restored for itself. */
-static int
-place_link(struct place *p, struct spot *s)
-{
-	const struct links_entry *l = links_find(&p->links, s->e->dev,
-	    s->e->inode);
-	struct fsys_stat st;
-	const char *last;
-	int from, rc;
-
-	if (!l)
-		return OK;
-	if ((rc = clear_way(p, s)))
-		return rc;
-	if (!p->o->dry_run) {
-		rc = reopen_above(p->root_fd, links_path(&p->links, l), &from, &last);
-		if (rc == OK && (rc = fsys_stat(from, last, &st)) == OK &&
-		    st.dev == l->target_dev && st.inode == l->target_inode)
-			rc = link_make(p, s, from, last);
-		else if (rc == OK)
-			rc = fail(ERR_ABSENT, "the first name is gone");
-		if (from != p->root_fd)
-			fsys_close(from);
-		if (rc)
-			return is_final(rc) ? rc : OK;
-	}
-	place_item(p, s->there ? 'M' : '+', s->e->size);
-	p->res->files_restored += s->e->kind == TREENODE_FILE;
-	p->res->others += s->e->kind != TREENODE_FILE;
-	return FOUND;
-}
-
-/* The entry is in its place: later names of it are links to this one. */
-static int
-link_remember(struct place *p, const struct spot *s)
-{
-	struct links_entry l = { .dev = s->e->dev, .inode = s->e->inode };
-	struct fsys_stat st;
-	int rc;
-
-	if (s->dir->fd >= 0 && (!p->o->dry_run || s->there)) {
-		rc = fsys_stat(s->dir->fd, s->name, &st);
-		if (rc)
-			return rc == ERR_ABSENT ? OK : rc;
-		l.target_dev = st.dev;
-		l.target_inode = st.inode;
-	}
-	return links_add(&p->links, &l, place_path(p) + p->base_len);
-}
-
 /* A database that stays may be another one than that to which belongs what the snapshot has beside it. */
 static int
-skip(struct place *p, const struct spot *s)
+skip(struct place *p, const struct place_spot *s)
 {
 	int rc = OK;
 
 	place_item(p, 's', s->e->size);
 	p->res->files_skipped++;
-	if (s->database && s->there && same_times(s->e, &s->st))
+	if (s->database && s->there && place_same_times(s->e, &s->st))
 		rc = placedb_same(p, s->e, s->dir->fd, s->name, -1);
 	if (s->database && rc != FOUND && (rc = placedb_refuse(p)))
 		return rc;
 	return place_unproved(p);
 }
 
+/* What was written last to a database may be beside it. */
+static bool
+may_replace(struct place *p, const struct place_spot *s)
+{
+	struct fsys_stat st = s->st;
+
+	if (p->o->overwrite == RESTORE_IF_NEWER && S_ISREG(st.mode))
+		placedb_newest(s->dir->fd, s->name, &st);
+	return place_may_replace(p, s->e, &st);
+}
+
 static int
-place_here(struct place *p, struct spot *s)
+place_here(struct place *p, struct place_spot *s)
 {
 	bool linked = (s->e->flags & TREENODE_HARDLINK) != 0;
 	int rc = OK;
@@ -630,18 +535,24 @@ place_here(struct place *p, struct spot *s)
 		if (rc && rc != ERR_ABSENT)
 			return rc;
 	}
-	if (linked && link_there(p, s))
-		return link_keep(p, s);
-	if ((s->there && !place_may_replace(p, s->e, &s->st)) ||
-	    placedb_refused(p))
+	if (special_is_device(s->e) && !p->o->devices) {
+		p->res->devices++;
+		place_item(p, 's', 0);
+		return OK;
+	}
+	if (linked && placelink_is_there(p, s))
+		return placelink_keep(p, s);
+	if ((s->there && !may_replace(p, s)) || placedb_refused(p))
 		return skip(p, s);
-	rc = linked ? place_link(p, s) : OK;
+	if (placedb_is_foreign(p, s->dir->fd))
+		return fail(ERR_FAILED, "it lies beside a database that is not restored with it: restore both");
+	rc = linked ? placelink_make(p, s) : OK;
 	if (rc)
 		return rc == FOUND ? OK : rc;
 	rc = s->e->kind == TREENODE_FILE ? place_file(p, s) :
 	    place_special(p, s);
 	if (rc == OK && linked)
-		rc = link_remember(p, s);
+		rc = placelink_remember(p, s);
 	return rc;
 }
 
@@ -649,7 +560,7 @@ int
 place_entry(struct place *p, const struct place_dir *dir,
     const struct treenode_entry *e)
 {
-	struct spot s = { .dir = dir, .e = e,
+	struct place_spot s = { .dir = dir, .e = e,
 	    .database = e->kind == TREENODE_FILE && placedb_capture(e) != 0 };
 	int rc;
 

@@ -5,16 +5,17 @@
 #ifndef OPS_PLACE_H
 #define OPS_PLACE_H
 
+#include "format/treenode.h"
 #include "ops/home.h"
 #include "ops/later.h"
 #include "ops/links.h"
 #include "ops/owners.h"
 #include "ops/refill.h"
 #include "ops/restore.h"
+#include "sys/fsys.h"
 #include "sys/target.h"
 
 struct snaprec;
-struct treenode_entry;
 
 /* A directory of the target. */
 struct place_dir {
@@ -47,6 +48,17 @@ struct place {
 	struct later later;
 };
 
+/* The entry at hand, with what is there under its name. */
+struct place_spot {
+	const struct place_dir *dir;
+	const struct treenode_entry *e;
+	char name[TREENODE_NAME_MAX + 1];
+	bool there;
+	bool database;                  /* captured, or as found; or what it replaces is one */
+	bool lasts;                     /* that, or a part of it: durable at the end */
+	struct fsys_stat st;
+};
+
 /*
  * Restore the entry whose path p->path holds, whatever is there now.  Reports an item, and problems of this entry alone.
  *
@@ -60,6 +72,24 @@ int place_lock(struct place *p) __attribute__((warn_unused_result));
 
 /* May what is there (st) be changed, as o->overwrite says? */
 bool place_may_replace(const struct place *p, const struct treenode_entry *e, const struct fsys_stat *st);
+
+/*
+ * Before something takes the place of what is there: place_way says whether a directory may go (and ERR_FAILED if it is a mount point, or
+ * something beneath it is to stay), place_look whether a database may, which need not be open elsewhere (fd: it is open for reading, by us
+ * alone, or -1), and sets s->database; then, when the new one is complete, place_clear removes a directory.  Nothing in a dry run.
+ */
+int place_way(struct place *p, const struct place_spot *s) __attribute__((warn_unused_result));
+int place_look(struct place *p, struct place_spot *s, int fd) __attribute__((warn_unused_result));
+int place_clear(struct place *p, struct place_spot *s) __attribute__((warn_unused_result));
+
+/* Do size and time of what is there (st) say that it is the entry? */
+bool place_same_times(const struct treenode_entry *e, const struct fsys_stat *st);
+
+/* Is there nothing that it replaces, but for a directory? */
+bool place_anew(const struct place_spot *s);
+
+/* Does what is_final ends this restore?  rc with its note. */
+bool place_is_final(int rc);
 
 /* Does the filter exclude the entry at hand? */
 bool place_excluded(const struct place *p, bool dir);

@@ -15,9 +15,10 @@
 #include "sys/fsys.h"
 #include "sys/target.h"
 
-#define IN_USE "another process has this database open: stop it first, or say --force"
+#define IN_USE "another process has this database open, or nobody can tell: stop it first, or say --force"
 
 /* The first says nothing without the others: it goes before them, so that a restore that was killed finds one of those again. */
+enum { SIDE_SHM, SIDE_JOURNAL, SIDE_WAL };
 static const char *const suffixes[] = { "-shm", "-journal", "-wal" };
 
 unsigned
@@ -100,8 +101,8 @@ look_up(struct place *p, const struct treenode_entry *e, int i, struct tree_entr
 	int rc;
 
 	*found = (struct tree_entry){ .mem = NULL };
-	if (placedb_capture(e) != PLACEDB_RAW)
-		return OK;
+	if (placedb_is(e))
+		return OK;              /* no other file belongs to it */
 	if ((rc = mem_buf_add(&b, path, strlen(path))) == OK && (rc = mem_buf_add(&b, suffixes[i], strlen(suffixes[i]) + 1)) == OK) {
 		rc = tree_lookup(p->content.rd, &p->snap->root, (const char *)b.p, b.len - 1, found);
 		*part = is_part(p, (const char *)b.p);
@@ -222,9 +223,88 @@ placedb_refused(const struct place *p)
 int
 placedb_may_replace(int fd, bool force)
 {
-	if (force || fd < 0 || !target_in_use(fd))
+	if (force || (fd >= 0 && !target_in_use(fd)))
 		return OK;
 	return fail(ERR_FAILED, IN_USE);
+}
+
+static bool
+begins_with(int dirfd, const char *name, int fd, const char *magic, size_t len)
+{
+	char head[16];
+	size_t got = 0;
+	int own = -1;
+
+	if (fd < 0 && fsys_open_file(dirfd, name, &own) == OK)
+		fd = own;
+	if (fd >= 0 && fsys_read_at(fd, 0, head, len, &got))
+		got = 0;
+	fsys_close(own);
+	return got == len && memcmp(head, magic, len) == 0;
+}
+
+static bool
+is_database(int dirfd, const char *name, int fd)
+{
+	return begins_with(dirfd, name, fd, "SQLite format 3", 16);
+}
+
+bool
+placedb_is_there(int dirfd, const char *name, int fd)
+{
+	char side[TREENODE_NAME_MAX + 16];
+
+	return is_database(dirfd, name, fd) ||
+	    begins_with(dirfd, beside(name, SIDE_WAL, side), -1, "\x37\x7f\x06\x82", 4) ||
+	    begins_with(dirfd, side, -1, "\x37\x7f\x06\x83", 4) ||
+	    begins_with(dirfd, beside(name, SIDE_JOURNAL, side), -1, "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", 8);
+}
+
+/* Is the database at `path` brought to the snapshot's state here? */
+static bool
+is_restored(struct place *p, const char *path, size_t len, const struct fsys_stat *st)
+{
+	struct tree_entry found = { .mem = NULL };
+	int rc = tree_lookup(p->content.rd, &p->snap->root, path, len, &found);
+	bool is = rc == FOUND && found.e.kind == TREENODE_FILE && !(found.e.flags & TREENODE_UNREAD) && is_part(p, path) &&
+	    (placedb_capture(&found.e) || place_same_times(&found.e, st));
+
+	tree_entry_clear(&found);
+	return is || (rc == OK && p->o->dry_run && p->o->delete_extra);
+}
+
+bool
+placedb_is_foreign(struct place *p, int dirfd)
+{
+	size_t len = stem(place_path(p));
+	struct mem_buf path = { 0 };
+	struct fsys_stat st;
+	const char *name;
+	bool is = true;
+
+	if (len == 0 || dirfd < 0)
+		return false;
+	if (mem_buf_add(&path, place_path(p), len) == OK && mem_buf_add(&path, "", 1) == OK) {
+		name = strrchr((const char *)path.p, '/') + 1;
+		is = fsys_stat(dirfd, name, &st) == OK && S_ISREG(st.mode) && is_database(dirfd, name, -1) &&
+		    !is_restored(p, (const char *)path.p, len, &st);
+	}
+	mem_buf_clear(&path);
+	return is;
+}
+
+void
+placedb_newest(int dirfd, const char *name, struct fsys_stat *st)
+{
+	char side[TREENODE_NAME_MAX + 16];
+	struct fsys_stat at;
+
+	for (int i = SIDE_JOURNAL; i <= SIDE_WAL; i++)
+		if (fsys_stat(dirfd, beside(name, i, side), &at) == OK && S_ISREG(at.mode) && at.size > 0 &&
+		    (at.mtime > st->mtime || (at.mtime == st->mtime && at.mtime_ns > st->mtime_ns))) {
+			st->mtime = at.mtime;
+			st->mtime_ns = at.mtime_ns;
+		}
 }
 
 int

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+struct fsys_stat;
 struct place;
 struct treenode_entry;
 
@@ -38,10 +39,22 @@ int placedb_refuse(struct place *p) __attribute__((warn_unused_result));
 bool placedb_refused(const struct place *p);
 
 /*
- * Before the database at dirfd/name is replaced.  fd: it is open for reading, by us alone, or -1.
- * Errors: ERR_FAILED when another process has it open, unless force
+ * Before the database at dirfd/name is replaced.  fd: it is open for reading, by us alone; -1: it cannot be.
+ * Errors: ERR_FAILED when another process has it open, or that cannot be told, unless force
  */
 int placedb_may_replace(int fd, bool force) __attribute__((warn_unused_result));
+
+/* Is the regular file dirfd/name (fd: open, or -1) a database, by its header, or by a WAL or journal beside it, whatever the snapshot has? */
+bool placedb_is_there(int dirfd, const char *name, int fd);
+
+/*
+ * Does what p->path names lie, in dirfd, beside a database that this restore does not bring: excluded, not chosen, never read, not in the
+ * snapshot?  Then it is not to be written or removed.
+ */
+bool placedb_is_foreign(struct place *p, int dirfd);
+
+/* st of the database dirfd/name: let it have the time of its WAL or journal, if that is later. */
+void placedb_newest(int dirfd, const char *name, struct fsys_stat *st);
 
 /*
  * The complete file dirfd/temp, open as fd, is to become dirfd/name: make it durable and, if that was asked for and it was captured, see

@@ -94,7 +94,8 @@ delete_one(struct place *p, int dirfd, const char *name)
 		return rc == ERR_ABSENT ? OK : place_problem(p, rc);
 	if ((rc = place_push(p, name, strlen(name), &old)))
 		return rc;
-	if (home_is(&p->home, &st) || place_excluded(p, S_ISDIR(st.mode)) || placedb_refused(p))
+	if (home_is(&p->home, &st) || place_excluded(p, S_ISDIR(st.mode)) || placedb_refused(p) ||
+	    placedb_is_foreign(p, dirfd))
 		goto out;
 	rc = S_ISDIR(st.mode) ? surplus_holds(p, dirfd, name) : OK;
 	if (rc == FOUND)

@@ -142,8 +142,8 @@ target_in_use(int fd)
 		(void)fcntl(fd, F_SETLEASE, F_UNLCK);
 		return false;
 	}
-	if (errno == EAGAIN)
-		return true;
+	if (errno == EAGAIN || errno == EACCES)
+		return true;            /* EACCES: the file is somebody else's */
 	return fcntl(fd, F_GETLK, &any) == 0 && any.l_type != F_UNLCK;
 }
 

@@ -35,7 +35,7 @@ int target_create(int dirfd, const char *name, uint32_t mode, int *fd) __attribu
 int target_close(int fd) __attribute__((warn_unused_result));
 
 /* Has another process this file open?  fd: ours, for reading, the only one of this process.  Asks for a lease, which the kernel grants
- * only then; where it may not be asked (neither owner nor root) or there are none, for locks.  False when nothing can be told. */
+ * only then; where there are none, for locks, false if nothing can be told.  True where it may not be asked (neither owner nor root). */
 bool target_in_use(int fd);
 
 /* Make a file's content, or a directory's names, durable. */

@@ -73,6 +73,9 @@ is "what is not goes" test ! -e "$T/dst/extra/bare" -a ! -e "$T/dst/extra/in/hom
 rm "$T/dst/dir/a" && mkdir "$T/dst/dir/a" && echo k >"$T/dst/dir/a/my.key"
 restore --delete --exclude '*.key'; exits 1 "an excluded file in a directory that is in the way"
 is "stays" test -e "$T/dst/dir/a/my.key"
+rm -r "$T/dst/dir/a" && mkdir "$T/dst/dir/a" && echo k >"$T/dst/dir/a/k"
+restore --delete --exclude a/; exits 1 "a directory that is excluded itself is in the way of a file"
+is "that stays, too" test -e "$T/dst/dir/a/k"
 restore --delete; exits 0 "without --exclude"
 is "and the trees are the same" same_tree "$T/src" "$T/dst"
 
@@ -103,6 +106,10 @@ if is_root; then
 	snap "$T/nodes"
 	v restore "latest:$T/nodes" --target "$T/nodes.back"; exits 0 "a device node without --devices"
 	is "that it was left out is said" grep -q "1 device node left out; --devices" "$T/err"
+	ln "$T/nodes/null" "$T/nodes/other" && snap "$T/nodes"
+	echo a >"$T/nodes.back/null" && echo b >"$T/nodes.back/other"
+	v restore "latest:$T/nodes" --target "$T/nodes.back"; exits 0 "one with two names, files in their place"
+	equal "both files stay" "$(cat "$T/nodes.back/null" "$T/nodes.back/other" | tr '\n' ' ')" "a b "
 fi
 
 # A snapshot of one file system has mount points as empty directories: what is mounted there is not for --delete.
@@ -127,6 +134,23 @@ if is_root && unshare -m true 2>/dev/null; then
 	equal "where the snapshot crossed, and where the target is one, it deletes" "$(tail -n 1 "$T/out")" "crossed home "
 else
 	skip "--delete with file systems beneath the target" "mounting takes root"
+fi
+
+# What is in the way goes when the new one is complete: neither a mount in it nor a full disk costs it.
+if is_root && unshare -m true 2>/dev/null; then
+	mkdir "$T/way" "$T/way.dst" && noise "$T/way/data" 3000000 way && snap "$T/way"
+	# shellcheck disable=SC2016
+	run unshare -m bash -eu -o pipefail -c '
+		mkdir -p "$1/way.dst/data/b" && echo precious >"$1/way.dst/data/a" && mount -t tmpfs none "$1/way.dst/data/b"
+		"$VARVE" restore "latest:$1/way" --path "$1/way" --target "$1/way.dst" --delete || echo "$?"
+		umount "$1/way.dst/data/b" && cat "$1/way.dst/data/a"
+		mount -t tmpfs -o size=1m none "$1/way.dst" && mkdir "$1/way.dst/data" && echo valuable >"$1/way.dst/data/a"
+		"$VARVE" restore "latest:$1/way" --path "$1/way" --target "$1/way.dst" --delete || echo "$?"
+		cat "$1/way.dst/data/a"
+	' bash "$T"
+	equal "a directory in the way, with a mount in it; on a full disk" "$(tr '\n' ' ' <"$T/out" | grep -o "1 precious 1 valuable")" "1 precious 1 valuable"
+else
+	skip "a directory in the way, with a mount in it; on a full disk" "mounting takes root"
 fi
 
 # The newest snapshot may be of something else: which it was is said.
@@ -168,6 +192,8 @@ if chattr +i "$T/imm/f" 2>/dev/null; then
 	snap "$T/imm"
 	must restore "latest:$T/imm" --target "$T/immdst"
 	is "its content is replaced" cmp "$T/imm/f" "$T/immdst/f"
+	chattr -i "$T/immdst/f" && must restore "latest:$T/imm" --target "$T/immdst" --overwrite if-changed
+	equal "size and time are no proof of the flag" "$(flags "$T/immdst/f")" "$(flags "$T/imm/f")"
 	equal "and it is immutable" "$(flags "$T/immdst/f")" "$(flags "$T/imm/f")"
 fi
 

@@ -181,4 +181,64 @@ is "and leaves what is there" cmp "$T/sound" "$S/a"
 must restore "$first:$S" --target "$T/fresh" --check-databases
 equal "a sound one passes" "$(sha1sum <"$T/fresh/a")" "$sum"
 equal "nothing is left of the check" "$(ls -A "$T/fresh" | tr '\n' ' ')" "a notes "
+
+# A database in the target that the restore does not bring keeps what lies beside it.
+A=$T/live
+mkdir "$A"
+db make "$A/d" wal 4096 50
+snap "$A"
+live() { v restore "latest:$A" --path "$A" --target "$A" "$@"; }
+hold "$A/d" wal
+rm -rf "$T/mine" && mkdir "$T/mine" && cp "$A/d" "$A/d-wal" "$T/mine"
+release
+cp "$T/mine/"* "$A"
+live --delete --exclude d; exits 0 "--delete, the database excluded"
+is "its WAL stays" cmp "$A/d-wal" "$T/mine/d-wal"
+v snapshot "$A" --exclude d; exits 0 "a WAL in a snapshot without its database"
+echo later >>"$A/d-wal" && cp "$A/d-wal" "$T/mine"
+live; exits 1 "it is not put beside the database that is there"
+is "that is said" grep -q "d-wal': it lies beside a database that is not restored" "$T/err"
+is "the one that is there stays" cmp "$A/d-wal" "$T/mine/d-wal"
+rm "$A"/d*
+live; exits 0 "where there is none, it comes"
+is "as it was" test -s "$A/d-wal"
+
+# Whatever comes in the place of a database, it is one, and has a WAL.
+cp "$T/mine/"* "$A"
+mkdir "$T/plain" && noise "$T/plain/d" 8192 plain && snap "$T/plain"
+over() { v restore "latest:$T/plain" --path "$T/plain" --target "$A"; }
+over; exits 0 "something else in its place"
+equal "its WAL went with it" "$(ls "$A" | tr '\n' ' ')" "d "
+cp "$T/mine/"* "$A" && rm "$A/d-wal"
+exec 8<"$A/d"
+over; exits 1 "not while a process has it open"
+rm "$T/plain/d" && ln -s elsewhere "$T/plain/d" && snap "$T/plain"
+over; exits 1 "neither a link"
+exec 8<&-
+is "it is still there" cmp "$A/d" "$T/mine/d"
+over; exits 0 "nobody has it open"
+is "the link is there" test -L "$A/d"
+
+# Its last changes may be in its WAL alone.
+rm -f "$A"/* && db make "$A/d" wal 4096 50 && touch -d 2021-01-01 "$A/d" && snap "$A"
+cp "$T/mine/"* "$A" && touch -d 2020-01-01 "$A/d"
+live --overwrite if-newer; exits 0 "--overwrite if-newer, a WAL is newer"
+is "it stays" test -s "$A/d-wal"
+if is_root && unshare -m true 2>/dev/null; then
+	# shellcheck disable=SC2016
+	run unshare -m bash -eu -c 'cp "$1/d" "$2.bound" && mount --bind "$2.bound" "$1/d" && exec "$VARVE" restore "latest:$1" --path "$1" --target "$1"' bash "$A" "$T/live"
+	exits 1 "a database that is mounted there"
+	is "it keeps its WAL" test -s "$A/d-wal"
+	if command -v setpriv >/dev/null; then
+		mkdir "$T/user" && chmod 711 "$T" && cp -a "$T/repo" "$T/key" "$T/user" && chown -R 65534 "$T/user" "$A" && cp "$VARVE" "$T/varve.user" && chown 0 "$A/d"
+		user() { run setpriv --reuid 65534 --clear-groups env VARVE_REPOSITORY="$T/user/repo" VARVE_KEY_FILE="$T/user/key" "$T/varve.user" restore "latest:$A" --path "$A" --target "$A" "$@"; }
+		user; exits 1 "somebody else's database: nobody can tell whether it is open"
+		is "that is said" grep -q "or nobody can tell" "$T/err"
+		is "it keeps its WAL then" test -s "$A/d-wal"
+		user --force; exits 0 "--force"
+	fi
+else
+	skip "a database that is mounted there" "mounting takes root"
+fi
+
 finish

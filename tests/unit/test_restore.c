@@ -267,6 +267,9 @@ kind_of(uint32_t mode)
 	}
 }
 
+/* Begin like this: files that one after the other had the same number while the snapshot was made. */
+#define REUSED "reused"
+
 static void put_tree(struct box *b, int fd, struct name *id);
 
 static size_t
@@ -297,6 +300,11 @@ put_entry(struct box *b, int dirfd, const char *name, uint8_t *buf, size_t cap)
 	if (e.kind != TREENODE_DIR && st.nlink > 1) {
 		e.flags |= TREENODE_HARDLINK;
 		e.dev = st.dev;
+	}
+	if (strncmp(name, REUSED, strlen(REUSED)) == 0) {
+		e.flags |= TREENODE_HARDLINK;
+		e.inode = e.dev = 7;
+		e.mtime = e.mtime_ns = 7;
 	}
 	if (e.kind == TREENODE_LINK) {
 		assert_int_equal(fsys_readlink(dirfd, name, target,
@@ -751,6 +759,47 @@ test_another_name_keeps_its_mode(void **state)
 	assert_same_tree(b->src, b->dst);
 	assert_int_equal(stat_of(b->fd, "outside").mode & 0777, 0600);
 	assert_true(holds(b->fd, "outside", "same"));
+	assert_int_equal(unlinkat(b->fd, "outside", 0), 0);
+}
+
+/* Linked by the number alone, one would have the other's content. */
+static void
+test_a_number_used_again_is_no_link(void **state)
+{
+	struct box *b = *state;
+
+	make(b->src, REUSED "-1", "one", 0640);
+	make(b->src, REUSED "-2", "two", 0640);
+	make(b->src, REUSED "-3", "two", 0640);
+	assert_int_equal(symlinkat("one", b->src, REUSED "-4"), 0);
+	assert_int_equal(symlinkat("two", b->src, REUSED "-5"), 0);
+	snapshot(b);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(restore(b), OK);
+		assert_true(holds(b->dst, REUSED "-1", "one"));
+		assert_true(holds(b->dst, REUSED "-2", "two"));
+		assert_int_equal(stat_of(b->dst, REUSED "-1").nlink, 1);
+		assert_int_equal(stat_of(b->dst, REUSED "-3").nlink, 2);
+		assert_int_equal(stat_of(b->dst, REUSED "-5").nlink, 1);
+	}
+	assert_string_equal(b->items, "UUUUUU");
+}
+
+/* A name that was linked to the one that is there, from outside: its mode stays, and it gets no more names. */
+static void
+test_linked_names_leave_others_alone(void **state)
+{
+	struct box *b = *state;
+
+	make(b->src, "f", "same", 0640);
+	assert_int_equal(linkat(b->src, "f", b->src, "g", 0), 0);
+	snapshot(b);
+	make(b->fd, "outside", "same", 0600);
+	assert_int_equal(linkat(b->fd, "outside", b->dst, "f", 0), 0);
+	assert_int_equal(restore(b), OK);
+	assert_same_tree(b->src, b->dst);
+	assert_int_equal(stat_of(b->fd, "outside").mode & 0777, 0600);
+	assert_int_equal(stat_of(b->fd, "outside").nlink, 1);
 	assert_int_equal(unlinkat(b->fd, "outside", 0), 0);
 }
 
@@ -1238,6 +1287,8 @@ main(void)
 		T(test_changed_parts_are_rewritten),
 		T(test_changed_parts_in_public),
 		T(test_another_name_keeps_its_mode),
+		T(test_a_number_used_again_is_no_link),
+		T(test_linked_names_leave_others_alone),
 		T(test_links_in_the_target_are_not_followed),
 		T(test_damage_costs_only_its_file),
 		T(test_damage_in_a_new_directory),
