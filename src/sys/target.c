@@ -56,20 +56,68 @@ target_make_dir(int dirfd, const char *name)
 	    fail_io("cannot make directory") : OK;
 }
 
-/*
- * Make every directory on the way to the last component of path, which is
- * changed meanwhile.
- */
-static int
-make_parents(char *path)
+/* Where in path the part begins that is not there; path is changed meanwhile.  *link: that is a link to nothing. */
+static char *
+first_missing(char *path, bool *link)
 {
-	for (char *p = path + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(path, 0777) && errno != EEXIST)
+	char *at = path + strspn(path, "/"), *end, c;
+	struct stat st;
+	bool there = true;
+
+	while (*at) {
+		end = at + strcspn(at, "/");
+		c = *end;
+		*end = '\0';
+		there = stat(path, &st) == 0;
+		*link = !there && lstat(path, &st) == 0;
+		*end = c;
+		if (!there)
+			break;
+		at = end + strspn(end, "/");
+	}
+	return at;
+}
+
+/* The component at `at`, without the slashes and "." that may follow it; *next: what comes then. */
+static size_t
+component(const char *at, const char **next)
+{
+	size_t len = strcspn(at, "/");
+
+	*next = at + len;
+	do
+		*next += strspn(*next, "/");
+	while ((*next)[0] == '.' && ((*next)[1] == '/' || !(*next)[1]) && *++*next);
+	return len;
+}
+
+/* Where "..", after what is not there, would lead nobody can say. */
+static bool
+leads_back(const char *at)
+{
+	for (const char *next; *at; at = next)
+		if (component(at, &next) == 2 && memcmp(at, "..", 2) == 0)
+			return true;
+	return false;
+}
+
+/* Make the directories of path from `at` on, as the kernel finds them; *made: the last one is ours. */
+static int
+make_missing(char *path, char *at, uint32_t mode, bool *made)
+{
+	const char *next;
+	char *end, c;
+	int r;
+
+	for (; *at; at = path + (next - path)) {
+		end = at + component(at, &next);
+		c = *end;
+		*end = '\0';
+		r = mkdir(path, *next ? 0777 : (mode_t)mode);
+		if (r && errno != EEXIST)
 			return fail_io("cannot make directory '%s'", path);
-		*p = '/';
+		*end = c;
+		*made = r == 0;
 	}
 	return OK;
 }
@@ -79,7 +127,8 @@ target_open_root(const char *path, uint32_t mode, bool dry, int *fd,
     bool *made)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	char *copy = NULL;
+	bool link = false;
+	char *copy, *at;
 	int rc;
 
 	*made = false;
@@ -88,16 +137,17 @@ target_open_root(const char *path, uint32_t mode, bool dry, int *fd,
 		return OK;
 	if (errno != ENOENT)
 		return fail_io("cannot open directory '%s'", path);
-	*made = true;
-	if (dry)
-		return OK;
-	if ((rc = fsys_absolute(path, &copy)) || (rc = make_parents(copy)))
-		goto out;
-	if (mkdir(copy, (mode_t)mode) && errno != EEXIST)
-		rc = fail_io("cannot make directory '%s'", path);
-	else if ((*fd = open(copy, flags)) < 0)
+	if ((rc = mem_dup(&copy, path)))
+		return rc;
+	at = first_missing(copy, &link);
+	if (link)
+		rc = fail(ERR_FAILED, "cannot open directory '%s': it is, or leads through, a symbolic link to nothing", path);
+	else if (leads_back(at))
+		rc = fail(ERR_USAGE, "cannot make directory '%s': '..' comes after what is not there", path);
+	else if (dry)
+		*made = true;
+	else if ((rc = make_missing(copy, at, mode, made)) == OK && (*fd = open(path, flags)) < 0)
 		rc = fail_io("cannot open directory '%s'", path);
-out:
 	free(copy);
 	return rc;
 }

@@ -19,8 +19,9 @@ int target_open_dir(int dirfd, const char *name, int *fd) __attribute__((warn_un
 /* Make a directory of mode 0700. */
 int target_make_dir(int dirfd, const char *name) __attribute__((warn_unused_result));
 
-/* The user's own path: make it and its parents unless it is there (links in it are the user's), open it.
- * *made: it was not there.  dry: make nothing; then *fd is -1 when it is not there.  Owns: *fd: caller closes. */
+/* The user's own path: make it and its parents unless it is there (links and ".." in it are the user's, and lead where the kernel says), open
+ * it.  *made: it was not there, and is ours.  dry: make nothing; then *fd is -1 when it is not there.  Owns: *fd: caller closes.
+ * Errors: ERR_USAGE  ".." comes after what is not there */
 int target_open_root(const char *path, uint32_t mode, bool dry, int *fd, bool *made) __attribute__((warn_unused_result));
 
 /* ".varve-<hex>.tmp", another one with every call; *seed starts random. */

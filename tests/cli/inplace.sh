@@ -94,6 +94,24 @@ restore
 isnt "nothing was written through the link" test -e "$T/outside/a"
 is "the directory is a directory again" test -d "$T/dst/dir" -a ! -L "$T/dst/dir"
 
+# The target's path means what the kernel says, and what is there already was not made by us.
+mkdir -p "$T/way/else/y" "$T/way/there" "$T/way/b"
+ln -s else/y "$T/way/link" && ln -s nowhere "$T/way/dangling"
+for d in there b; do echo mine >"$T/way/$d/large"; done
+for how in --verbose --dry-run; do
+	restore --target "$T/way/missing/../there" --overwrite never $how; exits 2 "'..' after what is not there, $how"
+	is "is said" grep -q "'\.\.' comes after what is not there" "$T/err"
+	restore --target "$T/way/dangling" $how; exits 1 "a link to nothing, $how"
+done
+equal "nothing was made or overwritten" "$(ls "$T/way" | tr '\n' ' ')$(head -c 4 "$T/way/there/large")" "b dangling else link there mine"
+restore --target "$T/way/link/../b" --overwrite never --dry-run; exits 0 "'..' after a link, dry run"
+is "it is to be made" grep -q "to write, 0 unchanged, 0 skipped" "$T/out"
+restore --target "$T/way/link/../b" --overwrite never; exits 0 "'..' after a link"
+is "leads where the kernel says" same_tree "$T/src" "$T/way/else/b"
+equal "and nowhere else" "$(ls "$T/way/b" "$T/way/else/y")" "$(printf '%s:\nlarge\n\n%s:' "$T/way/b" "$T/way/else/y")"
+(cd "$T/way" && umask 077 && "$VARVE" restore "latest:$T/src" --target new//./deep/. >/dev/null)
+is "a path with '.' is made" same_tree "$T/src" "$T/way/new/deep"
+
 # Chosen paths.
 v restore latest "$T/src/dir/a" --target "$T/one"; exits 0 "one path"
 is "it has its full path" cmp "$T/src/dir/a" "$T/one$T/src/dir/a"
