@@ -43,6 +43,9 @@ struct place {
 	struct mem_buf locked;          /* files to be locked at the end: flags (u32), path beneath the target, zero */
 	struct mem_buf unproved;        /* paths skipped or failed, zero-terminated, in the order met */
 	struct mem_buf refused;         /* of placedb_refuse: paths, zero-terminated */
+	/* Repositories in the target that the snapshot does not have (surplus.c): how many; the one that the directory at hand is, or is
+	 * in, and the one last reported, 0: none. */
+	unsigned repositories, repository, repository_told;
 	struct restore_progress progress;
 	int64_t next_tick_ns;
 	struct later later;

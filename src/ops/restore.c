@@ -182,6 +182,7 @@ dir_open(struct walk *w, const struct level *up, const char *name,
 	l->bare = !up->dir.acl;
 	l->surplus.mount = there && (l->st.mount_root ||
 	    l->st.dev != up->st.dev);
+	l->surplus.repository = there ? up->surplus.repository : 0;
 	if (there)
 		l->dir.acl = target_has_default_acl(l->dir.fd);
 	else if (up->dir.acl)

@@ -28,7 +28,8 @@ struct restore_options {
 	const struct filter *filter;    /* --exclude/--include, anchored at subpath, else at the snapshot's paths; or NULL */
 	enum restore_overwrite overwrite;
 	/* Remove what the snapshot does not have, in the directories restored: not in those only passed through (implied, or above a
-	 * chosen path), not what the filter excludes nor directories that hold such, no mount point and no directory that is a repository.
+	 * chosen path), not what the filter excludes nor directories that hold such, no mount point, no directory that is a repository, and
+	 * nothing in one, at any depth, unless the snapshot has that repository (its varve-repo).
 	 * In a mount point beneath the target only if the snapshot has something in it: else it was not crossed (--one-file-system), or
 	 * not mounted.  Nothing where the repository lost part of a directory. */
 	bool delete_extra;

@@ -8,7 +8,28 @@
 #include "ops/leftover.h"
 #include "ops/place.h"
 #include "ops/placedb.h"
+#include "store/tree.h"
 #include "sys/signals.h"
+
+#define IN_REPOSITORY "it is, or lies in, a repository that the snapshot does not have: nothing in there is removed"
+
+/* Has the snapshot the repository that the directory at hand is?  FOUND, OK.  Where that cannot be told it has not. */
+static int
+is_known(struct place *p)
+{
+	struct tree_entry found = { .mem = NULL };
+	size_t old;
+	int rc = place_push(p, TARGET_REPOSITORY, strlen(TARGET_REPOSITORY), &old);
+
+	if (rc)
+		return rc;
+	rc = tree_lookup(p->content.rd, &p->snap->root, place_path(p), strlen(place_path(p)), &found);
+	if (rc == FOUND && found.e.kind != TREENODE_FILE)
+		rc = OK;
+	tree_entry_clear(&found);
+	place_pop(p, old);
+	return rc == FOUND || rc == ERR_NOMEM || rc == ERR_INTERRUPTED ? rc : OK;
+}
 
 int
 surplus_open(struct surplus *s, struct place *p, int dirfd, bool deletes)
@@ -19,8 +40,13 @@ surplus_open(struct surplus *s, struct place *p, int dirfd, bool deletes)
 		return deletes ? place_problem(p, rc) : OK;
 	if (!p->o->dry_run)
 		leftover_remove(dirfd, &s->names);
+	if (p->o->delete_extra && !s->repository && target_is_repository(&s->names)) {
+		if ((rc = is_known(p)) < 0)
+			return rc;
+		s->repository = rc == FOUND ? 0 : ++p->repositories;
+	}
 	if (!deletes)
-		surplus_clear(s);
+		fsys_names_clear(&s->names);
 	return OK;
 }
 
@@ -77,12 +103,14 @@ surplus_holds(struct place *p, int dirfd, const char *name)
 	uint64_t count = 0;
 	int rc;
 
+	if (p->repository)
+		return fail(ERR_FAILED, IN_REPOSITORY);
 	if (!p->o->filter || (rc = target_remove(dirfd, name, true, &count)))
 		return p->o->filter ? rc : OK;
 	return each(p, dirfd, name, find_excluded);
 }
 
-/* One name that the snapshot does not have.  Where something excluded is beneath it, only what is not. */
+/* One name that the snapshot does not have.  Where something excluded is beneath it, only what is not.  FOUND: it lies in a repository. */
 static int
 delete_one(struct place *p, int dirfd, const char *name)
 {
@@ -97,6 +125,10 @@ delete_one(struct place *p, int dirfd, const char *name)
 	if (home_is(&p->home, &st) || place_excluded(p, S_ISDIR(st.mode)) || placedb_refused(p) ||
 	    placedb_is_foreign(p, dirfd))
 		goto out;
+	if (p->repository) {
+		rc = FOUND;
+		goto out;
+	}
 	rc = S_ISDIR(st.mode) ? surplus_holds(p, dirfd, name) : OK;
 	if (rc == FOUND)
 		rc = each(p, dirfd, name, delete_one);
@@ -107,6 +139,16 @@ delete_one(struct place *p, int dirfd, const char *name)
 out:
 	place_pop(p, old);
 	return rc;
+}
+
+/* Once for each. */
+static int
+tell_repository(struct place *p)
+{
+	if (p->repository_told == p->repository)
+		return OK;
+	p->repository_told = p->repository;
+	return place_problem(p, fail(ERR_FAILED, IN_REPOSITORY));
 }
 
 /* What `repair snapshots` puts in the place of a lost node: its first name and nothing else. */
@@ -121,6 +163,7 @@ surplus_until(struct surplus *s, struct place *p, int dirfd, const struct treeno
 {
 	int rc = OK, d = -1;
 
+	p->repository = s->repository;
 	if (s->mount && !e && s->names.count > 0) {
 		p->res->mounts++;
 		place_item(p, 's', 0);
@@ -137,6 +180,8 @@ surplus_until(struct surplus *s, struct place *p, int dirfd, const struct treeno
 		s->next++;
 		if (d < 0 && !s->gap && (rc = signals_check()) == OK)
 			rc = delete_one(p, dirfd, at);
+		if (rc == FOUND)
+			rc = tell_repository(p);
 	}
 	s->gap = e && is_gap(e);
 	return rc;

@@ -21,6 +21,8 @@ struct surplus {
 	 * snapshot that stays on one file system has mount points as empty directories: that says nothing about what is in them. */
 	bool mount;
 	bool gap;                       /* what the snapshot has next is not known: it may be any name that comes */
+	/* Which of p->repositories it is, or lies in: nothing goes.  0: none; that of the directory above to be set by the caller. */
+	unsigned repository;
 };
 
 /*
@@ -34,13 +36,14 @@ int surplus_open(struct surplus *s, struct place *p, int dirfd, bool deletes) __
 
 /*
  * Remove what comes before e, the next that the snapshot has, or with NULL all that is left.  Nothing of a mount point in which it has
- * nothing, nor behind an entry that stands for a lost part of the directory (ops/excise.h) up to the one after it.  Errors as place_entry.
+ * nothing, nor behind an entry that stands for a lost part of the directory (ops/excise.h) up to the one after it; nothing in a repository
+ * that the snapshot does not have, which is reported once.  Errors as place_entry.
  */
 int surplus_until(struct surplus *s, struct place *p, int dirfd, const struct treenode_entry *e) __attribute__((warn_unused_result));
 
 /*
  * Is anything beneath the directory dirfd/name, whose path p->path holds, excluded by the filter?  FOUND: it must stay; OK.
- * Errors: those for which target_remove could not remove it
+ * Errors: ERR_FAILED  it lies in a repository that the snapshot does not have; and those for which target_remove could not remove it
  */
 int surplus_holds(struct place *p, int dirfd, const char *name) __attribute__((warn_unused_result));
 

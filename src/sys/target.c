@@ -295,6 +295,15 @@ target_unlink(int dirfd, const char *name)
 	return unlinkat(dirfd, name, 0) ? fail_io("cannot remove") : OK;
 }
 
+bool
+target_is_repository(const struct fsys_names *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		if (strcmp(names->name[i], TARGET_REPOSITORY) == 0)
+			return true;
+	return false;
+}
+
 struct removal {
 	uint64_t dev;                   /* nothing of another file system */
 	bool dry;                       /* only count */
@@ -312,11 +321,10 @@ remove_inside(int fd, unsigned depth, const struct removal *r)
 
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < names.count && rc == OK; i++)
-		if (strcmp(names.name[i], "varve-repo") == 0)
-			rc = fail(ERR_FAILED, "cannot remove a repository");
-	if (rc)
+	if (target_is_repository(&names)) {
+		rc = fail(ERR_FAILED, "cannot remove a repository");
 		goto out;
+	}
 	for (size_t i = 0; i < names.count; i++) {
 		one = remove_any(fd, names.name[i], depth, r);
 		rc = rc ? rc : one;

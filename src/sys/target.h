@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fsys_names;
 struct fsys_stat;
 
 #define TARGET_TEMP_MAX 40              /* room for a temporary name */
@@ -64,6 +65,11 @@ int target_link(int from_dirfd, const char *from, int dirfd, const char *name) _
 /* Within one directory, replacing what is there. */
 int target_rename(int dirfd, const char *from, const char *to) __attribute__((warn_unused_result));
 int target_unlink(int dirfd, const char *name) __attribute__((warn_unused_result));
+
+#define TARGET_REPOSITORY "varve-repo"  /* the directory that it lies in is a repository */
+
+/* Are these the names in a repository? */
+bool target_is_repository(const struct fsys_names *names);
 
 /* Remove a name with all that is beneath it.  Neither a mount point nor a directory that holds a repository is entered: ERR_FAILED.
  * With dry nothing is removed.  *count grows by the names removed, or to be removed.  Cost: one descriptor per level, at most 4096 levels. */

@@ -170,6 +170,29 @@ if is_root && unshare -m true 2>/dev/null; then
 else
 	skip "a directory in the way, with a mount in it; on a full disk" "mounting takes root"
 fi
+# Another repository, where the snapshot has directories of the same names, and a file.
+mkdir -p "$T/two.repos/backup/packs" "$T/two.repos/z" && echo file | tee "$T/two.repos/backup/snapshots" >"$T/two.repos/f"
+snap "$T/two.repos"
+rm -r "$T/two.repos/backup"
+must --repo "$T/two.repos/backup" init --key-file "$T/key2"
+must --repo "$T/two.repos/backup" --key-file "$T/key2" snapshot "$T/src/dir"
+touch "$T/two.repos/z/extra"
+restore() { v restore "latest:$T/two.repos" --path "$T/two.repos" --target "$T/two.repos" --delete "$@"; }
+cp -a "$T/two.repos" "$T/two.copy"
+restore --dry-run; exits 1 "a dry run over another repository"
+equal "says that only what is beside it would go" "$(grep '^- ' "$T/out")" "- $T/two.repos/z/extra"
+restore; exits 1 "--delete over another repository"
+equal "it is named once, and what is in the way in it" "$(grep -c "a repository that the snapshot does not have: nothing" "$T/err")" 2
+is "nothing in it went" diff -r "$T/two.repos/backup" "$T/two.copy/backup"
+is "beside it the rest did" test ! -e "$T/two.repos/z/extra"
+restore --exclude 'backup/*'; exits 0 "with all in it excluded"
+v restore latest --path "$T/two.repos" "$T/two.repos/backup/packs" --target / --delete; exits 1 "only what lies in it"
+is "stays as well" diff -r "$T/two.repos/backup" "$T/two.copy/backup"
+v --repo "$T/two.repos/backup" --key-file "$T/key2" verify; exits 0 "verify of the other repository"
+rm -r "$T/two.repos" && mv "$T/two.copy" "$T/two.repos" && rm "$T/two.repos/z/extra" && snap "$T/two.repos"
+touch "$T/two.repos/backup/packs/extra" && chmod -R u+w "$T/two.repos"
+restore; exits 0 "a repository that the snapshot has"
+is "is what it was" test ! -e "$T/two.repos/backup/packs/extra"
 
 # The newest snapshot may be of something else: which it was is said.
 echo dump | "$VARVE" snapshot --stdin --name shop.sql --quiet
