@@ -29,6 +29,7 @@
 #include "ops/place.h"
 #include "ops/placedb.h"
 #include "ops/surplus.h"
+#include "source/dbread.h"
 #include "source/filter.h"
 #include "store/fetch.h"
 #include "store/tree.h"
@@ -96,19 +97,33 @@ level_clear(struct walk *w, struct level *l)
 	l->entries = NULL;
 }
 
-/* Told once, in the first walk. */
+/* The entries of a directory cannot be read: whatever it is, it counts as damage. */
 static int
-tree_problem(struct walk *w, int rc)
+damage(int rc)
 {
 	char text[512];
 
-	if (w->verifying && rc != ERR_NOMEM && rc != ERR_INTERRUPTED)
-		return OK;
 	if (rc == ERR_NOMEM || rc == ERR_INTERRUPTED)
 		return rc;
 	strncpy(text, err_text(), sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	return place_problem(&w->p, fail(ERR_CORRUPT, "%s", text));
+	return fail(ERR_CORRUPT, "%s", text);
+}
+
+/* Told once, in the first walk. */
+static int
+tree_problem(struct walk *w, int rc)
+{
+	if (rc == ERR_NOMEM || rc == ERR_INTERRUPTED)
+		return rc;
+	return w->verifying ? OK : place_problem(&w->p, damage(rc));
+}
+
+static int
+unread(void)
+{
+	return fail(ERR_FAILED, "it could not be read when the snapshot was "
+	    "made");
 }
 
 /* Begin with the entries of the directory l, whose path is at hand. */
@@ -117,12 +132,9 @@ open_entries(struct walk *w, struct level *l)
 {
 	int rc;
 
-	if (l->e.flags & TREENODE_UNREAD) {
-		rc = fail(ERR_FAILED, "it could not be read when the "
-		    "snapshot was made");
-		return w->verifying ? OK : place_problem(&w->p, rc);
-	}
-	rc = tree_open(w->rd, &l->e.content, &l->entries);
+	if (l->e.flags & TREENODE_UNREAD)
+		return w->verifying ? OK : place_problem(&w->p, unread());
+	rc = l->entries ? OK : tree_open(w->rd, &l->e.content, &l->entries);
 	if (rc)
 		return tree_problem(w, rc);
 	return w->verifying || l->dir.fresh || l->dir.fd < 0 ? OK :
@@ -143,6 +155,37 @@ loosen(struct walk *w, int dirfd, const char *name, const struct fsys_stat *st)
 	    (st->mode & 0700) == 0700)
 		return OK;
 	return target_fix(&at, st, &want, &changed);
+}
+
+static bool
+is_database(int fd)
+{
+	uint8_t header[DBREAD_HEADER_LEN];
+	size_t len;
+
+	return fsys_read_at(fd, 0, header, sizeof(header), &len) == OK &&
+	    len == sizeof(header) && dbread_is_header(header);
+}
+
+/*
+ * Remove what is in the way of the directory l and is none: only for one
+ * whose entries are there, and no database that a process has open.
+ */
+static int
+make_way(struct walk *w, int dirfd, const char *name, struct level *l)
+{
+	int fd, rc;
+
+	if (l->e.flags & TREENODE_UNREAD)
+		return unread();
+	if ((rc = tree_open(w->rd, &l->e.content, &l->entries)))
+		return damage(rc);
+	if (S_ISREG(l->st.mode) && fsys_open_file(dirfd, name, &fd) == OK) {
+		if (is_database(fd))
+			rc = placedb_may_replace(fd, w->o->force);
+		fsys_close(fd);
+	}
+	return rc || w->o->dry_run ? rc : target_unlink(dirfd, name);
 }
 
 /* Find or make the directory l under `up`.  AT_END: it is to be skipped. */
@@ -167,7 +210,7 @@ dir_open(struct walk *w, const struct level *up, const char *name,
 	if (there && !S_ISDIR(l->st.mode)) {
 		if (!place_may_replace(&w->p, &l->e, &l->st))
 			return AT_END;
-		if (!w->o->dry_run && (rc = target_unlink(parent, name)))
+		if ((rc = make_way(w, parent, name, l)))
 			return rc;
 		there = false;
 	}
@@ -222,7 +265,7 @@ enter_dir(struct walk *w, const struct treenode_entry *e, bool all,
 			level_clear(w, &l);
 		return rc;
 	}
-	fsys_close(l.dir.fd);
+	level_clear(w, &l);
 	place_pop(&w->p, old_path);
 	return rc;
 }

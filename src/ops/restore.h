@@ -35,7 +35,7 @@ struct restore_options {
 	bool delete_extra;
 	bool dry_run;                   /* report through item(), change nothing */
 	bool verify;                    /* read back and compare every restored file */
-	bool force;                     /* replace databases that a process has open */
+	bool force;                     /* replace databases that a process has open, by files or by directories */
 	bool check_databases;           /* PRAGMA integrity_check before a database gets its name */
 	bool devices;                   /* make device nodes (root) */
 	bool numeric_owner;             /* do not map owners by name */
@@ -65,7 +65,7 @@ struct restore_result {
  * durable before it takes the name.  What is new, and the last names, are left to the kernel, as by cp and tar: after a loss of power
  * restore again.  A database is durable when success is reported, and never has the old one's journal or WAL beside it.  One
  * that was stored as found gets what the snapshot has beside it as files, as durable; while another one stays in its place, or a process has it open,
- * what lies beside that is neither written nor deleted.  The same restore again mends what one that was cut short has left.
+ * what lies beside that is neither written nor deleted.  What is in the way of a directory goes only if the entries of that can be read.  The same restore again mends what one that was cut short has left.
  *
  * OK; ERR_CORRUPT when chunks were damaged or missing, all else was restored; ERR_PARTIAL (reported by exit 1) when the target refused
  * something; others: nothing more could be done.

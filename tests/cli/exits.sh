@@ -82,6 +82,9 @@ if is_root; then
 	is "the unreadable file is named" grep -q unreadable "$T/err"
 	run as restore "latest:$T/user" --target "$T/home/back"
 	is "the rest was stored" cmp "$T/user/readable" "$T/home/back/readable"
+	rmdir "$T/home/back/locked" && echo mine >"$T/home/back/locked"
+	run as restore "latest:$T/user" --target "$T/home/back"; exits 1 "a file in the way of the unreadable directory"
+	is "it stays" grep -qx mine "$T/home/back/locked"
 	mkdir -p "$T/passage/mine" && echo mine >"$T/passage/mine/file"
 	"$PYTHON" -c 'import sqlite3, sys
 db = sqlite3.connect(sys.argv[1]); db.execute("create table t (a)"); db.execute("insert into t values (1)"); db.commit()' "$T/passage/mine/a.db"

@@ -44,6 +44,13 @@ mkdir "$T/in/dst" && ln -s "$T/outside" "$T/in/dst/evil" && ln -s "$T/outside/pr
 v restore latest --target "$T/in/dst"
 equal "links in the target: nothing outside" "$(listing "$T/outside")$(cat "$T/outside/precious")" "${before}precious"
 
+# A file in the way of a directory whose entries cannot be read.
+make unsorted
+mkdir "$T/in/dst" && echo mine >"$T/in/dst/evil"
+v restore latest --target "$T/in/dst" --dry-run; exits 4 "a file in the way of a bad directory, dry run"
+v restore latest --target "$T/in/dst" --verify; exits 4 "a file in the way of a bad directory"
+equal "stays" "$(cat "$T/in/dst/evil")" mine
+
 # Names that are legal and nasty.
 make escape
 for command in "list" "ls -R latest" "ls -l latest /evil" "find *" "stats" "diff latest latest" "list --json" "ls -R --json latest" "find --json *"; do

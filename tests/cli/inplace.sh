@@ -87,6 +87,19 @@ ln -s /etc "$T/dst/dir/link"
 restore --delete; exits 0 "over other kinds of files"
 is "the trees are the same once more" same_tree "$T/src" "$T/dst"
 
+# A file in the way of a directory: not if a process has it open as a database.
+rm -r "$T/dst/dir/sub"
+sqlite3 "$T/dst/dir/sub" 'pragma journal_mode = wal; create table t (a)' >/dev/null
+exec 9<"$T/dst/dir/sub"
+restore; exits 1 "over a database that is open"
+is "it stays" sqlite3 "$T/dst/dir/sub" 'select * from t'
+restore --force; exits 0 "with --force"
+exec 9<&-
+is "it is a directory" same_tree "$T/src" "$T/dst"
+rmdir "$T/dst/dir/sub" && sqlite3 "$T/dst/dir/sub" 'create table t (a)'
+restore; exits 0 "over one that is not"
+is "it is a directory as well" same_tree "$T/src" "$T/dst"
+
 # A link in place of a directory is not followed.
 mkdir "$T/outside"
 rm -r "$T/dst/dir" && ln -s "$T/outside" "$T/dst/dir"
