@@ -65,7 +65,9 @@ struct restore_result {
  * durable before it takes the name.  What is new, and the last names, are left to the kernel, as by cp and tar: after a loss of power
  * restore again.  A database is durable when success is reported, and never has the old one's journal or WAL beside it.  One
  * that was stored as found gets what the snapshot has beside it as files, as durable; while another one stays in its place, or a process has it open,
- * what lies beside that is neither written nor deleted.  What is in the way of a directory goes only if the entries of that can be read.  The same restore again mends what one that was cut short has left.
+ * what lies beside that is neither written nor deleted.  What is in the way of a directory goes only if the entries of that can be read.
+ * The same restore again mends what one that was cut short has left, with RESTORE_ALWAYS or RESTORE_IF_CHANGED: a directory that it made and
+ * did not finish is of mode 0700 and has no owner, times or attributes yet, and by the other rules that is what was there, and stays.
  *
  * OK; ERR_CORRUPT when chunks were damaged or missing, all else was restored; ERR_PARTIAL (reported by exit 1) when the target refused
  * something; others: nothing more could be done.
