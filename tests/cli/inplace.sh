@@ -183,6 +183,7 @@ if is_root && unshare -m true 2>/dev/null; then
 else
 	skip "a directory in the way, with a mount in it; on a full disk" "mounting takes root"
 fi
+
 # Another repository, where the snapshot has directories of the same names, and a file.
 mkdir -p "$T/two.repos/backup/packs" "$T/two.repos/z" && echo file | tee "$T/two.repos/backup/snapshots" >"$T/two.repos/f"
 snap "$T/two.repos"
