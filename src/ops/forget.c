@@ -9,6 +9,8 @@
 #include "store/pins.h"
 #include "store/reserve.h"
 
+#define DATED_NS (60 * 1000000000ll)    /* by so much the time that was given differs from the clock */
+
 struct chooser {
 	const struct forget_request *q;
 	struct graves pins;
@@ -97,6 +99,15 @@ choose_named(struct chooser *c)
 	return OK;
 }
 
+/* Was the snapshot given its time?  Else both were taken from the clock, one after the other. */
+static bool
+is_dated(const struct snaprec *rec)
+{
+	int64_t ahead_ns;
+
+	return __builtin_sub_overflow(rec->begin_ns, rec->clock_ns, &ahead_ns) || ahead_ns > DATED_NS || ahead_ns < -DATED_NS;
+}
+
 static int
 choose_group(struct chooser *c, struct forget_choice *group, size_t count)
 {
@@ -108,7 +119,7 @@ choose_group(struct chooser *c, struct forget_choice *group, size_t count)
 		const struct snaprec *rec = &group[i].snap->rec;
 
 		c->items[i] = (struct retention_item){ .time_ns = rec->begin_ns, .writer = rec->writer, .sequence = rec->sequence,
-			.tagged = q->keep_tag_count && select_matches(rec, &tags),
+			.dated = is_dated(rec), .tagged = q->keep_tag_count && select_matches(rec, &tags),
 			.pinned = pins_have(&c->pins, &group[i].snap->sid) };
 	}
 	if ((rc = retention_apply(q->policy, c->items, count, q->now_ns)))

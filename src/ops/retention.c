@@ -1,6 +1,7 @@
 /*
  * retention: items are numbered by time.  rank[] numbers them again by what was made last: within one writer the chain decides, and
  * its items share the numbers that their times have among all.  So a clock that was set back moves nothing of other writers.
+ * What was given its time (an old state that is stored late) is no part of that: its rank is that of its time.
  */
 #include "ops/retention.h"
 
@@ -64,11 +65,18 @@ by_chain(const void *a, const void *b, void *arg)
 static void
 find_ranks(struct group *g)
 {
-	for (size_t i = 0; i < g->count; i++)
-		g->key[i] = g->chain[i] = i;
-	qsort_r(g->key, g->count, sizeof(*g->key), by_time, g);
-	qsort_r(g->chain, g->count, sizeof(*g->chain), by_chain, g);
-	for (size_t i = 0; i < g->count; i++)
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->count; i++) {
+		if (g->items[i].dated)
+			g->rank[i] = i;
+		else
+			g->key[n++] = i;
+	}
+	memcpy(g->chain, g->key, n * sizeof(*g->key));
+	qsort_r(g->key, n, sizeof(*g->key), by_time, g);
+	qsort_r(g->chain, n, sizeof(*g->chain), by_chain, g);
+	for (size_t i = 0; i < n; i++)
 		g->rank[g->chain[i]] = g->key[i];
 }
 
@@ -87,16 +95,23 @@ keep_last(struct group *g, uint64_t n)
 	}
 }
 
+/* By time, and by rank: they differ where a clock was set back. */
 static void
 keep_newest(struct group *g)
 {
-	size_t i = 0, best = g->count;
+	size_t last = g->count, best = g->count;
 
-	for (; i < g->count; i++)
-		if (!is_future(g, i) && (best == g->count || g->rank[i] > g->rank[best]))
+	for (size_t i = 0; i < g->count; i++) {
+		if (is_future(g, i))
+			continue;
+		last = i;
+		if (best == g->count || g->rank[i] > g->rank[best])
 			best = i;
+	}
 	if (best < g->count)
 		g->items[best].why |= RETENTION_NEWEST;
+	if (last < g->count)
+		g->items[last].why |= RETENTION_NEWEST;
 }
 
 /* A number that grows with time and is equal within one hour, day, ISO week, month or year of the local zone. */

@@ -3,7 +3,8 @@
  *
  * Times are taken in the local zone.  An hour begins at an instant, so the hour that clocks show twice in autumn is two hours.
  * A snapshot of the future (made while a clock was wrong) is kept and fills no rule's place; of one writer the chain of its
- * snapshots says which is the last, not its clock.
+ * snapshots says which is the last, not its clock, except for those that were given their time.  The newest by time and the
+ * newest by chain are kept always.
  */
 #ifndef OPS_RETENTION_H
 #define OPS_RETENTION_H
@@ -43,6 +44,7 @@ struct retention_item {
 	int64_t time_ns;
 	struct name_sid writer;
 	uint64_t sequence;              /* of the writer */
+	bool dated;                     /* given its time, not stamped by a clock */
 	bool tagged, pinned;            /* kept by tag, by a pin */
 	uint32_t why;                   /* out: RETENTION_...; 0: no rule keeps it */
 };

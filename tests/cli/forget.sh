@@ -153,4 +153,18 @@ exits 4 "forget by place in time beside a damaged record"
 is "nothing was forgotten" test -e "$T/repo/snapshots/$keep"
 v forget "$keep"
 exits 0 "by its id it can be"
+
+# Old states stored late under their own times are neither the last nor the newest.
+rm -rf "$T/repo"
+init_repo
+snap "$T/src"
+now=$(field snapshot)
+at 2019-01-01T00:00 "$T/src"
+at 2020-01-01T00:00 "$T/src"
+must forget --older-than 1d --dry-run --json
+equal "by age all old states go" "$(field snapshots_forgotten)" 2
+must prune --keep-last 2
+is "the newest by time is one of the last two" test -e "$T/repo/snapshots/$now"
+must snapshot -q --time 2019-01-01T00:00 --prune-after --keep-last 1 "$T/src"
+is "and stays when one with an old time prunes" test -e "$T/repo/snapshots/$now"
 finish

@@ -197,6 +197,7 @@ clocks_are_wrong(void **state)
 	/* The last one of the chain counts as the last, not the one with the greatest time. */
 	assert_true(back[1].why & RETENTION_LAST && back[1].why & RETENTION_NEWEST);
 	assert_false(back[3].why & RETENTION_LAST);
+	assert_true(back[3].why & RETENTION_NEWEST);
 	/* What was made in the future stays, and takes no other's place. */
 	assert_int_equal(retention_apply(&p, ahead, 3, t + HOUR), OK);
 	assert_int_equal(ahead[2].why, RETENTION_FUTURE);
@@ -210,6 +211,32 @@ clocks_are_wrong(void **state)
 	p = (struct retention_policy){ .within = span("31h") };
 	assert_int_equal(retention_apply(&p, ahead, 2, t + 90000 * HOUR), OK);
 	assert_true(ahead[0].why & RETENTION_WITHIN);
+}
+
+/* Old states that are stored late, under their own times: neither the last nor the newest. */
+static void
+given_times(void **state)
+{
+	struct retention_policy p = { .last = 2 };
+	const int64_t t = LAST;
+	struct retention_item items[] = {
+		{ .time_ns = t - 9000 * HOUR, .sequence = 3, .dated = true },
+		{ .time_ns = t - 8000 * HOUR, .sequence = 4, .dated = true },
+		{ .time_ns = t - 2 * HOUR, .sequence = 1 },
+		{ .time_ns = t - HOUR, .sequence = 5 },         /* the clock was an hour ahead for the next one */
+		{ .time_ns = t, .sequence = 2 },
+	};
+
+	(void)state;
+	assert_int_equal(retention_apply(&p, items, 3, t), OK);
+	assert_int_equal(items[0].why, 0);
+	assert_int_equal(items[1].why, RETENTION_LAST);
+	assert_int_equal(items[2].why, RETENTION_LAST | RETENTION_NEWEST);
+	assert_int_equal(retention_apply(&p, items, 5, t), OK);
+	assert_int_equal(items[1].why, 0);
+	assert_int_equal(items[2].why, 0);
+	assert_int_equal(items[3].why, RETENTION_LAST | RETENTION_NEWEST);
+	assert_int_equal(items[4].why, RETENTION_LAST | RETENTION_NEWEST);
 }
 
 static void
@@ -256,8 +283,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_rule), cmocka_unit_test(each_span), cmocka_unit_test(a_policy),
-		cmocka_unit_test(clocks_change), cmocka_unit_test(clocks_are_wrong), cmocka_unit_test(tags_and_pins),
-		cmocka_unit_test(spans),
+		cmocka_unit_test(clocks_change), cmocka_unit_test(clocks_are_wrong), cmocka_unit_test(given_times),
+		cmocka_unit_test(tags_and_pins), cmocka_unit_test(spans),
 	};
 
 	return cmocka_run_group_tests(tests, zone, NULL);
