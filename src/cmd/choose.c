@@ -43,6 +43,7 @@ choose_open(struct context *ctx, struct choose *c, unsigned what)
 	if ((rc = make_filter(c)) || (rc = cmd_open(ctx, ctx->cmd->needs)))
 		return rc;
 	c->open = true;
+	c->report = &ctx->report;
 	rc = view_open(ctx->repo, what, bad_record, &ctx->report, &c->view);
 	if (rc == OK && !(what & (VIEW_BARE | VIEW_FORGOTTEN)))
 		lookback_warn(ctx, &c->view.snaps);
@@ -67,10 +68,24 @@ choose_open_named(struct context *ctx, struct choose *c, char **operands, size_t
 	return snapshots_load_some(ctx->repo, false, ids, count, bad_record, &ctx->report, &c->view.snaps);
 }
 
+/* Once; a clock was wrong, and the newest by time is not the newest state. */
+static void
+tell_passed_over(struct choose *c, const char *name, int64_t now_ns)
+{
+	const struct snapshots_item *it = select_passed_over(&c->view.snaps, &c->filter, name, now_ns);
+	char id[CHOOSE_SHORT];
+
+	if (!it || c->told)
+		return;
+	c->told = true;
+	report_talk(c->report, "snapshot %s is dated in the future: passed over", choose_short(id, &it->sid));
+}
+
 int
 choose_one(struct choose *c, const char *text, const struct snapshots_item **snap,
     const char **path)
 {
+	int64_t now_ns = clock_wall_ns();
 	char *name;
 	int rc;
 
@@ -79,7 +94,9 @@ choose_one(struct choose *c, const char *text, const struct snapshots_item **sna
 		return rc;
 	if (!select_is_id(name))
 		c->by_time = true;
-	rc = select_one(&c->view.snaps, &c->filter, name, clock_wall_ns(), snap);
+	rc = select_one(&c->view.snaps, &c->filter, name, now_ns, snap);
+	if (rc == OK)
+		tell_passed_over(c, name, now_ns);
 	free(name);
 	return rc;
 }

@@ -10,6 +10,7 @@
 #include "ops/view.h"
 
 struct context;
+struct report;
 
 /* Owned; cleared with choose_close. */
 struct choose {
@@ -17,7 +18,9 @@ struct choose {
 	char **absolute;                        /* paths made absolute */
 	struct select_filter filter;            /* borrows from the above */
 	struct view view;
+	struct report *report;                  /* of the context that opened it */
 	bool open;
+	bool told;                              /* that a snapshot of the future was passed over */
 	bool by_time;                           /* one was chosen by its place in time */
 };
 

@@ -27,7 +27,7 @@ struct group {
 static bool
 is_future(const struct group *g, size_t i)
 {
-	return g->items[i].time_ns > g->now_ns;
+	return g->items[i].time_ns > g->now_ns + RETENTION_AHEAD_NS;
 }
 
 /* ------------------------------------------------------------------------------------------------------- ranks */

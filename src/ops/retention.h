@@ -25,6 +25,9 @@
 #define RETENTION_YOUNG 65536u          /* --older-than; set by the caller */
 #define RETENTION_REASONS 17
 
+/* What begins so much later than now is of the future; less is what clocks of several machines differ by. */
+#define RETENTION_AHEAD_NS (5 * 60 * 1000000000ll)
+
 enum retention_period { RETENTION_BY_HOUR, RETENTION_BY_DAY, RETENTION_BY_WEEK, RETENTION_BY_MONTH, RETENTION_BY_YEAR,
 	RETENTION_PERIODS };
 

@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "ops/retention.h"
 
 #define NS 1000000000ll
 #define CANDIDATES 4                    /* named when a prefix is ambiguous */
@@ -355,6 +356,23 @@ newest(const struct snapshots *all, size_t count, const struct select_filter *f,
 	return NULL;
 }
 
+/* Those of the future come last. */
+static const struct snapshots_item *
+latest(const struct snapshots *all, const struct select_filter *f, int64_t now_ns)
+{
+	const struct snapshots_item *it = newest(all, all->count, f, now_ns + RETENTION_AHEAD_NS, 0);
+
+	return it ? it : newest(all, all->count, f, INT64_MAX, 0);
+}
+
+const struct snapshots_item *
+select_passed_over(const struct snapshots *all, const struct select_filter *f, const char *text, int64_t now_ns)
+{
+	const struct snapshots_item *it = newest(all, all->count, f, INT64_MAX, 0);
+
+	return strncmp(text, "latest", 6) == 0 && it != latest(all, f, now_ns) ? it : NULL;
+}
+
 static int
 by_prefix(const struct snapshots *all, const struct select_filter *f, const char *text,
     const struct snapshots_item **out)
@@ -396,7 +414,7 @@ one_base(const struct snapshots *all, const struct select_filter *f, const char 
     int64_t now_ns,
     const struct snapshots_item **out)
 {
-	int64_t until = INT64_MAX;
+	int64_t until;
 	int rc;
 
 	if (select_is_id(text))
@@ -404,12 +422,14 @@ one_base(const struct snapshots *all, const struct select_filter *f, const char 
 	if (text[0] == '@') {
 		if ((rc = select_parse_until(text + 1, now_ns, &until)))
 			return rc;
-	} else if (strcmp(text, "latest") != 0) {
+		*out = newest(all, all->count, f, until, 0);
+	} else if (strcmp(text, "latest") == 0) {
+		*out = latest(all, f, now_ns);
+	} else {
 		return fail(ERR_USAGE,
 		    "'%s' does not name a snapshot (use latest, latest~2, hex digits of an id, or "
 		    "@TIME)", text);
 	}
-	*out = newest(all, all->count, f, until, 0);
 	return *out ? OK : none_fits(all, f, text);
 }
 

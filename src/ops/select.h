@@ -20,13 +20,17 @@ bool select_matches(const struct snaprec *rec, const struct select_filter *f);
  * Resolve text among all (sorted) snapshots.  *out borrowed from all.
  *
  * `SNAP~N` is the N-th that matches before SNAP; a prefix must fit exactly one snapshot; `@TIME` is the
- * newest that does not begin after TIME (select_parse_until).
+ * newest that does not begin after TIME (select_parse_until); `latest` is one of the future (RETENTION_AHEAD_NS) only if all are.
  * Errors: ERR_USAGE  ambiguous or malformed;  ERR_ABSENT  no such snapshot.  The note says what to
  *         do next.
  */
 int select_one(const struct snapshots *all, const struct select_filter *f, const char *text,
     int64_t now_ns,
     const struct snapshots_item **out) __attribute__((warn_unused_result));
+
+/* The newest by time, where `latest` or `latest~N` as text passes it over because it is of the future; else NULL. */
+const struct snapshots_item *select_passed_over(const struct snapshots *all, const struct select_filter *f, const char *text,
+    int64_t now_ns);
 
 /* Does text name a snapshot by (a prefix of) its id, not by its place in time? */
 bool select_is_id(const char *text);

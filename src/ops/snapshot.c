@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "format/treenode.h"
+#include "ops/retention.h"
 #include "ops/scan.h"
 #include "store/session.h"
 #include "store/snapshots.h"
@@ -200,27 +201,44 @@ named_parent(struct run *u)
 	return u->parent ? OK : fail(ERR_USAGE, "--parent '%s': no such snapshot ('varve list' shows them)", u->o->parent);
 }
 
+static bool
+shares_path(const struct run *u, const struct snaprec *rec)
+{
+	for (size_t i = 0; i < u->path_count; i++)
+		if (has_path(rec, u->paths[i]))
+			return true;
+	return false;
+}
+
+/* Of this host; one of the future only if there is no other. */
+static const struct snapshots_item *
+newest_that(const struct run *u, bool (*fits)(const struct run *, const struct snaprec *))
+{
+	const struct snapshots_item *it, *ahead = NULL;
+	int64_t until_ns = clock_wall_ns() + RETENTION_AHEAD_NS;
+
+	for (size_t i = u->all.count; i-- > 0;) {
+		it = &u->all.items[i];
+		if (!same_host(u, &it->rec) || !fits(u, &it->rec))
+			continue;
+		if (it->rec.begin_ns <= until_ns)
+			return it;
+		ahead = ahead ? ahead : it;
+	}
+	return ahead;
+}
+
 /* Newest snapshot of this host and these paths, else the newest of this host that has one of them. */
 static int
 choose_parent(struct run *u)
 {
-	const struct snapshots_item *it;
-
 	if (u->o->parent && strcmp(u->o->parent, "none") == 0)
 		return OK;
 	if (u->o->parent)
 		return named_parent(u);
-	for (size_t i = u->all.count; i-- > 0 && !u->parent;) {
-		it = &u->all.items[i];
-		if (same_host(u, &it->rec) && same_paths(u, &it->rec))
-			u->parent = it;
-	}
-	for (size_t i = u->all.count; i-- > 0 && !u->parent;) {
-		it = &u->all.items[i];
-		for (size_t k = 0; k < u->path_count && same_host(u, &it->rec); k++)
-			if (has_path(&it->rec, u->paths[k]))
-				u->parent = it;
-	}
+	u->parent = newest_that(u, same_paths);
+	if (!u->parent)
+		u->parent = newest_that(u, shares_path);
 	return OK;
 }
 

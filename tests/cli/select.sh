@@ -46,4 +46,19 @@ must list --json --host alpha
 equal "list --host" "$("$PYTHON" -c 'import json,sys; print(*[s["id"] if "id" in s else s["snapshot"] for s in json.load(open(sys.argv[1]))])' "$T/out")" "$s1 $s2"
 must list --json --tag keep
 equal "list --tag" "$("$PYTHON" -c 'import json,sys; print(len(json.load(open(sys.argv[1]))))' "$T/out")" 1
+
+make before "$T/src"; before=$made
+make wrong --time 2190-01-01 "$T/src"; ahead=$made
+make now "$T/src"
+equal "one of the future is nobody's parent" "$(field parent)" "$before"
+shows 'latest passes one of the future over' now latest "$file"
+is "and says so" grep -q "^varve: snapshot ${ahead:0:8} is dated in the future: passed over$" "$T/err"
+v diff latest~1 latest
+equal "once" "$(grep -c 'passed over' "$T/err")" 1
+shows 'by its id it is there' wrong "$ahead" "$file"
+equal "without a word" "$(cat "$T/err")" ""
+make only --time 2190-01-02 --host gamma "$T/src"; ahead=$made
+shows 'it is the latest where there is no other' only --host gamma latest "$file"
+make more --host gamma "$T/src"
+equal "and the parent" "$(field parent)" "$ahead"
 finish

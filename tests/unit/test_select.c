@@ -114,6 +114,35 @@ test_latest_counts_back_from_the_newest(void **state)
 	assert_int_equal(choose(&m, NULL, "latest"), ERR_ABSENT);
 }
 
+/* A clock that was once ahead must not make old states the latest for as long. */
+static void
+test_the_future_comes_last(void **state)
+{
+	const char *const both[] = { "keep,hourly" };
+	struct select_filter f = { .tags = both, .tag_count = 1 };
+	struct made m;
+
+	(void)state;
+	make(&m);
+	m.items[4].rec.begin_ns = NOW + 60 * NS;
+	assert_int_equal(choose(&m, NULL, "latest"), 5);
+	assert_null(select_passed_over(&m.all, NULL, "latest", NOW));
+	m.items[4].rec.begin_ns = NOW + 1000 * 86400 * NS;
+	assert_int_equal(choose(&m, NULL, "latest"), 4);
+	assert_int_equal(choose(&m, NULL, "latest~3"), 1);
+	assert_int_equal(choose(&m, NULL, "latest~4"), ERR_ABSENT);
+	assert_int_equal(choose(&m, NULL, "cccc"), 5);
+	assert_int_equal(choose(&m, NULL, "cccc~1"), 4);
+	assert_int_equal(choose(&m, NULL, "@2199-01-01"), 5);
+	assert_ptr_equal(select_passed_over(&m.all, NULL, "latest~1", NOW), &m.items[4]);
+	assert_null(select_passed_over(&m.all, NULL, "cccc", NOW));
+	/* Only it matches. */
+	assert_int_equal(choose(&m, &f, "latest"), 5);
+	assert_null(select_passed_over(&m.all, &f, "latest", NOW));
+	m.all.count = 0;
+	assert_null(select_passed_over(&m.all, NULL, "latest", NOW));
+}
+
 /* A prefix that fits two snapshots must never pick one of them. */
 static void
 test_a_prefix_must_be_unique(void **state)
@@ -360,6 +389,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_latest_counts_back_from_the_newest),
+		cmocka_unit_test(test_the_future_comes_last),
 		cmocka_unit_test(test_a_prefix_must_be_unique),
 		cmocka_unit_test(test_filters_narrow),
 		cmocka_unit_test(test_times_choose_the_newest_not_after),
