@@ -33,7 +33,7 @@ UNIT = aead ahead args bases byid catalogue chacha chunker confine dbsource exci
 SUPPORT = support_index support_io support_open support_recount support_store support_vec
 PROP = prop_flip prop_format prop_parity prop_store sim_store
 FUZZ = frame indexfile keyslot listnode packfile repohdr sidecar snaprec treenode
-CLI = hardening nochange nasty hostile dedup interrupt crash commands damage exits filters forget fulldisk inplace \
+CLI = hardening nochange nasty hostile dedup copy interrupt crash commands damage exits filters forget fulldisk inplace \
 	json keys locks lsfinddiff reader prune select settle soak stdin sql sqldiff sqlprompt database ledger delta \
 	dbheld dblocks restoredb scrub verify drill heads parity repair repairpacks spare repairkill repairparity \
 	hostileparity makers
