@@ -169,15 +169,15 @@ fi
 
 # What is in the way goes when the new one is complete: neither a mount in it nor a full disk costs it.
 if is_root && unshare -m true 2>/dev/null; then
-	mkdir "$T/way" "$T/way.dst" && noise "$T/way/data" 3000000 way && snap "$T/way"
+	mkdir "$T/inway" "$T/inway.dst" && noise "$T/inway/data" 3000000 way && snap "$T/inway"
 	# shellcheck disable=SC2016
 	run unshare -m bash -eu -o pipefail -c '
-		mkdir -p "$1/way.dst/data/b" && echo precious >"$1/way.dst/data/a" && mount -t tmpfs none "$1/way.dst/data/b"
-		"$VARVE" restore "latest:$1/way" --path "$1/way" --target "$1/way.dst" --delete || echo "$?"
-		umount "$1/way.dst/data/b" && cat "$1/way.dst/data/a"
-		mount -t tmpfs -o size=1m none "$1/way.dst" && mkdir "$1/way.dst/data" && echo valuable >"$1/way.dst/data/a"
-		"$VARVE" restore "latest:$1/way" --path "$1/way" --target "$1/way.dst" --delete || echo "$?"
-		cat "$1/way.dst/data/a"
+		mkdir -p "$1/inway.dst/data/b" && echo precious >"$1/inway.dst/data/a" && mount -t tmpfs none "$1/inway.dst/data/b"
+		"$VARVE" restore "latest:$1/inway" --path "$1/inway" --target "$1/inway.dst" --delete || echo "$?"
+		umount "$1/inway.dst/data/b" && cat "$1/inway.dst/data/a"
+		mount -t tmpfs -o size=1m none "$1/inway.dst" && mkdir "$1/inway.dst/data" && echo valuable >"$1/inway.dst/data/a"
+		"$VARVE" restore "latest:$1/inway" --path "$1/inway" --target "$1/inway.dst" --delete || echo "$?"
+		cat "$1/inway.dst/data/a"
 	' bash "$T"
 	equal "a directory in the way, with a mount in it; on a full disk" "$(tr '\n' ' ' <"$T/out" | grep -o "1 precious 1 valuable")" "1 precious 1 valuable"
 else
