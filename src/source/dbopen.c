@@ -7,6 +7,7 @@
  *      WAL         -wal and -shm                    in place: somebody uses it, or did until it crashed
  *      WAL         -wal with content, no -shm       a copy of both, recovered there
  *      WAL         no -wal, or an empty one         in place without locks, true only if nothing has changed afterwards
+ *      WAL         the same, and a hot journal      a copy of both, recovered there: another database was being copied over this one
  *      rollback    no hot journal                   in place: a SHARED lock
  *      rollback    a hot journal                    a copy of both, recovered there
  *      any         locked by one process for good   not at all
@@ -70,6 +71,24 @@ dbopen_fail(struct dbopen *o, int rc)
 }
 
 /* ---------------------------------------------------------------------------------------------------- looking at it */
+
+/* Is there a journal to be played back?  One that is done with may stay there, empty or with zeros at its beginning. */
+static bool
+is_hot(const struct dbopen *o)
+{
+	char name[300];
+	struct fsys_stat st;
+	uint8_t first = 1;
+	size_t got;
+	int fd;
+
+	if (!stat_part(o, "-journal", &st) || st.size == 0 || fsys_open_file(o->dirfd, part(o, "-journal", name), &fd))
+		return st.size != 0;
+	if (fsys_read_at(fd, 0, &first, 1, &got))
+		first = 1;
+	fsys_close(fd);
+	return first != 0;
+}
 
 /* Wait until times of what is there can no longer hide a change. */
 static void
@@ -304,7 +323,7 @@ dbopen_connect(struct dbopen *o)
 	else if (has_wal && has_shm)
 		o->way = DBOPEN_SHARED;
 	else
-		o->way = o->wal.size ? DBOPEN_COPY : DBOPEN_STILL;
+		o->way = o->wal.size || is_hot(o) ? DBOPEN_COPY : DBOPEN_STILL;
 	if (o->way == DBOPEN_STILL)
 		let_settle(&o->main);
 	if (rc == OK)
@@ -328,7 +347,7 @@ dbopen_still(const struct dbopen *o)
 	(void)stat_part(o, "", &main);
 	(void)stat_part(o, "-wal", &wal);
 	if (o->way == DBOPEN_STILL)
-		return same(&main, &o->main) && wal.size == 0;
+		return same(&main, &o->main) && wal.size == 0 && !is_hot(o);
 	/* A file that took its place brings a WAL of its own. */
 	return o->way == DBOPEN_COPY || main.inode == o->main.inode;
 }

@@ -98,6 +98,11 @@ unchanged "a hot journal" "$S/a" "$S"; exits 0 "a hot journal"
 image "$S/a"
 equal "it was played back, elsewhere" "$(sha1sum <"$T/image")" "$sum"
 isnt "the journal is not stored" "$VARVE" cat latest "$S/a-journal"
+# A WAL database is being copied over it: page 1 says so already.
+db mode "$S/a" 2
+unchanged "a hot journal, a header of WAL" "$S/a" "$S"; exits 0 "a hot journal, a header of WAL"
+image "$S/a"
+equal "that was played back, too" "$(sha1sum <"$T/image")" "$sum"
 
 # Kept by one process.
 for mode in delete wal; do

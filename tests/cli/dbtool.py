@@ -2,6 +2,7 @@
 
     dbtool.py make FILE MODE PAGESIZE ROWS     and close
     dbtool.py hold FILE HOW                    open, print "ready", wait for a line on standard input
+    dbtool.py mode FILE VERSION                set the journal mode in the header: 1 rollback, 2 WAL
     dbtool.py rows FILE                        integrity_check and number of rows
 """
 import os
@@ -33,6 +34,7 @@ def hold(path, how):
     elif how == "hot":                          # half a transaction is in the file
         c.execute("pragma cache_size=5")
         c.execute("begin")
+        c.execute("pragma user_version=1")      # page 1, too
         c.execute("update t set v = randomblob(400)")
     elif how == "idle":
         c.execute("select count(*) from t").fetchall()
@@ -42,9 +44,16 @@ def hold(path, how):
         os._exit(0)                             # as if killed
 
 
+def mode(path, version):
+    """As the header has it: 1 a rollback journal, 2 WAL."""
+    with open(path, "r+b") as f:
+        f.seek(18)
+        f.write(bytes([int(version)]) * 2)
+
+
 def rows(path):
     c = sqlite3.connect("file:%s?mode=ro&immutable=1" % path, uri=True)
     print(c.execute("pragma integrity_check").fetchone()[0], c.execute("select count(*) from t").fetchone()[0])
 
 
-{"make": make, "hold": hold, "rows": rows}[sys.argv[1]](*sys.argv[2:])
+{"make": make, "hold": hold, "mode": mode, "rows": rows}[sys.argv[1]](*sys.argv[2:])
