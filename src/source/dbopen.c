@@ -152,30 +152,48 @@ all_same(const struct dbopen *o, const char *const *suffix, const struct fsys_st
 	return true;
 }
 
+static void
+drop_copy(struct dbopen *o)
+{
+	copy_remove_dir(o->copy_dir);
+	free(o->copy_dir);
+	o->copy_dir = NULL;
+}
+
+/* FOUND: nothing has changed meanwhile. */
+static int
+copy_once(struct dbopen *o)
+{
+	static const char *const suffix[] = { "", "-wal", "-journal", NULL };
+	struct fsys_stat before[3];
+	int rc, to;
+
+	/* A journal of an earlier attempt must not be played into this one. */
+	drop_copy(o);
+	if ((rc = copy_private_dir(&o->copy_dir, &to)))
+		return rc;
+	for (int i = 0; suffix[i]; i++)
+		if (stat_part(o, suffix[i], &before[i]))
+			let_settle(&before[i]);
+	o->main = before[0];
+	o->wal = before[1];
+	if ((rc = copy_parts(o, suffix, to)) == OK && all_same(o, suffix, before))
+		rc = FOUND;
+	fsys_close(to);
+	return rc;
+}
+
 /* The database and what belongs to it, as they were at one time. */
 static int
 make_copy(struct dbopen *o)
 {
-	static const char *const suffix[] = { "", "-wal", "-journal", NULL };
-	struct fsys_stat before[3];
-	bool good = false;
-	int rc, to;
+	int rc = OK;
 
-	if ((rc = copy_private_dir(&o->copy_dir, &to)))
-		return rc;
-	for (int n = 0; rc == OK && !good && n < COPY_TRIES; n++) {
-		for (int i = 0; suffix[i]; i++)
-			if (stat_part(o, suffix[i], &before[i]))
-				let_settle(&before[i]);
-		if ((rc = copy_parts(o, suffix, to)) == OK)
-			good = all_same(o, suffix, before);
-	}
-	if (rc == OK && !good)
-		rc = fail(ERR_LOCKED, "it changes all the time, in a way that cannot be followed");
-	o->main = before[0];
-	o->wal = before[1];
-	fsys_close(to);
-	return rc;
+	for (int n = 0; rc == OK && n < COPY_TRIES; n++)
+		rc = copy_once(o);
+	if (rc == OK)
+		return fail(ERR_LOCKED, "it changes all the time, in a way that cannot be followed");
+	return rc == FOUND ? OK : rc;
 }
 
 /* ---------------------------------------------------------------------------------------------------- connecting */
@@ -395,9 +413,7 @@ dbopen_close(struct dbopen *o)
 	dbopen_end(o);
 	sqlite3_close(o->db);
 	o->db = NULL;
-	copy_remove_dir(o->copy_dir);
-	free(o->copy_dir);
-	o->copy_dir = NULL;
+	drop_copy(o);
 }
 
 void

@@ -3,6 +3,7 @@
     dblocks.py held MODE DIR       the helper is stopped while it reads; others write, checkpoint, read, link, copy
     dblocks.py grown DIR           a WAL that grows while the helper reads: it is told; beyond a limit the helper begins anew, or gives up
     dblocks.py linked DIR          while the helper reads an idle database, a link to one that it holds comes into its place
+    dblocks.py undone DIR          while a private copy is made, an application undoes the transaction of the hot journal and commits one
     dblocks.py begun MODE DIR      an application is in the middle of transactions, and commits after the snapshot
     dblocks.py trace LOG FILE...   strace -f -y of a snapshot: who has descriptors of FILE... while the helper has one
     dblocks.py app FILE            runs each line of standard input as SQL, prints its rows or its error
@@ -309,6 +310,50 @@ def grown(directory):
     app.end()
 
 
+def copying(p):
+    """The helper of a snapshot, stopped while it copies a journal; None: it was too fast."""
+    tmp = os.environ["TMPDIR"]
+    while p.poll() is None:
+        if any(os.path.exists(os.path.join(tmp, d, "db-journal")) for d in os.listdir(tmp)):
+            with open("/proc/%d/task/%d/children" % (p.pid, p.pid)) as f:
+                pid = int((f.read().split() or [0])[0])
+            if pid and stop(pid):
+                return pid
+        time.sleep(0.0002)
+    return None
+
+
+def undone(directory):
+    path = os.path.join(directory, "a")
+    for n in range(TRIES):
+        for name in os.listdir(directory):
+            os.unlink(os.path.join(directory, name))
+        make(path, "delete", 4000).end()
+        app = App(path)
+        for sql in ("pragma cache_size=5", "begin", "update t set v = randomblob(7000)"):
+            app.do(sql)
+        app.p.kill()
+        app.end()
+        want("a hot journal", os.path.getsize(path + "-journal") > 8 << 20, True)
+        p = snapshot(directory)
+        helper = copying(p)
+        if not helper:
+            ended(p)
+            continue
+        app = App(path)
+        try:
+            # Fewer pages than the journal has: what is played back would be seen.
+            for sql in ("update t set v = randomblob(10) where id % 2 = 0", "update mark set n = 1"):
+                want("a write meanwhile", app.do(sql), "[]")
+        finally:
+            os.kill(helper, signal.SIGCONT)
+        ended(p)
+        want("the image", image(path), app.do(LOOK))
+        app.end()
+        return
+    raise SystemExit("the helper was too fast, %d times" % TRIES)
+
+
 def linked(directory):
     live, idle = os.path.join(directory, "z"), os.path.join(directory, "a")
     keep = os.path.join(os.environ["T"], "keep")
@@ -477,4 +522,4 @@ def trace(log, *files):
     print("%d of the helper, %d of others, never at once" % (len(mine), len(t.spans) - len(mine)))
 
 
-{"held": held, "grown": grown, "begun": begun, "linked": linked, "trace": trace, "app": app_main}[sys.argv[1]](*sys.argv[2:])
+{"held": held, "grown": grown, "begun": begun, "linked": linked, "undone": undone, "trace": trace, "app": app_main}[sys.argv[1]](*sys.argv[2:])

@@ -24,6 +24,13 @@ is "growth of a WAL: told; a limit: begun anew, or given up" locks grown "$S"
 rm -rf "$S"; mkdir "$S"
 is "a link to a database that is held, in another one's place: not opened" locks linked "$S"
 
+if [ -e "/proc/$$/task/$$/children" ]; then
+	rm -rf "$S"; mkdir -p "$S" "$T/tmp"
+	is "a hot journal undone while it is copied: begun anew, without it" env TMPDIR="$T/tmp" "$PYTHON" "$HERE/dblocks.py" undone "$S"
+else
+	skip "a hot journal undone while it is copied" "children of a process are not told"
+fi
+
 # Idle in WAL mode: nothing is left beside it that its owner could not write.
 rm -rf "$S"; mkdir "$S"
 db make "$S/a" wal 4096 300
