@@ -12,6 +12,10 @@
  *      rollback    a hot journal                    a copy of both, recovered there
  *      any         locked by one process for good   not at all
  *
+ * A hot journal of a transaction over several databases names their super-journal, whose removal is the commit.  If it is there, the journal
+ * counts; if it is gone, it is void.  Where it should lie may not be seen from here (a container's volume): then nobody can tell, and
+ * the parts are stored as found.  SQLite itself would take it for gone.
+ *
  * "In place" is through a VFS that cannot write (dbsource.c).  Everything is reached through the directory's descriptor.
  */
 #include "source/dbopen.h"
@@ -36,6 +40,16 @@
 #define TICK_NS (20 * 1000000ll)        /* more than the grain of file times */
 #define SHARED_FIRST (0x40000000u + 2)
 #define SHARED_SIZE 510
+#define SUPER_CAP 4096
+#define SUPER_TAIL 16                   /* length of the name, its sum, magic */
+#define SUPER_SUFFIX 12                 /* "-mj" and nine digits, behind the name of a database */
+
+enum super {
+	SUPER_NONE,                     /* not named */
+	SUPER_THERE,
+	SUPER_GONE,
+	SUPER_AWAY                      /* its place is not to be seen from here */
+};
 
 static const char *
 part(const struct dbopen *o, const char *suffix, char buf[static 300])
@@ -88,6 +102,85 @@ is_hot(const struct dbopen *o)
 		first = 1;
 	fsys_close(fd);
 	return first != 0;
+}
+
+static uint32_t
+be32(const uint8_t p[static 4])
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* The name before such a tail, with the sum of its bytes, which are signed or not as the machine has it.  Else none, as SQLite has it. */
+static void
+read_super(int fd, uint64_t size, char name[static SUPER_CAP])
+{
+	static const uint8_t magic[] = { 0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7 };
+	uint32_t len, sum, sum_signed;
+	uint8_t tail[SUPER_TAIL];
+	size_t got;
+
+	name[0] = '\0';
+	if (size < SUPER_TAIL || fsys_read_at(fd, size - SUPER_TAIL, tail, SUPER_TAIL, &got) || got < SUPER_TAIL ||
+	    memcmp(tail + 8, magic, sizeof(magic)) != 0)
+		return;
+	len = be32(tail);
+	sum = sum_signed = be32(tail + 4);
+	if (len >= SUPER_CAP || len > size - SUPER_TAIL || fsys_read_at(fd, size - SUPER_TAIL - len, name, len, &got) || got < len)
+		len = 0;
+	for (uint32_t i = 0; i < len; i++) {
+		sum -= (uint8_t)name[i];
+		sum_signed -= (uint8_t)name[i] - (name[i] & 0x80 ? 256u : 0u);
+	}
+	name[sum && sum_signed ? 0 : len] = '\0';
+}
+
+/* Is this directory its writer's?  In that one lies the database whose name it was made from, and no other one under ours. */
+static bool
+is_its_place(const struct dbopen *o, int dir, char *name)
+{
+	size_t len = strlen(name);
+	struct fsys_stat st;
+
+	if (len <= SUPER_SUFFIX)
+		return false;
+	name[len - SUPER_SUFFIX] = '\0';
+	if (fsys_stat(dir, name, &st))
+		return false;
+	return fsys_stat(dir, o->name, &st) || (st.dev == o->main.dev && st.inode == o->main.inode);
+}
+
+static enum super
+find_super(const struct dbopen *o, const char *path)
+{
+	enum super found = SUPER_AWAY;
+	struct fsys_stat st;
+	char *name, *store;
+	int dir, rc;
+
+	if (*path != '/' || fsys_open_parent(path, &dir, &name, &store))
+		return SUPER_AWAY;
+	rc = fsys_stat(dir, name, &st);
+	if (rc == OK)
+		found = st.size ? SUPER_THERE : SUPER_GONE;
+	else if (rc == ERR_ABSENT && is_its_place(o, dir, name))
+		found = SUPER_GONE;
+	fsys_close(dir);
+	free(store);
+	return found;
+}
+
+static enum super
+look_for_super(const struct dbopen *o)
+{
+	char name[300], path[SUPER_CAP];
+	struct fsys_stat st;
+	int fd;
+
+	if (!is_hot(o) || !stat_part(o, "-journal", &st) || fsys_open_file(o->dirfd, part(o, "-journal", name), &fd))
+		return SUPER_NONE;
+	read_super(fd, st.size, path);
+	fsys_close(fd);
+	return *path ? find_super(o, path) : SUPER_NONE;
 }
 
 /* Wait until times of what is there can no longer hide a change. */
@@ -165,7 +258,9 @@ static int
 copy_once(struct dbopen *o)
 {
 	static const char *const suffix[] = { "", "-wal", "-journal", NULL };
+	static const char *const without_journal[] = { "", "-wal", NULL };
 	struct fsys_stat before[3];
+	enum super super;
 	int rc, to;
 
 	/* A journal of an earlier attempt must not be played into this one. */
@@ -177,7 +272,12 @@ copy_once(struct dbopen *o)
 			let_settle(&before[i]);
 	o->main = before[0];
 	o->wal = before[1];
-	if ((rc = copy_parts(o, suffix, to)) == OK && all_same(o, suffix, before))
+	super = look_for_super(o);
+	if (super == SUPER_AWAY)
+		rc = fail(ERR_FAILED, "its journal is of a transaction over several databases; whether that was committed cannot be told from here");
+	else
+		rc = copy_parts(o, super == SUPER_GONE ? without_journal : suffix, to);
+	if (rc == OK && look_for_super(o) == super && all_same(o, suffix, before))
 		rc = FOUND;
 	fsys_close(to);
 	return rc;

@@ -104,6 +104,32 @@ unchanged "a hot journal, a header of WAL" "$S/a" "$S"; exits 0 "a hot journal, 
 image "$S/a"
 equal "that was played back, too" "$(sha1sum <"$T/image")" "$sum"
 
+# One of a transaction over several databases: it counts while the super-journal is there.
+of_several() {
+	rm -rf "$S"; mkdir "$S"
+	db make "$S/a" delete 4096 3000
+	sum=$(sha1sum <"$S/a")
+	hold "$S/a" hot
+	release
+	half=$(sha1sum <"$S/a")
+	db super "$S/a" "$1"
+}
+of_several "$S/a-mj0123459AB"
+unchanged "a super-journal is gone" "$S/a" "$S"; exits 0 "a super-journal is gone"
+image "$S/a"
+equal "committed: not played back" "$(sha1sum <"$T/image")" "$half"
+# Where it should lie is not seen from here, or is another's.
+mkdir "$T/data"
+cp "$VARVE_KEY_FILE" "$T/data/a"
+for super in "$T/volume/a-mj0123459AB" "$T/data/a-mj0123459AB" "$T/data/b-mj0123459AB" a-mj0123459AB; do
+	of_several "$super"
+	unchanged "a super-journal elsewhere" "$S/a" "$S"; exits 3 "a super-journal elsewhere"
+	is "it is said" grep -q "'$S/a'.*unverified.*several databases" "$T/err"
+	image "$S/a"
+	is "stored as found" cmp "$T/image" "$S/a"
+	is "with its journal" sh -c "'$VARVE' cat latest '$S/a-journal' | cmp - '$S/a-journal'"
+done
+
 # Kept by one process.
 for mode in delete wal; do
 	rm -rf "$S"; mkdir "$S"

@@ -3,11 +3,13 @@
     dbtool.py make FILE MODE PAGESIZE ROWS     and close
     dbtool.py hold FILE HOW                    open, print "ready", wait for a line on standard input
     dbtool.py mode FILE VERSION                set the journal mode in the header: 1 rollback, 2 WAL
+    dbtool.py super FILE NAME                  name a super-journal in its journal
     dbtool.py rows FILE                        integrity_check and number of rows
 """
 import os
 import random
 import sqlite3
+import struct
 import sys
 
 
@@ -51,9 +53,16 @@ def mode(path, version):
         f.write(bytes([int(version)]) * 2)
 
 
+def super_journal(path, name):
+    """Name this one at the end of its journal, as a transaction over several databases does."""
+    n = os.fsencode(name)
+    with open(path + "-journal", "ab") as f:
+        f.write(struct.pack(">I", (1 << 30) // 4096 + 1) + n + struct.pack(">II", len(n), sum(n)) + bytes.fromhex("d9d505f920a163d7"))
+
+
 def rows(path):
     c = sqlite3.connect("file:%s?mode=ro&immutable=1" % path, uri=True)
     print(c.execute("pragma integrity_check").fetchone()[0], c.execute("select count(*) from t").fetchone()[0])
 
 
-{"make": make, "hold": hold, "mode": mode, "rows": rows}[sys.argv[1]](*sys.argv[2:])
+{"make": make, "hold": hold, "mode": mode, "super": super_journal, "rows": rows}[sys.argv[1]](*sys.argv[2:])
