@@ -4,6 +4,9 @@
  *
  * Pages read one after the other come from a window of the main file that is read at once.  What SQLite may read of it does not change
  * between two calls about locks (in a read transaction on a WAL: the pages that are not in it), and with each of those the window is empty.
+ *
+ * A journal may end with the name of a super-journal, a path that a stranger wrote: SQLite would read that file and, if it is not one,
+ * remove it.  It is not shown the magic behind the name; what the name means dbopen.c has decided.
  */
 #include "source/dbsource.h"
 
@@ -32,7 +35,7 @@ struct first {
 struct file {
 	sqlite3_file base;
 	struct first *first;            /* of the main file: owned; of its WAL: borrowed; else NULL */
-	bool main, wal, read_only;
+	bool main, wal, journal, read_only;
 	uint8_t *window;                /* of the main file: AHEAD bytes, or NULL; owned */
 	sqlite3_int64 window_off, window_end;   /* of what is in it */
 	sqlite3_int64 next;             /* where the last read ended ... */
@@ -115,6 +118,14 @@ now(sqlite3_file *f)
 	return f;
 }
 
+static bool
+is_super_magic(sqlite3_file *f, int len, sqlite3_int64 off)
+{
+	sqlite3_int64 size;
+
+	return ((struct file *)(void *)f)->journal && len == 8 && CALL(f, xFileSize, &size) == SQLITE_OK && off + len == size;
+}
+
 static int
 file_read(sqlite3_file *f, void *p, int len, sqlite3_int64 off)
 {
@@ -122,6 +133,8 @@ file_read(sqlite3_file *f, void *p, int len, sqlite3_int64 off)
 	int rc = read_window(f, p, len, off) ? SQLITE_OK : CALL(f, xRead, p, len, off);
 	bool here = o->main ? off == 0 : o->wal && (off - WAL_HEAD - WAL_FRAME_HEAD) % (len + WAL_FRAME_HEAD) == 0;
 
+	if (rc == SQLITE_OK && is_super_magic(f, len, off))
+		memset(p, 0, (size_t)len);
 	if (rc == SQLITE_OK && o->first && here && is_page_size(len) && memcmp(p, "SQLite format 3", 16) == 0) {
 		memcpy(o->first->page, p, (size_t)len);
 		o->first->len = (uint32_t)len;
@@ -229,8 +242,9 @@ vfs_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out)
 	const int mine = SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL;
 	int rc;
 
-	*file = (struct file){ .main = flags & SQLITE_OPEN_MAIN_DB, .wal = flags & SQLITE_OPEN_WAL, .read_only = o->read_only };
-	if (o->read_only && !(flags & mine))
+	*file = (struct file){ .main = flags & SQLITE_OPEN_MAIN_DB, .wal = flags & SQLITE_OPEN_WAL,
+		.journal = flags & SQLITE_OPEN_MAIN_JOURNAL, .read_only = o->read_only };
+	if ((o->read_only && !(flags & mine)) || flags & SQLITE_OPEN_SUPER_JOURNAL)
 		return SQLITE_CANTOPEN;
 	if (o->read_only)
 		flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_DELETEONCLOSE)) | SQLITE_OPEN_READONLY;

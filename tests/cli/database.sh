@@ -114,6 +114,14 @@ of_several() {
 	half=$(sha1sum <"$S/a")
 	db super "$S/a" "$1"
 }
+for super in "$S/a-mj0123459AB" "$T/precious"; do
+	of_several "$super"
+	echo "of the user" >"$super"
+	unchanged "a super-journal is there" "$S/a" "$S"; exits 0 "a super-journal is there"
+	equal "and stays, whatever it is" "$(cat "$super")" "of the user"
+	image "$S/a"
+	equal "not committed: played back" "$(sha1sum <"$T/image")" "$sum"
+done
 of_several "$S/a-mj0123459AB"
 unchanged "a super-journal is gone" "$S/a" "$S"; exits 0 "a super-journal is gone"
 image "$S/a"
