@@ -8,6 +8,7 @@
  *      WAL         -wal with content, no -shm       a copy of both, recovered there
  *      WAL         no -wal, or an empty one         in place without locks, true only if nothing has changed afterwards
  *      WAL         the same, and a hot journal      a copy of both, recovered there: another database was being copied over this one
+ *      rollback    -wal with content, no -shm       a copy of both: SQLite would read it, and make a -shm
  *      rollback    no hot journal                   in place: a SHARED lock
  *      rollback    a hot journal                    a copy of both, recovered there
  *      any         locked by one process for good   not at all
@@ -253,9 +254,23 @@ drop_copy(struct dbopen *o)
 	o->copy_dir = NULL;
 }
 
-/* FOUND: nothing has changed meanwhile. */
+/* Does a process hold the whole file to itself? */
+static bool
+is_locked(const struct dbopen *o)
+{
+	bool locked;
+	int fd;
+
+	if (fsys_open_file(o->dirfd, o->name, &fd))
+		return false;
+	locked = copy_is_locked(fd, SHARED_FIRST, SHARED_SIZE);
+	fsys_close(fd);
+	return locked;
+}
+
+/* FOUND: nothing has changed meanwhile, and at its beginning nobody was in the middle of writing. */
 static int
-copy_once(struct dbopen *o)
+copy_once(struct dbopen *o, bool *locked)
 {
 	static const char *const suffix[] = { "", "-wal", "-journal", NULL };
 	static const char *const without_journal[] = { "", "-wal", NULL };
@@ -272,12 +287,15 @@ copy_once(struct dbopen *o)
 			let_settle(&before[i]);
 	o->main = before[0];
 	o->wal = before[1];
+	*locked = is_locked(o);
 	super = look_for_super(o);
-	if (super == SUPER_AWAY)
+	if (*locked)
+		clock_sleep_ns(BUSY_MS * 1000000ll / COPY_TRIES);
+	else if (super == SUPER_AWAY)
 		rc = fail(ERR_FAILED, "its journal is of a transaction over several databases; whether that was committed cannot be told from here");
 	else
 		rc = copy_parts(o, super == SUPER_GONE ? without_journal : suffix, to);
-	if (rc == OK && look_for_super(o) == super && all_same(o, suffix, before))
+	if (rc == OK && !*locked && look_for_super(o) == super && all_same(o, suffix, before))
 		rc = FOUND;
 	fsys_close(to);
 	return rc;
@@ -287,10 +305,13 @@ copy_once(struct dbopen *o)
 static int
 make_copy(struct dbopen *o)
 {
+	bool locked = false;
 	int rc = OK;
 
 	for (int n = 0; rc == OK && n < COPY_TRIES; n++)
-		rc = copy_once(o);
+		rc = copy_once(o, &locked);
+	if (rc == OK && locked)
+		return fail(ERR_LOCKED, "another process keeps it locked");
 	if (rc == OK)
 		return fail(ERR_LOCKED, "it changes all the time, in a way that cannot be followed");
 	return rc == FOUND ? OK : rc;
@@ -334,7 +355,7 @@ tame(sqlite3 *db)
 
 /* name of the directory and of the file in it, as a URI: every byte but letters and digits quoted. */
 static int
-uri(const char *dir, const char *name, bool still, char **out)
+uri(const char *dir, const char *name, const char *query, char **out)
 {
 	static const char hex[] = "0123456789abcdef";
 	struct mem_buf b = { 0 };
@@ -350,7 +371,7 @@ uri(const char *dir, const char *name, bool still, char **out)
 			rc = plain ? mem_buf_add(&b, s, 1) : mem_buf_add(&b, q, 3);
 		}
 	if (rc == OK)
-		rc = mem_buf_add(&b, still ? "?immutable=1" : "", still ? 13 : 1);
+		rc = mem_buf_add(&b, query, strlen(query) + 1);
 	*out = (char *)b.p;
 	return rc;
 }
@@ -359,11 +380,13 @@ static int
 connect_way(struct dbopen *o)
 {
 	bool copy = o->way == DBOPEN_COPY;
+	/* A -wal that comes late, or by a link: SQLite must not make a -shm. */
+	const char *query = o->way == DBOPEN_STILL ? "?immutable=1" : o->way == DBOPEN_LOCKING ? "?readonly_shm=1" : "";
 	char dir[64], *name = NULL;
 	int rc, code;
 
 	snprintf(dir, sizeof(dir), "/proc/self/fd/%d", o->dirfd);
-	if ((rc = uri(copy ? o->copy_dir : dir, copy ? "db" : o->name, o->way == DBOPEN_STILL, &name)) == OK) {
+	if ((rc = uri(copy ? o->copy_dir : dir, copy ? "db" : o->name, query, &name)) == OK) {
 		code = sqlite3_open_v2(name, &o->db, SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
 		    (copy ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY), copy ? DBSOURCE_PRIVATE : DBSOURCE_IN_PLACE);
 		rc = dbimage_error(o->db, code);
@@ -435,7 +458,7 @@ dbopen_connect(struct dbopen *o)
 	has_wal = stat_part(o, "-wal", &o->wal);
 	has_shm = stat_part(o, "-shm", &shm);
 	if (header[18] == 1 && header[19] == 1)
-		o->way = DBOPEN_LOCKING;
+		o->way = o->wal.size && !has_shm ? DBOPEN_COPY : DBOPEN_LOCKING;
 	else if (locked)
 		rc = fail(ERR_LOCKED, "another process keeps it locked");
 	else if (has_wal && has_shm)

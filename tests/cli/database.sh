@@ -81,6 +81,29 @@ equal "it was recovered, elsewhere" "$(db rows "$T/image")" "ok 301"
 equal "no -shm was made" "$(ls "$T/two" | tr '\n' ' ')" "a a-wal "
 equal "no copy was left" "$(ls -d "${TMPDIR:-/var/tmp}"/varve-db-* 2>/dev/null | wc -l)" 0
 
+# A header of a rollback journal, and a WAL: SQLite reads what is in it.  Nothing is made or overwritten beside them.
+db mode "$T/two/a" 1
+unchanged "a WAL beside a header without" "$T/two/a" "$T/two"; exits 0 "a WAL beside a header without"
+image "$T/two/a"
+equal "it was read" "$(db rows "$T/image")" "ok 301"
+equal "no -shm was made there" "$(ls "$T/two" | tr '\n' ' ')" "a a-wal "
+rm -rf "$S"; mkdir "$S"
+db make "$S/a" delete 4096 300
+cp "$S/a" "$S/b"
+echo "no WAL" | tee "$S/a-wal" >"$T/no-wal"
+ln -s "$T/no-wal" "$S/b-wal"
+for shm in "" "notes"; do
+	[ -z "$shm" ] || echo "$shm" | tee "$S/a-shm" >"$S/b-shm"
+	before=$(cd "$S" && sha1sum -- *)
+	v snapshot "$S"
+	isnt "one beside such a name is captured ($shm)" grep -q "'$S/a'" "$T/err"
+	equal "what only has such a name stays as it was ($shm)" "$(cd "$S" && sha1sum -- *)" "$before"
+	image "$S/a"
+	is "the image is the file ($shm)" cmp "$T/image" "$S/a"
+	image "$S/b"
+	is "with a link, too: captured or as found" cmp "$T/image" "$S/b"
+done
+
 # An application that has a WAL database open and idle can write afterwards.
 rm -rf "$S"; mkdir "$S"
 db make "$S/a" wal 4096 300
@@ -149,6 +172,9 @@ for mode in delete wal; do
 	image "$S/a"
 	is "all parts are stored as found ($mode)" cmp "$S/a" "$T/image"
 	[ "$mode" = delete ] || is "the WAL, too" sh -c "'$VARVE' cat latest '$S/a-wal' | cmp - '$S/a-wal'"
+	[ "$mode" = wal ] || echo "no WAL" >"$S/a-wal"
+	v snapshot "$S"; exits 3 "exclusively locked ($mode), a WAL beside it"
+	is "that is said ($mode)" grep -q "unverified.*locked" "$T/err"
 	release
 done
 
