@@ -241,8 +241,10 @@ int
 place_way(struct place *p, const struct place_spot *s)
 {
 	uint64_t count = 0;
-	int rc;
+	int rc = s->dir->fresh ? OK : placedb_side(p, s->dir->fd);
 
+	if (rc)
+		return rc < 0 ? rc : fail(ERR_FAILED, "it lies beside a database that is not restored with it");
 	if (s->there && s->st.mount_root)
 		return fail(ERR_FAILED, "something is mounted there");
 	if (!s->there || !S_ISDIR(s->st.mode))
@@ -497,17 +499,24 @@ done:
 	return OK;
 }
 
+static bool
+is_live(const struct place_spot *s)
+{
+	return s->there && S_ISREG(s->st.mode) && (s->database || placedb_is_there(s->dir->fd, s->name, -1));
+}
+
 /* A database that stays may be another one than that to which belongs what the snapshot has beside it. */
 static int
 skip(struct place *p, const struct place_spot *s)
 {
+	bool live = is_live(s);
 	int rc = OK;
 
 	place_item(p, 's', s->e->size);
 	p->res->files_skipped++;
-	if (s->database && s->there && place_same_times(s->e, &s->st))
+	if (live && place_same_times(s->e, &s->st))
 		rc = placedb_same(p, s->e, s->dir->fd, s->name, -1);
-	if (s->database && rc != FOUND && (rc = placedb_refuse(p)))
+	if (live && rc != FOUND && (rc = placedb_refuse(p)))
 		return rc;
 	return place_unproved(p);
 }
@@ -544,8 +553,6 @@ place_here(struct place *p, struct place_spot *s)
 		return placelink_keep(p, s);
 	if ((s->there && !may_replace(p, s)) || placedb_refused(p))
 		return skip(p, s);
-	if (placedb_is_foreign(p, s->dir->fd))
-		return fail(ERR_FAILED, "it lies beside a database that is not restored with it: restore both");
 	rc = linked ? placelink_make(p, s) : OK;
 	if (rc)
 		return rc == FOUND ? OK : rc;
@@ -573,7 +580,7 @@ place_entry(struct place *p, const struct place_dir *dir,
 	}
 	rc = place_here(p, &s);
 	if (rc && (rc = place_problem(p, rc)) == OK &&
-	    (rc = place_unproved(p)) == OK && s.database && s.there)
+	    (rc = place_unproved(p)) == OK && is_live(&s))
 		rc = placedb_refuse(p);
 	p->progress.bytes = p->res->bytes_total;
 	place_tick(p);

@@ -138,7 +138,7 @@ look(struct place *p, const struct treenode_entry *e, int dirfd, const char *nam
 	rc = dirfd < 0 ? ERR_ABSENT : fsys_stat(dirfd, s->name, &st);
 	if (rc && rc != ERR_ABSENT)
 		return rc;
-	s->there = rc == OK;
+	s->there = rc == OK && !S_ISDIR(st.mode);
 	s->empty = !s->there || st.size == 0;
 	rc = look_up(p, e, i, &found, &part);
 	s->known = rc == FOUND;
@@ -260,51 +260,63 @@ placedb_is_there(int dirfd, const char *name, int fd)
 	    begins_with(dirfd, beside(name, SIDE_JOURNAL, side), -1, "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", 8);
 }
 
-/* Is the database at `path` brought to the snapshot's state here? */
+/* Is the database at `path` brought to the snapshot's state here, or deleted?  One that came before in the walk and stays is refused. */
 static bool
-is_restored(struct place *p, const char *path, size_t len, const struct fsys_stat *st)
+is_restored(struct place *p, const char *path, size_t len)
 {
 	struct tree_entry found = { .mem = NULL };
 	int rc = tree_lookup(p->content.rd, &p->snap->root, path, len, &found);
-	bool is = rc == FOUND && found.e.kind == TREENODE_FILE && !(found.e.flags & TREENODE_UNREAD) && is_part(p, path) &&
-	    (placedb_capture(&found.e) || place_same_times(&found.e, st));
+	bool is = rc == FOUND && found.e.kind == TREENODE_FILE && !(found.e.flags & TREENODE_UNREAD) && is_part(p, path);
 
 	tree_entry_clear(&found);
-	return is || (rc == OK && p->o->dry_run && p->o->delete_extra);
+	return is || (rc == OK && p->o->dry_run && p->o->delete_extra &&
+	    !anchor_excludes(p->o->filter, &p->snap->paths_raw, p->base_len, path, false));
 }
 
-bool
-placedb_is_foreign(struct place *p, int dirfd)
+static int
+side_of(struct place *p, int dirfd, const char *path, size_t len)
+{
+	const char *name = strrchr(path, '/') + 1;
+	struct fsys_stat st;
+	int fd, rc = OK;
+
+	if (fsys_stat(dirfd, name, &st) || !S_ISREG(st.mode) || fsys_open_file(dirfd, name, &fd))
+		return OK;
+	if (is_database(dirfd, name, fd))
+		rc = is_restored(p, path, len) ? placedb_may_replace(fd, p->o->force) : FOUND;
+	fsys_close(fd);
+	return rc;
+}
+
+int
+placedb_side(struct place *p, int dirfd)
 {
 	size_t len = stem(place_path(p));
 	struct mem_buf path = { 0 };
-	struct fsys_stat st;
-	const char *name;
-	bool is = true;
+	int rc;
 
 	if (len == 0 || dirfd < 0)
-		return false;
-	if (mem_buf_add(&path, place_path(p), len) == OK && mem_buf_add(&path, "", 1) == OK) {
-		name = strrchr((const char *)path.p, '/') + 1;
-		is = fsys_stat(dirfd, name, &st) == OK && S_ISREG(st.mode) && is_database(dirfd, name, -1) &&
-		    !is_restored(p, (const char *)path.p, len, &st);
-	}
+		return OK;
+	if ((rc = mem_buf_add(&path, place_path(p), len)) == OK && (rc = mem_buf_add(&path, "", 1)) == OK)
+		rc = side_of(p, dirfd, (const char *)path.p, len);
 	mem_buf_clear(&path);
-	return is;
+	return rc;
 }
 
 void
 placedb_newest(int dirfd, const char *name, struct fsys_stat *st)
 {
+	struct fsys_stat at, newest = *st;
 	char side[TREENODE_NAME_MAX + 16];
-	struct fsys_stat at;
 
 	for (int i = SIDE_JOURNAL; i <= SIDE_WAL; i++)
 		if (fsys_stat(dirfd, beside(name, i, side), &at) == OK && S_ISREG(at.mode) && at.size > 0 &&
-		    (at.mtime > st->mtime || (at.mtime == st->mtime && at.mtime_ns > st->mtime_ns))) {
-			st->mtime = at.mtime;
-			st->mtime_ns = at.mtime_ns;
-		}
+		    (at.mtime > newest.mtime || (at.mtime == newest.mtime && at.mtime_ns > newest.mtime_ns)))
+			newest = at;
+	if ((newest.mtime != st->mtime || newest.mtime_ns != st->mtime_ns) && placedb_is_there(dirfd, name, -1)) {
+		st->mtime = newest.mtime;
+		st->mtime_ns = newest.mtime_ns;
+	}
 }
 
 int
@@ -323,7 +335,7 @@ placedb_alone(struct place *p, const struct treenode_entry *e, int dirfd, const 
 	for (int i = 0; i < 3; i++) {
 		if ((rc = look(p, e, dirfd, name, i, &s)))
 			return rc;
-		rc = s.own ? ERR_ABSENT : target_unlink(dirfd, s.name);
+		rc = s.own || !s.there ? ERR_ABSENT : target_unlink(dirfd, s.name);
 		any |= rc == OK;
 		if (rc && rc != ERR_ABSENT)
 			return err_context(rc, "'%s' lies beside it", s.name);

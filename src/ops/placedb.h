@@ -48,12 +48,13 @@ int placedb_may_replace(int fd, bool force) __attribute__((warn_unused_result));
 bool placedb_is_there(int dirfd, const char *name, int fd);
 
 /*
- * Does what p->path names lie, in dirfd, beside a database that this restore does not bring: excluded, not chosen, never read, not in the
- * snapshot?  Then it is not to be written or removed.
+ * What p->path names lies in dirfd, and is to be written or removed: does a database lie beside it?  OK: none, or one that this restore
+ * brings; FOUND: one that it leaves alone (excluded, not chosen, never read, not in the snapshot): then so is this.
+ * Errors: ERR_FAILED when another process has that open, or that cannot be told, unless p->o->force
  */
-bool placedb_is_foreign(struct place *p, int dirfd);
+int placedb_side(struct place *p, int dirfd) __attribute__((warn_unused_result));
 
-/* st of the database dirfd/name: let it have the time of its WAL or journal, if that is later. */
+/* st of the regular file dirfd/name: if it is a database, let it have the time of its WAL or journal, if that is later. */
 void placedb_newest(int dirfd, const char *name, struct fsys_stat *st);
 
 /*

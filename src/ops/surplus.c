@@ -122,14 +122,18 @@ delete_one(struct place *p, int dirfd, const char *name)
 		return rc == ERR_ABSENT ? OK : place_problem(p, rc);
 	if ((rc = place_push(p, name, strlen(name), &old)))
 		return rc;
-	if (home_is(&p->home, &st) || place_excluded(p, S_ISDIR(st.mode)) || placedb_refused(p) ||
-	    placedb_is_foreign(p, dirfd))
+	if (home_is(&p->home, &st) || place_excluded(p, S_ISDIR(st.mode)) || placedb_refused(p))
 		goto out;
 	if (p->repository) {
 		rc = FOUND;
 		goto out;
 	}
-	rc = S_ISDIR(st.mode) ? surplus_holds(p, dirfd, name) : OK;
+	if (S_ISREG(st.mode) && (rc = placedb_side(p, dirfd)) == FOUND) {
+		rc = OK;
+		goto out;
+	}
+	if (rc == OK && S_ISDIR(st.mode))
+		rc = surplus_holds(p, dirfd, name);
 	if (rc == FOUND)
 		rc = each(p, dirfd, name, delete_one);
 	else if (rc == OK && (rc = target_remove(dirfd, name, p->o->dry_run, &p->res->deleted)) == OK)

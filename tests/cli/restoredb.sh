@@ -56,7 +56,7 @@ rm -f "$S"/a-*
 
 # It is synced before it is renamed, and its directory afterwards.
 if strace -f -o /dev/null true 2>/dev/null; then
-	rm "$S/a"; echo stale >"$S/a-wal"
+	rm "$S/a"; echo stale | tee "$S/a-wal" "$S/a-shm" >"$S/a-journal"
 	run strace -f -e trace=fsync,fdatasync,rename,renameat,renameat2,unlinkat -o "$T/trace" env ASAN_OPTIONS=detect_leaks=0 "$VARVE" restore "$first:$S" --target "$S"
 	exits 0 "under strace"
 	equal "sync, remove what is stale, sync, rename, sync" "$(grep -v 'locks\|reserve' "$T/trace" | sed -n 's/^[0-9]* *\([a-z]*\).*"\([^"]*\)".*/\1 \2/p; s/^[0-9]* *\(fsync\).*/\1/p' |
@@ -199,6 +199,10 @@ echo later >>"$A/d-wal" && cp "$A/d-wal" "$T/mine"
 live; exits 1 "it is not put beside the database that is there"
 is "that is said" grep -q "d-wal': it lies beside a database that is not restored" "$T/err"
 is "the one that is there stays" cmp "$A/d-wal" "$T/mine/d-wal"
+cp "$T/src/notes" "$A/d-wal" && v snapshot "$A" --exclude d && cp "$T/mine/d" "$A"
+live; exits 0 "what is right is no matter"
+v snapshot "$A" --exclude d --quiet && rm -f "$A"/d-* && live --dry-run; exits 1 "a dry run says so, too"
+live --delete --dry-run --exclude d --path "$S"; isnt "and of what lies beside an excluded one, that it stays" grep -q -- '^- .*d-wal' "$T/out"
 rm "$A"/d*
 live; exits 0 "where there is none, it comes"
 is "as it was" test -s "$A/d-wal"
@@ -219,8 +223,27 @@ is "it is still there" cmp "$A/d" "$T/mine/d"
 over; exits 0 "nobody has it open"
 is "the link is there" test -L "$A/d"
 
+# Without --no-sqlite it would be captured; so its parts are files.  A directory is no WAL.
+rm -rf "$A" && mkdir "$A" "$A/e-wal" && echo text >"$A/e" && cp "$T/mine/"* "$A" && v snapshot "$A" --no-sqlite --quiet && cp -a "$A" "$T/parts"
+cp "$T/other" "$A/e" && echo another >"$A/d-wal" && rm "$A/d"
+live --dry-run; exits 0 "a dry run of a database in parts"
+live; exits 0 "a database in parts"
+is "all is back" diff -r "$A" "$T/parts"
+echo another >"$A/d-wal"
+exec 8<"$A/d"
+live; exits 1 "its WAL, while a process has it open"
+equal "that stays" "$(cat "$A/d-wal")" another
+live --delete --exclude nothing; exits 1 "nor is it removed"
+exec 8<&-
+rm "$A/d-wal"
+live --overwrite never; exits 0 "an interrupted restore of one in parts"
+is "it is completed" diff -r "$A" "$T/parts"
+echo old >"$A/e" && echo new >"$A/e-journal" && touch -d 2020-01-01 "$A/e"
+live --overwrite if-newer
+equal "what only has the name of a journal says nothing" "$(cat "$A/e")" text
+
 # Its last changes may be in its WAL alone.
-rm -f "$A"/* && db make "$A/d" wal 4096 50 && touch -d 2021-01-01 "$A/d" && snap "$A"
+rm -rf "$A" && mkdir "$A" && db make "$A/d" wal 4096 50 && touch -d 2021-01-01 "$A/d" && snap "$A"
 cp "$T/mine/"* "$A" && touch -d 2020-01-01 "$A/d"
 live --overwrite if-newer; exits 0 "--overwrite if-newer, a WAL is newer"
 is "it stays" test -s "$A/d-wal"
