@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -271,13 +272,23 @@ vfs_path(sqlite3_vfs *v, const char *name, int cap, char *out)
 	return SQLITE_OK;
 }
 
+static int
+no_fchown(int fd, uid_t uid, gid_t gid)
+{
+	(void)fd;
+	(void)uid;
+	(void)gid;
+	return 0;
+}
+
 int
 dbimage_register(void)
 {
 	sqlite3_vfs *base = sqlite3_vfs_find(NULL), *v;
 	int rc;
 
-	if (!base)
+	/* As root SQLite gives a WAL or journal that it opens the database's owner, even one that it opens for reading: a new ctime. */
+	if (!base || base->iVersion < 3 || base->xSetSystemCall(base, "fchown", (sqlite3_syscall_ptr)no_fchown))
 		return fail(ERR_FAILED, "SQLite has no file system");
 	if ((rc = MEM_NEW(v)))
 		return rc;

@@ -21,8 +21,8 @@ release() {
 	wait "$holder" || true
 	rm -f "$T/fifo" "$T/held"
 }
-# state FILE: content and times of the database and what is beside it; the -shm is anybody's.
-state() { (cd "$(dirname "$1")" && for f in "$(basename "$1")"*; do case $f in *-shm) echo "$f" ;; *) sha1sum "$f"; stat -c '%n %y %s %i' "$f" ;; esac; done); }
+# state FILE: content and times (of a change of its owner, too) of the database and what is beside it; the -shm is anybody's.
+state() { (cd "$(dirname "$1")" && for f in "$(basename "$1")"*; do case $f in *-shm) echo "$f" ;; *) sha1sum "$f"; stat -c '%n %y %z %s %i' "$f" ;; esac; done); }
 # unchanged NAME FILE ARGUMENT...: a snapshot that leaves it as it was.
 unchanged() {
 	local name=$1 file=$2 before after
