@@ -145,7 +145,8 @@ database_check(const struct extrec *r)
 	cursor_bytes(&c, 4);
 	flags = cursor_u32(&c);
 	cursor_bytes(&c, 8 + 8);
-	cursor_zero(&c, 32);
+	cursor_bytes(&c, TREENODE_BESIDE_LEN);
+	cursor_zero(&c, 16);
 	return cursor_done(&c) && r->len == DATABASE_LEN && capture >= 1 &&
 	    capture <= DATABASE_CAPTURE_MAX && flags <= DATABASE_ATOMIC ?
 	    CURSOR_OK : CURSOR_MALFORMED;

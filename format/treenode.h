@@ -27,6 +27,8 @@ enum treenode_kind {
 #define TREENODE_EXT_XATTR 1
 #define TREENODE_EXT_FLAGS 2
 #define TREENODE_EXT_DATABASE 3
+#define TREENODE_BESIDE_AT 32           /* in the value of TREENODE_EXT_DATABASE: which WAL and journal were beside it */
+#define TREENODE_BESIDE_LEN 16
 
 struct treenode_entry {
 	const uint8_t *name;            /* name_len bytes, not zero-terminated; borrowed */

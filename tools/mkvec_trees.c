@@ -135,6 +135,11 @@ extensions(struct mkvec *m)
 	    "0600010001000000757365722e6178");
 	put_ext(m, "tn-database-ok", "ok", "a database of three pages", 3,
 	    DB("01000000", "01000000", "01000000", "00"));
+	put_ext(m, "tn-database-beside", "ok",
+	    "a database that had a WAL", 3, "01000000" "01000000" "00100000"
+	    "00000000" "0300000000000000" "0000000000000000"
+	    "000102030405060708090a0b0c0d0e0f"
+	    "00000000000000000000000000000000");
 	put_ext(m, "tn-database-version", "unsupported",
 	    "version 2 of the database extension", 3,
 	    DB("02000000", "01000000", "01000000", "00"));
@@ -145,6 +150,12 @@ extensions(struct mkvec *m)
 	put_ext(m, "tn-database-reserved", "malformed",
 	    "last reserved byte of the database extension", 3,
 	    DB("01000000", "02000000", "00000000", "01"));
+	put_ext(m, "tn-database-reserved-first", "malformed",
+	    "first reserved byte of the database extension", 3,
+	    "01000000" "01000000" "00100000"
+	    "00000000" "0300000000000000" "0000000000000000"
+	    "00000000000000000000000000000000"
+	    "01000000000000000000000000000000");
 	put_ext(m, "tn-database-short", "malformed",
 	    "database extension of 4 bytes", 3, "01000000");
 #undef A

@@ -461,7 +461,7 @@ def decode_entry(c):
         need(len(ext[3]) == 64, "database: length")
         version, capture, _, bits = struct.unpack_from("<IIII", ext[3])
         need(version == 1, "database: unknown version", Unsupported)
-        need(capture in (1, 2) and bits <= 1 and not any(ext[3][32:]), "database: field")
+        need(capture in (1, 2) and bits <= 1 and not any(ext[3][48:]), "database: field")
     return Entry(name, kind, flags, mode, uid, gid, mtime * 10**9 + ns, inode, dev, size,
                  content, fingerprint, target, xattrs, int.from_bytes(ext.get(2, b""), "little"))
 

@@ -31,14 +31,17 @@ struct at {                             /* a file in its directory */
 	const struct fsys_stat *st;     /* looked at ahead; NULL: not */
 };
 
-static bool
-was_database(const struct treenode_entry *old)
+/* The parent's entry: 1 an image, 2 stored as found; 0: no database. */
+static unsigned
+captured_as(const struct treenode_entry *old)
 {
 	const uint8_t *val;
 	size_t len;
 
-	return old && old->kind == TREENODE_FILE && old->ext_len &&
-	    treenode_ext_find(old->ext, old->ext_len, TREENODE_EXT_DATABASE, &val, &len) && len >= 8 && val[4] == 1;
+	if (!old || old->kind != TREENODE_FILE || !old->ext_len ||
+	    !treenode_ext_find(old->ext, old->ext_len, TREENODE_EXT_DATABASE, &val, &len))
+		return 0;
+	return val[4];
 }
 
 static bool
@@ -51,47 +54,31 @@ wanted(struct scan *sc, bool is_root, bool is_dir)
 	return is_dir || !sc->o->sqlite_exclude || !filter_excludes(sc->o->sqlite_exclude, scanlog_path(sc), sc->root_len, false);
 }
 
-/* The file beside it that belongs to it: has it content, and is it too new to trust its times? */
-static bool
-side_is_new(const struct scan *sc, const struct at *a, const char *suffix, struct fsys_stat *st)
-{
-	char name[TREENODE_NAME_MAX + 16];
-	int64_t racy_s = sc->racy_ns / CLOCK_NS;
-	size_t n = strlen(a->name);
-
-	memcpy(name, a->name, n);
-	memcpy(name + n, suffix, strlen(suffix) + 1);
-	if (fsys_stat(a->dirfd, name, st)) {
-		*st = (struct fsys_stat){ 0 };
-		return false;
-	}
-	return st->size && (st->mtime >= racy_s || st->ctime >= racy_s);
-}
-
-/* Neither the file nor its WAL has changed since the parent's, whose image is still there. */
+/* Neither the file nor its WAL or journal has changed since the parent's, whose image is still there. */
 static bool
 is_unchanged(struct scan *sc, const struct at *a, const struct fsys_stat *st)
 {
 	struct treenode_entry e = { .name_len = 0 };
-	struct fsys_stat side;
+	struct dbset_beside now;
+	const uint8_t *val;
+	size_t len;
 
 	entry_fill(&e, st);
-	return was_database(a->old) && scan_same_inode(sc, &e, a->old) && !(a->old->flags & (TREENODE_CHANGED | TREENODE_UNREAD)) &&
-	    !side_is_new(sc, a, "-wal", &side) && !side_is_new(sc, a, "-journal", &side) &&
-	    session_has(sc->s, &a->old->content) == FOUND;
+	if (captured_as(a->old) != 1 || !scan_same_inode(sc, &e, a->old) || a->old->flags & (TREENODE_CHANGED | TREENODE_UNREAD))
+		return false;
+	dbset_look_beside(a->dirfd, a->name, &now);
+	return now.newest < sc->racy_ns / CLOCK_NS &&
+	    treenode_ext_find(a->old->ext, a->old->ext_len, TREENODE_EXT_DATABASE, &val, &len) &&
+	    memcmp(val + TREENODE_BESIDE_AT, now.id, sizeof(now.id)) == 0 && session_has(sc->s, &a->old->content) == FOUND;
 }
 
 static bool
 has_side(const struct at *a)
 {
-	const struct scan none = { .depth = 0 };
-	struct fsys_stat st;
+	struct dbset_beside now;
 
-	(void)side_is_new(&none, a, "-wal", &st);
-	if (st.size)
-		return true;
-	(void)side_is_new(&none, a, "-journal", &st);
-	return st.size != 0;
+	dbset_look_beside(a->dirfd, a->name, &now);
+	return now.newest != INT64_MIN;
 }
 
 static bool
@@ -189,7 +176,7 @@ find_name(struct scan *sc, struct at *a, unsigned char type, const struct fsys_n
 	a->alone = !is_beside(names, i);
 	if (type == DT_UNKNOWN && fsys_stat(a->dirfd, a->name, &st) == OK)
 		type = S_ISDIR(st.mode) ? DT_DIR : S_ISREG(st.mode) ? DT_REG : DT_LNK;
-	if (type != DT_DIR && (type != DT_REG || (a->old && !was_database(a->old) && a->alone)))
+	if (type != DT_DIR && (type != DT_REG || (a->old && captured_as(a->old) != 1 && a->alone)))
 		return OK;
 	if ((rc = scanlog_push(sc, a->name, &mark)))
 		return rc;

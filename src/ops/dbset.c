@@ -9,8 +9,10 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
+#include "codec/digest.h"
 #include "format/emit.h"
 #include "ops/scan.h"
 #include "ops/scanlog.h"
@@ -92,6 +94,41 @@ dbset_one_instant(const struct dbset *d)
 	return any && !d->scattered;
 }
 
+void
+dbset_look_beside(int dirfd, const char *name, struct dbset_beside *out)
+{
+	static const char *const suffix[] = { "-wal", "-journal" };
+	uint8_t all[2 * 6 * 8] = { 0 };
+	char path[TREENODE_NAME_MAX + 16];
+	size_t n = strlen(name);
+	struct fsys_stat st;
+	struct emit e;
+	struct name h;
+
+	*out = (struct dbset_beside){ .newest = INT64_MIN };
+	if (n > TREENODE_NAME_MAX)
+		return;
+	memcpy(path, name, n);
+	for (int i = 0; i < 2; i++) {
+		memcpy(path + n, suffix[i], strlen(suffix[i]) + 1);
+		if (fsys_stat(dirfd, path, &st) || !S_ISREG(st.mode) || !st.size)
+			continue;
+		emit_init(&e, all + i * 48, 48);
+		emit_u64(&e, st.inode);
+		emit_u64(&e, st.size);
+		emit_u64(&e, (uint64_t)st.mtime);
+		emit_u64(&e, st.mtime_ns);
+		emit_u64(&e, (uint64_t)st.ctime);
+		emit_u64(&e, st.ctime_ns);
+		out->newest = st.mtime > out->newest ? st.mtime : out->newest;
+		out->newest = st.ctime > out->newest ? st.ctime : out->newest;
+	}
+	if (out->newest == INT64_MIN)
+		return;
+	digest_hash(&h, all, sizeof(all));
+	memcpy(out->id, h.b, sizeof(out->id));
+}
+
 static void
 set_ext(struct dbset_item *it)
 {
@@ -105,6 +142,7 @@ set_ext(struct dbset_item *it)
 	emit_u32(&e, it->state == DBSET_TAKEN && it->res.one_instant);
 	emit_u64(&e, it->res.pages);
 	emit_u64(&e, it->res.spread_ns);
+	emit_bytes(&e, it->beside.id, sizeof(it->beside.id));
 }
 
 int
@@ -359,6 +397,7 @@ send_one(struct scan *sc, struct dbset_item *it, uint32_t id)
 		rc = fail(ERR_FAILED, "is a file of holes, nearly");
 	if (rc == OK) {
 		it->st = st;
+		dbset_look_beside(dirfd, name, &it->beside);
 		rc = dbread_add(sc->db.helper, id, dirfd, name, st.dev, st.inode);
 	}
 	fsys_close(dirfd);

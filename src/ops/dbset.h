@@ -7,12 +7,12 @@
 #ifndef OPS_DBSET_H
 #define OPS_DBSET_H
 
+#include "format/treenode.h"
 #include "ops/filebuild.h"
 #include "source/dbread.h"
 #include "sys/fsys.h"
 
 struct scan;
-struct treenode_entry;
 
 enum dbset_state {
 	DBSET_WAITING,
@@ -24,6 +24,12 @@ enum dbset_state {
 
 #define DBSET_EXT_LEN 64
 
+/* The -wal and -journal of a database, as far as they have content. */
+struct dbset_beside {
+	uint8_t id[TREENODE_BESIDE_LEN];        /* SPEC §8, extension 3; 0: neither has */
+	int64_t newest;                         /* the last of their times, in seconds; INT64_MIN: neither has content */
+};
+
 struct dbset_item {
 	char *path;                     /* absolute; owned */
 	uint64_t hash;                  /* of path */
@@ -31,6 +37,7 @@ struct dbset_item {
 	struct fsys_stat st;            /* of the file, from before the cut */
 	struct filebuild_content content;
 	struct dbread_result res;       /* if TAKEN or RAW */
+	struct dbset_beside beside;     /* from before the cut */
 	uint8_t ext[DBSET_EXT_LEN];     /* value of TREENODE_EXT_DATABASE */
 };
 
@@ -42,6 +49,9 @@ struct dbset {
 };
 
 void dbset_clear(struct dbset *d);
+
+/* What lies beside the database dirfd/name. */
+void dbset_look_beside(int dirfd, const char *name, struct dbset_beside *out);
 
 /* Add the file at sc->path.  reuse: the entry whose content it still has; NULL: it is to be read. */
 int dbset_add(struct scan *sc, const struct fsys_stat *st, const struct treenode_entry *reuse) __attribute__((warn_unused_result));

@@ -6,6 +6,24 @@
 mkdir -p "$T/src/sub"
 for i in $(seq 1 400); do echo "file $i" >"$T/src/sub/f$i"; done
 noise "$T/src/large" 3000000 nochange
+# One database file with three names, and beside two of them a WAL: what was committed first, and all.
+mkdir "$T/dbs" "$T/dbs/d" "$T/later"
+"$PYTHON" - "$T/dbs/d/a" "$T/later/a" <<'PY'
+import os, shutil, sqlite3, sys
+first, later = sys.argv[1:]
+c = sqlite3.connect(first, isolation_level=None)
+c.execute("pragma journal_mode=wal")
+c.execute("create table t(v)")
+c.execute("pragma wal_checkpoint")
+os.link(first, later)
+c.execute("insert into t values(1)")
+shutil.copy(first + "-wal", first + ".keep")
+c.execute("insert into t values(2)")
+shutil.copy(first + "-wal", later + "-wal")
+os._exit(0)
+PY
+(cd "$T/dbs/d" && mv a.keep a-wal && rm a-shm)
+rows() { "$VARVE" sql latest "$T/dbs/d/a" "select count(*) from t" | tail -n 1; }
 init_repo
 snap "$T/src"
 equal "all files are new" "$(field files_new)" 401
@@ -36,7 +54,20 @@ snap "$T/src"
 equal "one file changed" "$(field files_changed)" 1
 must cat latest "$T/src/sub/f7"
 equal "its new content is kept" "$(cat "$T/out")" "FILE 7"
+
 snap --skip-if-unchanged "$T/src"
 must list --json
 equal "--skip-if-unchanged makes no snapshot" "$("$PYTHON" -c 'import json,sys; print(len(json.load(open(sys.argv[1]))))' "$T/out")" 5
+
+# Times that are old do not tell that a WAL is the one that was read.
+snap "$T/dbs"
+equal "a database with a WAL" "$(rows)" 1
+snap "$T/dbs"
+equal "nothing changed: it is not read" "$(field bytes_read)" 0
+mv "$T/dbs/d" "$T/earlier" && mv "$T/later" "$T/dbs/d"
+snap "$T/dbs"
+equal "another WAL with old times in its place" "$(rows)" 2
+rm "$T/dbs/d/a-wal"
+snap "$T/dbs"
+equal "the WAL was removed" "$(rows)" 0
 finish
