@@ -176,7 +176,7 @@ find_name(struct scan *sc, struct at *a, unsigned char type, const struct fsys_n
 	a->alone = !is_beside(names, i);
 	if (type == DT_UNKNOWN && fsys_stat(a->dirfd, a->name, &st) == OK)
 		type = S_ISDIR(st.mode) ? DT_DIR : S_ISREG(st.mode) ? DT_REG : DT_LNK;
-	if (type != DT_DIR && (type != DT_REG || (a->old && captured_as(a->old) != 1 && a->alone)))
+	if (type != DT_DIR && (type != DT_REG || (a->old && !captured_as(a->old) && a->alone)))
 		return OK;
 	if ((rc = scanlog_push(sc, a->name, &mark)))
 		return rc;

@@ -10,7 +10,7 @@ struct scan;
 
 /*
  * Walk as scan_paths will and add to sc->db what is a database by its content.  Looked at are files the parent snapshot does not have or
- * has as a database, and those with a -wal or -journal beside them; a file of the parent that has turned into one is found by the walk
+ * has as a database, captured or not, and those with a -wal or -journal beside them; a file of the parent that has turned into one is found by the walk
  * itself (dbfind_late).
  */
 int dbfind_paths(struct scan *sc, char *const *paths, size_t count) __attribute__((warn_unused_result));

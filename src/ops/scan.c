@@ -212,8 +212,13 @@ static int
 reuse(struct scan *sc, struct queue_item *q, const struct treenode_entry *old)
 {
 	struct treenode_entry *e = &q->e;
+	const uint8_t *val;
+	size_t len;
 	int rc;
 
+	/* Of databases dbfind knows which are as they were; one that could not be captured is tried again. */
+	if (old && old->ext_len && treenode_ext_find(old->ext, old->ext_len, TREENODE_EXT_DATABASE, &val, &len))
+		return OK;
 	if (!scan_same_inode(sc, e, old) || old->size != e->size || old->flags & (TREENODE_CHANGED | TREENODE_UNREAD) ||
 	    (old->flags & TREENODE_HARDLINK) != (e->flags & TREENODE_HARDLINK))
 		return OK;

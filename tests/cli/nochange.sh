@@ -24,6 +24,9 @@ os._exit(0)
 PY
 (cd "$T/dbs/d" && mv a.keep a-wal && rm a-shm)
 rows() { "$VARVE" sql latest "$T/dbs/d/a" "select count(*) from t" | tail -n 1; }
+mkdir "$T/damaged"
+sqlite3 "$T/damaged/a" "create table t(x); create table u(x); insert into t values(1)"
+truncate -s 8192 "$T/damaged/a"
 init_repo
 snap "$T/src"
 equal "all files are new" "$(field files_new)" 401
@@ -70,4 +73,9 @@ equal "another WAL with old times in its place" "$(rows)" 2
 rm "$T/dbs/d/a-wal"
 snap "$T/dbs"
 equal "the WAL was removed" "$(rows)" 0
+
+for n in 1 2; do
+	v snapshot --json "$T/damaged"; exits 3 "a damaged database, $n"
+	is "it is told, $n" grep -q "damaged/a.*unverified" "$T/err"
+done
 finish
