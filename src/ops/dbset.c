@@ -157,7 +157,7 @@ dbset_add(struct scan *sc, const struct fsys_stat *st, const struct treenode_ent
 	if (rc)
 		return rc;
 	it = &d->items[d->count];
-	*it = (struct dbset_item){ .st = *st, .hash = hash_path(scanlog_path(sc), sc->path.len) };
+	*it = (struct dbset_item){ .st = *st, .via = d->count, .hash = hash_path(scanlog_path(sc), sc->path.len) };
 	if ((rc = mem_dup(&it->path, scanlog_path(sc))))
 		return rc;
 	d->count++;
@@ -358,8 +358,30 @@ take_one(struct scan *sc, struct dbset_item *it, uint32_t page_size, bool *ours)
 /* ---------------------------------------------------------------------------------------------------- all of them */
 
 static void
+tell(const struct scan *sc, const struct dbset_item *it)
+{
+	if (sc->o->database && (it->state == DBSET_TAKEN || it->state == DBSET_RAW))
+		sc->o->database(sc->o->arg, it->path, it->state == DBSET_TAKEN, &it->res);
+}
+
+/* Another name of a file that was read. */
+static void
+follow(const struct scan *sc, struct dbset_item *it, const struct dbset_item *from)
+{
+	it->state = from->state;
+	it->st = from->st;
+	it->content = from->content;
+	it->res = from->res;
+	memcpy(it->ext, from->ext, sizeof(it->ext));
+	memcpy(it->ext + TREENODE_BESIDE_AT, it->beside.id, sizeof(it->beside.id));
+	tell(sc, it);
+}
+
+static void
 settle(struct scan *sc, struct dbset_item *it)
 {
+	struct dbset *d = &sc->db;
+
 	if (it->res.outcome == DBREAD_CAPTURED && it->content.size != it->res.pages * it->res.page_size) {
 		it->res.outcome = DBREAD_FAILED;
 		strcpy(it->res.text, "the helper's pages are not those it promised");
@@ -367,8 +389,10 @@ settle(struct scan *sc, struct dbset_item *it)
 	it->state = it->res.outcome == DBREAD_CAPTURED ? DBSET_TAKEN : it->res.outcome == DBREAD_NO_DATABASE ? DBSET_NOT : DBSET_RAW;
 	sc->db.scattered |= !it->res.one_instant && it->state == DBSET_TAKEN;
 	set_ext(it);
-	if (sc->o->database && it->state != DBSET_NOT)
-		sc->o->database(sc->o->arg, it->path, it->state == DBSET_TAKEN, &it->res);
+	tell(sc, it);
+	for (size_t i = 0; it->shared && i < d->count; i++)
+		if (d->items[i].state == DBSET_WAITING && &d->items[d->items[i].via] == it)
+			follow(sc, &d->items[i], it);
 }
 
 static void
@@ -405,20 +429,6 @@ send_one(struct scan *sc, struct dbset_item *it, uint32_t id)
 	return rc;
 }
 
-/*
- * Is one that waits, too, another name of the same file?  Closing a descriptor of it drops the locks that SQLite has through the other, so
- * that the helper must not have both.
- */
-static bool
-has_twin(const struct dbset *d, uint32_t n)
-{
-	for (uint32_t i = 0; d->items[n].st.nlink > 1 && i < n; i++)
-		if (d->items[i].state == DBSET_WAITING && d->items[i].st.inode == d->items[n].st.inode &&
-		    d->items[i].st.dev == d->items[n].st.dev)
-			return true;
-	return false;
-}
-
 /* Add up to BATCH of those that wait; cut.  *some: there are any. */
 static int
 cut_some(struct scan *sc, bool *some)
@@ -429,13 +439,9 @@ cut_some(struct scan *sc, bool *some)
 
 	*some = false;
 	for (uint32_t i = 0; i < d->count; i++) {
-		if (d->items[i].state != DBSET_WAITING)
+		if (d->items[i].state != DBSET_WAITING || d->items[i].via != i)
 			continue;
 		*some = true;
-		if (has_twin(d, i)) {
-			d->scattered = true;
-			continue;
-		}
 		if (!d->helper && (rc = dbread_start(sc->o->helper, &d->helper)))
 			return rc;
 		if (sent == BATCH) {
@@ -505,12 +511,112 @@ take_all(struct scan *sc)
 	return OK;
 }
 
+/* ------------------------------------------------------------------------------------------- names of one file */
+
+/*
+ * SQLite looks for a WAL or journal beside the name that it is given, and closing a descriptor of a file drops the locks that it has
+ * through another: so a file is read through one of its names, and if one of them has something beside it, through that.
+ */
+
+static bool
+same_file(const struct dbset_item *a, const struct dbset_item *b)
+{
+	return a->st.nlink > 1 && a->st.inode == b->st.inode && a->st.dev == b->st.dev;
+}
+
+static bool
+has_names(const struct dbset_item *it)
+{
+	return it->state == DBSET_WAITING && it->st.nlink > 1;
+}
+
+static bool
+has_beside(const struct dbset_item *it)
+{
+	return it->beside.newest != INT64_MIN;
+}
+
+/* What is as it was must be read again if another name of it has got a WAL. */
+static void
+wake_names(struct dbset *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		for (size_t k = 0; has_names(&d->items[i]) && k < d->count; k++)
+			if (d->items[k].state == DBSET_REUSED && same_file(&d->items[i], &d->items[k]))
+				d->items[k].state = DBSET_WAITING;
+}
+
+static void
+look_again(struct dbset_item *it)
+{
+	char *name, *store;
+	int dirfd;
+
+	it->beside = (struct dbset_beside){ .newest = INT64_MIN };
+	/* What is not there is told when it is to be read. */
+	if (fsys_open_parent(it->path, &dirfd, &name, &store))
+		return;
+	dbset_look_beside(dirfd, name, &it->beside);
+	fsys_close(dirfd);
+	free(store);
+}
+
+/* The first one that was read already, else the first that has something beside it, else the first. */
+static void
+choose_name(struct dbset *d, struct dbset_item *it)
+{
+	size_t best = d->count;
+	int rank, highest = -1;
+
+	for (size_t i = 0; i < d->count; i++) {
+		if (!same_file(it, &d->items[i]))
+			continue;
+		rank = d->items[i].state != DBSET_WAITING ? 2 : has_beside(&d->items[i]);
+		if (rank > highest) {
+			best = i;
+			highest = rank;
+		}
+	}
+	it->via = best;
+	d->items[best].shared = true;
+}
+
+static void
+choose_names(struct scan *sc)
+{
+	struct dbset *d = &sc->db;
+
+	if (!d->walking)
+		wake_names(d);
+	for (size_t i = 0; i < d->count; i++)
+		if (has_names(&d->items[i]))
+			look_again(&d->items[i]);
+	for (size_t i = 0; i < d->count; i++)
+		if (has_names(&d->items[i]))
+			choose_name(d, &d->items[i]);
+	for (size_t i = 0; i < d->count; i++) {
+		struct dbset_item *it = &d->items[i], *from = &d->items[it->via];
+
+		if (it == from || !has_names(it))
+			continue;
+		if (has_beside(it) && memcmp(it->beside.id, from->beside.id, sizeof(it->beside.id)) != 0) {
+			(void)!fail(ERR_FAILED, "another name of this file was read without the WAL or journal of this one, or has its own");
+			settle_failed(sc, from->state == DBSET_WAITING ? from : it);
+		} else if (from->state != DBSET_WAITING) {
+			follow(sc, it, from);
+		}
+	}
+}
+
 int
 dbset_take(struct scan *sc)
 {
 	int rc = session_fine(sc->s, true);
 
-	if (rc == OK)
+	if (rc == OK) {
+		choose_names(sc);
 		rc = take_all(sc);
+	}
+	sc->db.walking = true;
 	return rc ? rc : session_fine(sc->s, false);
 }

@@ -35,6 +35,8 @@ struct dbset_item {
 	uint64_t hash;                  /* of path */
 	enum dbset_state state;
 	struct fsys_stat st;            /* of the file, from before the cut */
+	size_t via;                     /* index of the item that is read for it: its own, or another name of the same file */
+	bool shared;                    /* it is read for others */
 	struct filebuild_content content;
 	struct dbread_result res;       /* if TAKEN or RAW */
 	struct dbset_beside beside;     /* from before the cut */
@@ -46,6 +48,7 @@ struct dbset {
 	size_t count, cap;
 	struct dbread *helper;
 	bool scattered;                 /* not all were cut together */
+	bool walking;                   /* what is settled may be in trees already */
 };
 
 void dbset_clear(struct dbset *d);
@@ -56,7 +59,10 @@ void dbset_look_beside(int dirfd, const char *name, struct dbset_beside *out);
 /* Add the file at sc->path.  reuse: the entry whose content it still has; NULL: it is to be read. */
 int dbset_add(struct scan *sc, const struct fsys_stat *st, const struct treenode_entry *reuse) __attribute__((warn_unused_result));
 
-/* Cut and store all that wait.  What cannot be captured becomes RAW; errors are the store's, ERR_NOMEM, ERR_INTERRUPTED. */
+/*
+ * Cut and store all that wait; names of one file get one image, with what lies beside any of them.  What cannot be captured becomes RAW;
+ * errors are the store's, ERR_NOMEM, ERR_INTERRUPTED.
+ */
 int dbset_take(struct scan *sc) __attribute__((warn_unused_result));
 
 /* The item of the path at hand, or NULL. */

@@ -104,6 +104,27 @@ for shm in "" "notes"; do
 	is "with a link, too: captured or as found" cmp "$T/image" "$S/b"
 done
 
+# Names of one file, of which one has what belongs to it; the first one to be found has not.
+for mode in wal hot; do
+	rm -rf "$S" "$T/back"; mkdir "$S"
+	journal=$mode rows=301
+	if [ "$mode" = hot ]; then journal=delete rows=3000; fi
+	db make "$S/b" "$journal" 4096 $((rows / 10 * 10))
+	ln "$S/b" "$S/a"
+	ln "$S/b" "$S/c"
+	hold "$S/b" "$mode"
+	[ "$mode" = wal ] || release
+	unchanged "names of one file ($mode)" "$S/b" "$S"; exits 0 "names of one file ($mode)"
+	equal "all are captured ($mode)" "$(how | sort | uniq -c | tr -s ' ')" " 3 1 1"
+	must restore "latest:$S" --target "$T/back"
+	equal "by each name what was committed ($mode)" "$(for n in a b c; do db rows "$T/back/$n"; done | uniq)" "ok $rows"
+	cp "$(ls "$S"/b-[wj]* | grep -v shm)" "$S/a-$(ls "$S" | sed -n 's/^b-\([wj].*\)/\1/p')"
+	v snapshot --json "$S"; exits 3 "two names with something beside them ($mode)"
+	equal "none is captured ($mode)" "$(how | sort | uniq -c | tr -s ' ')" " 3 0 0"
+	is "both are stored with it ($mode)" sh -c "'$VARVE' ls latest '$S' | grep -c '[ab]-[wj]' | grep -x 2"
+	[ "$mode" = hot ] || release
+done
+
 # An application that has a WAL database open and idle can write afterwards.
 rm -rf "$S"; mkdir "$S"
 db make "$S/a" wal 4096 300

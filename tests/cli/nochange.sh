@@ -8,14 +8,15 @@ for i in $(seq 1 400); do echo "file $i" >"$T/src/sub/f$i"; done
 noise "$T/src/large" 3000000 nochange
 # One database file with three names, and beside two of them a WAL: what was committed first, and all.
 mkdir "$T/dbs" "$T/dbs/d" "$T/later"
-"$PYTHON" - "$T/dbs/d/a" "$T/later/a" <<'PY'
+"$PYTHON" - "$T/dbs/d/a" "$T/later/a" "$T/dbs/b" <<'PY'
 import os, shutil, sqlite3, sys
-first, later = sys.argv[1:]
+first, later, other = sys.argv[1:]
 c = sqlite3.connect(first, isolation_level=None)
 c.execute("pragma journal_mode=wal")
 c.execute("create table t(v)")
 c.execute("pragma wal_checkpoint")
 os.link(first, later)
+os.link(first, other)
 c.execute("insert into t values(1)")
 shutil.copy(first + "-wal", first + ".keep")
 c.execute("insert into t values(2)")
@@ -23,7 +24,7 @@ shutil.copy(first + "-wal", later + "-wal")
 os._exit(0)
 PY
 (cd "$T/dbs/d" && mv a.keep a-wal && rm a-shm)
-rows() { "$VARVE" sql latest "$T/dbs/d/a" "select count(*) from t" | tail -n 1; }
+rows() { for f in d/a b; do "$VARVE" sql latest "$T/dbs/$f" "select count(*) from t" | tail -n 1; done | tr '\n' ' '; }
 mkdir "$T/damaged"
 sqlite3 "$T/damaged/a" "create table t(x); create table u(x); insert into t values(1)"
 truncate -s 8192 "$T/damaged/a"
@@ -64,15 +65,15 @@ equal "--skip-if-unchanged makes no snapshot" "$("$PYTHON" -c 'import json,sys; 
 
 # Times that are old do not tell that a WAL is the one that was read.
 snap "$T/dbs"
-equal "a database with a WAL" "$(rows)" 1
+equal "a database with a WAL: by both names" "$(rows)" "1 1 "
 snap "$T/dbs"
 equal "nothing changed: it is not read" "$(field bytes_read)" 0
 mv "$T/dbs/d" "$T/earlier" && mv "$T/later" "$T/dbs/d"
 snap "$T/dbs"
-equal "another WAL with old times in its place" "$(rows)" 2
+equal "another WAL with old times in its place" "$(rows)" "2 2 "
 rm "$T/dbs/d/a-wal"
 snap "$T/dbs"
-equal "the WAL was removed" "$(rows)" 0
+equal "the WAL was removed" "$(rows)" "0 0 "
 
 for n in 1 2; do
 	v snapshot --json "$T/damaged"; exits 3 "a damaged database, $n"
