@@ -20,6 +20,7 @@
 #define LOCK_BYTE 0x40000000u
 #define EARLY_MAX 4096
 #define FCNTL_STREAM 7401               /* ours: see file_control */
+#define TAIL_STEP (16 << 10)
 #define CACHE_PAGES "200"
 
 struct early {
@@ -320,19 +321,75 @@ same_first(const struct stream *s)
 	return memcmp(a, b, sizeof(a)) == 0 && memcmp(s->first + 100, s->last + 100, s->img->page_size - 100) == 0;
 }
 
+static sqlite3_int64
+size_of(sqlite3 *db, int which, sqlite3_file **f)
+{
+	sqlite3_int64 size;
+
+	if (sqlite3_file_control(db, "main", which, f) || !*f || !(*f)->pMethods || (*f)->pMethods->xFileSize(*f, &size))
+		return 0;
+	return size;
+}
+
+/*
+ * What lies behind the pages is not in the image, and nobody else keeps it: only zeros, that a file was made longer by ahead of time, may
+ * be lost.  With a WAL or a journal the file may be longer than what it has.  src is in a transaction.
+ */
+static int
+check_tail(struct stream *s, sqlite3 *src)
+{
+	static const uint8_t zeros[TAIL_STEP];
+	sqlite3_int64 off = (sqlite3_int64)(s->img->pages * s->img->page_size), end;
+	sqlite3_file *f = NULL, *beside = NULL;
+	uint8_t buf[TAIL_STEP];
+	int rc = OK;
+
+	if ((end = size_of(src, SQLITE_FCNTL_FILE_POINTER, &f)) <= off || size_of(src, SQLITE_FCNTL_JOURNAL_POINTER, &beside) > 0)
+		return OK;
+	for (; rc == OK && off < end; off += TAIL_STEP) {
+		int len = end - off < TAIL_STEP ? (int)(end - off) : TAIL_STEP, code = f->pMethods->xRead(f, buf, len, off);
+
+		if (code)
+			return dbimage_error(NULL, code);
+		if (memcmp(buf, zeros, (size_t)len) != 0)
+			return fail(ERR_FAILED, "the file goes on behind the last page of the database");
+		rc = s->sink->tick(s->sink->arg);
+	}
+	return rc;
+}
+
+/* The first step, in a transaction even if the source is not locked otherwise. */
+static int
+run_first(struct stream *s, sqlite3 *src, sqlite3_backup *b, int step, int *code)
+{
+	bool ours = sqlite3_get_autocommit(src);
+	int rc;
+
+	if (ours && (*code = sqlite3_exec(src, "BEGIN; PRAGMA data_version", NULL, NULL, NULL))) {
+		rc = dbimage_error(src, *code);
+	} else {
+		*code = sqlite3_backup_step(b, step);
+		s->img->pages = (uint64_t)sqlite3_backup_pagecount(b);
+		rc = *code == SQLITE_OK || *code == SQLITE_DONE ? check_tail(s, src) : OK;
+	}
+	if (ours && !sqlite3_get_autocommit(src))
+		(void)sqlite3_exec(src, "COMMIT", NULL, NULL, NULL);
+	return rc;
+}
+
 static int
 run(struct stream *s, sqlite3 *src, sqlite3 *dst, int step)
 {
 	sqlite3_backup *b = sqlite3_backup_init(dst, "main", src, "main");
-	int code, last, rc = OK;
+	int code, last, rc;
 
 	if (!b)
 		return dbimage_error(dst, sqlite3_errcode(dst));
-	do {
+	rc = run_first(s, src, b, step, &code);
+	while (rc == OK && (rc = s->sink->tick(s->sink->arg)) == OK && code == SQLITE_OK) {
 		code = sqlite3_backup_step(b, step);
 		s->img->pages = (uint64_t)sqlite3_backup_pagecount(b);
-		rc = s->sink->tick(s->sink->arg);
-	} while (code == SQLITE_OK && rc == OK);
+	}
 	last = sqlite3_backup_finish(b);
 	if (s->rc)
 		return s->rc;

@@ -246,6 +246,25 @@ rm -rf "$T/back"
 must restore "latest:$S" --target "$T/back"
 is "they are what they were" sh -c "cd '$T/back' && sha1sum -c '$T/sums'"
 
+# What lies behind the last page is in no image: it is kept, unless it is zeros.
+rm -rf "$S"; mkdir "$S"
+db make "$S/longer" delete 4096 300
+cp "$S/longer" "$S/zeros"
+cp "$S/longer" "$S/wal" && sqlite3 "$S/wal" "pragma journal_mode=wal" >/dev/null
+head -c 40000 /dev/zero >>"$S/zeros"
+for f in longer wal; do
+	{ head -c 40000 /dev/zero; echo "it is mine"; head -c 949 /dev/zero; } >>"$S/$f"
+done
+v snapshot --json "$S"; exits 3 "files that go on behind the database"
+equal "which: those with content there" "$(field errors)" 2
+is "it is said why" grep -q "'$S/longer'.*goes on behind the last page" "$T/err"
+for f in longer wal; do
+	image "$S/$f"
+	is "$f: stored as found" cmp "$T/image" "$S/$f"
+done
+image "$S/zeros"
+equal "zeros: the database" "$(db rows "$T/image")" "ok 300"
+
 # Replaced, truncated, vacuumed while it is captured: a state that was, or it is said.
 rm -rf "$S"; mkdir "$S"
 db make "$T/one" wal 4096 20000
