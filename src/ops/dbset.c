@@ -61,20 +61,47 @@ dbset_find(const struct scan *sc)
 	return sc->db.count ? find(&sc->db, scanlog_path(sc), sc->path.len) : NULL;
 }
 
+/* Empty, zeroed or not to be read, or what SQLite writes there: a -shm is in the machine's byte order. */
+static bool
+begins_as_side(int dirfd, const char *name, int kind)
+{
+	static const uint8_t wal[] = { 0x37, 0x7f, 0x06 }, journal[] = { 0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7 }, none[8] = { 0 };
+	static const uint32_t shm = 3007000;
+	uint8_t head[8] = { 0 };
+	size_t got = 0;
+	int fd;
+
+	if (fsys_open_file(dirfd, name, &fd))
+		return true;
+	if (fsys_read_at(fd, 0, head, sizeof(head), &got))
+		got = 0;
+	fsys_close(fd);
+	if (memcmp(head, none, sizeof(head)) == 0)
+		return true;
+	switch (kind) {
+	case 0:
+		return memcmp(head, wal, sizeof(wal)) == 0 && (head[3] == 0x82 || head[3] == 0x83);
+	case 1:
+		return memcmp(head, &shm, sizeof(shm)) == 0;
+	default:
+		return memcmp(head, journal, sizeof(journal)) == 0;
+	}
+}
+
 bool
-dbset_is_side(const struct scan *sc)
+dbset_is_side(const struct scan *sc, int dirfd, const char *name)
 {
 	static const char *const suffix[] = { "-wal", "-shm", "-journal" };
 	const char *path = scanlog_path(sc);
 	const struct dbset_item *it;
 
-	for (size_t i = 0; sc->db.count && i < 3; i++) {
+	for (int i = 0; sc->db.count && i < 3; i++) {
 		size_t n = strlen(suffix[i]);
 
 		if (sc->path.len <= n || strcmp(path + sc->path.len - n, suffix[i]) != 0)
 			continue;
 		it = find(&sc->db, path, sc->path.len - n);
-		return it && (it->state == DBSET_TAKEN || it->state == DBSET_REUSED);
+		return it && (it->state == DBSET_TAKEN || it->state == DBSET_REUSED) && begins_as_side(dirfd, name, i);
 	}
 	return false;
 }

@@ -68,8 +68,8 @@ int dbset_take(struct scan *sc) __attribute__((warn_unused_result));
 /* The item of the path at hand, or NULL. */
 struct dbset_item *dbset_find(const struct scan *sc);
 
-/* Is the file at hand the -wal, -shm or -journal of a database that was captured? */
-bool dbset_is_side(const struct scan *sc);
+/* Is the file at hand, dirfd/name, the -wal, -shm or -journal of a database that was captured, by its name and its first bytes? */
+bool dbset_is_side(const struct scan *sc, int dirfd, const char *name);
 
 /* Were all databases of the snapshot, at least one, cut at one instant? */
 bool dbset_one_instant(const struct dbset *d);

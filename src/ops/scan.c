@@ -388,7 +388,7 @@ scan_entry(struct scan *sc, struct queue *queue, const struct spot *at, const st
 	*q = (struct queue_item){ .e = { .name = (const uint8_t *)at->as, .name_len = (uint16_t)strlen(at->as) }, .hint = *hint };
 	entry_fill(&q->e, &st);
 	/* Its content is in the image of the database. */
-	if (q->e.kind == TREENODE_FILE && !at->is_root && dbset_is_side(sc))
+	if (q->e.kind == TREENODE_FILE && !at->is_root && dbset_is_side(sc, at->dirfd, at->name))
 		return OK;
 	if (left_out(sc, &q->e, at->is_root))
 		return OK;

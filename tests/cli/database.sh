@@ -265,6 +265,20 @@ done
 image "$S/zeros"
 equal "zeros: the database" "$(db rows "$T/image")" "ok 300"
 
+# Files that are called like what SQLite puts beside a database, and are nothing of the kind.
+rm -rf "$S" "$T/back"; mkdir "$S"
+db make "$S/a" wal 4096 300
+db make "$S/b" persist 4096 300
+db make "$S/c" wal 4096 300
+for f in a-wal a-journal b-shm c-shm; do echo "notes in $f" >"$S/$f"; done
+unchanged "other files with such names" "$S/a" "$S"; exits 0 "other files with such names"
+equal "the databases are captured" "$(how | sort | uniq -c | tr -s ' ')" " 3 1 1"
+for f in a-wal a-journal b-shm c-shm; do
+	image "$S/$f"
+	is "$f is stored" cmp "$T/image" "$S/$f"
+done
+isnt "a journal is not" "$VARVE" cat latest "$S/b-journal"
+
 # Replaced, truncated, vacuumed while it is captured: a state that was, or it is said.
 rm -rf "$S"; mkdir "$S"
 db make "$T/one" wal 4096 20000
