@@ -78,8 +78,9 @@ bool place_may_replace(const struct place *p, const struct treenode_entry *e, co
 
 /*
  * Before something takes the place of what is there: place_way says whether a directory may go (and ERR_FAILED if it is a mount point, or
- * something beneath it is to stay, or what comes belongs to a database that stays), place_look whether a database may, which need not be open elsewhere (fd: it is open for reading, by us
- * alone, or -1), and sets s->database; then, when the new one is complete, place_clear removes a directory.  Nothing in a dry run.
+ * something beneath it is to stay, or what comes belongs to a database that stays), place_look whether a database may, which need not be
+ * open elsewhere (fd: it is open for reading, by us alone, or -1), and sets s->database; then, when the new one is complete, place_clear
+ * removes a directory.  Nothing in a dry run.
  */
 int place_way(struct place *p, const struct place_spot *s) __attribute__((warn_unused_result));
 int place_look(struct place *p, struct place_spot *s, int fd) __attribute__((warn_unused_result));
