@@ -253,8 +253,8 @@ if is_root && unshare -m true 2>/dev/null; then
 	exits 1 "a database that is mounted there"
 	is "it keeps its WAL" test -s "$A/d-wal"
 	if command -v setpriv >/dev/null; then
-		mkdir "$T/user" && chmod 711 "$T" && cp -a "$T/repo" "$T/key" "$T/user" && chown -R 65534 "$T/user" "$A" && cp "$VARVE" "$T/varve.user" && chown 0 "$A/d"
-		user() { run setpriv --reuid 65534 --clear-groups env VARVE_REPOSITORY="$T/user/repo" VARVE_KEY_FILE="$T/user/key" "$T/varve.user" restore "latest:$A" --path "$A" --target "$A" "$@"; }
+		mkdir "$T/user" && chmod 711 "$T" && chmod o+x "$(dirname "$T")" && cp -a "$T/repo" "$T/key" "$T/user" && chown -R 65534 "$T/user" "$A" && cp "$VARVE" "$T/varve.user" && chown 0 "$A/d"
+		user() { run setpriv --reuid=65534 --regid=65534 --clear-groups env VARVE_REPOSITORY="$T/user/repo" VARVE_KEY_FILE="$T/user/key" "$T/varve.user" restore "latest:$A" --path "$A" --target "$A" "$@"; }
 		user; exits 1 "somebody else's database: nobody can tell whether it is open"
 		is "that is said" grep -q "or nobody can tell" "$T/err"
 		is "it keeps its WAL then" test -s "$A/d-wal"
