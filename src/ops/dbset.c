@@ -140,6 +140,7 @@ dbset_look_beside(int dirfd, const char *name, struct dbset_beside *out)
 		memcpy(path + n, suffix[i], strlen(suffix[i]) + 1);
 		if (fsys_stat(dirfd, path, &st) || !S_ISREG(st.mode) || !st.size)
 			continue;
+		out->inode[i] = st.inode;
 		emit_init(&e, all + i * 48, 48);
 		emit_u64(&e, st.inode);
 		emit_u64(&e, st.size);
@@ -150,6 +151,8 @@ dbset_look_beside(int dirfd, const char *name, struct dbset_beside *out)
 		out->newest = st.mtime > out->newest ? st.mtime : out->newest;
 		out->newest = st.ctime > out->newest ? st.ctime : out->newest;
 	}
+	memcpy(path + n, "-shm", 5);
+	out->shm = fsys_stat(dirfd, path, &st) == OK;
 	if (out->newest == INT64_MIN)
 		return;
 	digest_hash(&h, all, sizeof(all));
@@ -563,6 +566,16 @@ has_beside(const struct dbset_item *it)
 	return it->beside.newest != INT64_MIN;
 }
 
+/* Its users go on writing to what lies there: that it is the same file is enough. */
+static bool
+has_other_beside(const struct dbset_item *it, const struct dbset_item *from)
+{
+	for (int i = 0; i < 2; i++)
+		if (it->beside.inode[i] && it->beside.inode[i] != from->beside.inode[i])
+			return true;
+	return false;
+}
+
 /* What is as it was must be read again if another name of it has got a WAL. */
 static void
 wake_names(struct dbset *d)
@@ -588,7 +601,7 @@ look_again(struct dbset_item *it)
 	free(store);
 }
 
-/* The first one that was read already, else the first that has something beside it, else the first. */
+/* The first one that was read already, else the first that is in use, else the first that has something beside it, else the first. */
 static void
 choose_name(struct dbset *d, struct dbset_item *it)
 {
@@ -598,7 +611,7 @@ choose_name(struct dbset *d, struct dbset_item *it)
 	for (size_t i = 0; i < d->count; i++) {
 		if (!same_file(it, &d->items[i]))
 			continue;
-		rank = d->items[i].state != DBSET_WAITING ? 2 : has_beside(&d->items[i]);
+		rank = d->items[i].state != DBSET_WAITING ? 3 : d->items[i].beside.shm ? 2 : has_beside(&d->items[i]);
 		if (rank > highest) {
 			best = i;
 			highest = rank;
@@ -626,9 +639,9 @@ choose_names(struct scan *sc)
 
 		if (it == from || !has_names(it))
 			continue;
-		if (has_beside(it) && memcmp(it->beside.id, from->beside.id, sizeof(it->beside.id)) != 0) {
+		if (has_other_beside(it, from)) {
 			(void)!fail(ERR_FAILED, "another name of this file was read without the WAL or journal of this one, or has its own");
-			settle_failed(sc, from->state == DBSET_WAITING ? from : it);
+			settle_failed(sc, from->state == DBSET_WAITING && from->beside.shm == it->beside.shm ? from : it);
 		} else if (from->state != DBSET_WAITING) {
 			follow(sc, it, from);
 		}

@@ -28,6 +28,8 @@ enum dbset_state {
 struct dbset_beside {
 	uint8_t id[TREENODE_BESIDE_LEN];        /* SPEC §8, extension 3; 0: neither has */
 	int64_t newest;                         /* the last of their times, in seconds; INT64_MIN: neither has content */
+	uint64_t inode[2];                      /* 0: none, or without content */
+	bool shm;                               /* a -shm is there: somebody has a WAL database open by this name, or had */
 };
 
 struct dbset_item {

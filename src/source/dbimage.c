@@ -332,8 +332,9 @@ size_of(sqlite3 *db, int which, sqlite3_file **f)
 }
 
 /*
- * What lies behind the pages is not in the image, and nobody else keeps it: only zeros, that a file was made longer by ahead of time, may
- * be lost.  With a WAL or a journal the file may be longer than what it has.  src is in a transaction.
+ * What lies behind the pages is not in the image.  Whole pages are what a file was made longer by ahead of time, or old ones that were left
+ * when it became smaller, and nobody reads them.  Anything else but zeros somebody has put there.  With a WAL or a journal the file may be
+ * longer than what it has.  src is in a transaction.
  */
 static int
 check_tail(struct stream *s, sqlite3 *src)
@@ -344,7 +345,8 @@ check_tail(struct stream *s, sqlite3 *src)
 	uint8_t buf[TAIL_STEP];
 	int rc = OK;
 
-	if ((end = size_of(src, SQLITE_FCNTL_FILE_POINTER, &f)) <= off || size_of(src, SQLITE_FCNTL_JOURNAL_POINTER, &beside) > 0)
+	end = size_of(src, SQLITE_FCNTL_FILE_POINTER, &f);
+	if (end <= off || end % s->img->page_size == 0 || size_of(src, SQLITE_FCNTL_JOURNAL_POINTER, &beside) > 0)
 		return OK;
 	for (; rc == OK && off < end; off += TAIL_STEP) {
 		int len = end - off < TAIL_STEP ? (int)(end - off) : TAIL_STEP, code = f->pMethods->xRead(f, buf, len, off);

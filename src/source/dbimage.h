@@ -33,7 +33,7 @@ int dbimage_register(void) __attribute__((warn_unused_result));
  * step: pages at a time; between steps an unlocked source lets its writers in.
  *
  * Errors: ERR_CORRUPT  SQLite cannot read the source;  ERR_LOCKED  it is busy;  ERR_FAILED  it said something else, or img->moved, or
- * the file has bytes other than 0 behind its last page, which are in no image
+ * the file goes on behind its last page with bytes other than 0 that are no whole pages, and in no image
  */
 int dbimage_capture(struct sqlite3 *src, const uint8_t *first, uint32_t page_size, int step, const struct dbimage_sink *sink,
     struct dbimage *img) __attribute__((warn_unused_result));

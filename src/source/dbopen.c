@@ -135,7 +135,7 @@ read_super(int fd, uint64_t size, char name[static SUPER_CAP])
 	name[sum && sum_signed ? 0 : len] = '\0';
 }
 
-/* Is this directory its writer's?  In that one lies the database whose name it was made from, and no other one under ours. */
+/* Is this directory its writer's?  Proof is that ours lies there, too, with the database whose name it was made from. */
 static bool
 is_its_place(const struct dbopen *o, int dir, char *name)
 {
@@ -147,7 +147,7 @@ is_its_place(const struct dbopen *o, int dir, char *name)
 	name[len - SUPER_SUFFIX] = '\0';
 	if (fsys_stat(dir, name, &st))
 		return false;
-	return fsys_stat(dir, o->name, &st) || (st.dev == o->main.dev && st.inode == o->main.inode);
+	return fsys_stat(dir, o->name, &st) == OK && st.dev == o->main.dev && st.inode == o->main.inode;
 }
 
 static enum super

@@ -360,6 +360,16 @@ let_go(struct serve *s, int n)
 	return OK;
 }
 
+/* What was seen of one that is read without a lock counts only if it has not changed. */
+static bool
+fails(struct dbopen *o, int rc)
+{
+	dbopen_fail(o, rc);             /* before the note is another one's */
+	if (o->way == DBOPEN_STILL && !dbopen_still(o))
+		o->outcome = 0;
+	return o->outcome != 0;
+}
+
 /* Until it succeeds, or there is an outcome. */
 static int
 capture(struct serve *s, struct dbimage *img)
@@ -368,6 +378,7 @@ capture(struct serve *s, struct dbimage *img)
 	int64_t until = clock_steady_ns() + BUSY_NS;
 	int rc, tries = 0, frees = 0;
 
+	s->fill = 0;                    /* of one that failed */
 	s->free_running = s->hold = s->too_long = false;
 	if (!o->outcome && o->way == DBOPEN_LOCKING && !o->reading && (rc = let_go(s, frees++)))
 		return rc;
@@ -381,8 +392,8 @@ capture(struct serve *s, struct dbimage *img)
 			return rc;
 		if (s->too_long || img->moved)
 			rc = let_go(s, frees++);
-		else if (rc && rc != ERR_LOCKED && (o->way != DBOPEN_STILL || dbopen_still(o)))
-			dbopen_fail(o, rc);
+		else if (rc && rc != ERR_LOCKED && fails(o, rc))
+			break;
 		else if (++tries >= CAPTURE_TRIES && clock_steady_ns() > until)
 			dbopen_fail(o, rc == ERR_LOCKED ? rc :
 			    fail(ERR_LOCKED, "it changes all the time, in a way that cannot be followed"));
