@@ -32,7 +32,7 @@ GROUPS = {
         ["unit/test_rewrite", "unit/test_settle", "every 2 settle", "every 2 prune", "cli/uncounted.sh", "unit/test_session"],
         ["every 12 forget", "every all settle", "prop/prop_store 40", "prop/prop_lies 40", "every 80 prune: drops",
             "every 80 prune: rewrites", "every 30 prune: merges", "cli/prune.sh"]),
-    "restore": (["src/ops/%s.c" % s for s in ("restore", "place", "later", "refill")] +
+    "restore": (["src/ops/%s.c" % s for s in ("restore", "place", "placelink", "placedb", "surplus", "later", "refill")] +
         ["src/store/%s.c" % s for s in ("reader", "fetch", "framebox", "tree", "content")],
         ["unit/test_restore", "every 2 restore", "unit/test_reader", "unit/test_fetch", "unit/test_tree", "cli/inplace.sh",
             "cli/commands.sh", "cli/restoredb.sh", "every 10 restore", "crash/crash_restore 400"],
