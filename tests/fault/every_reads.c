@@ -519,21 +519,6 @@ ignore_item(void *arg, char what, const char *path, const char *beneath, uint64_
 	(void)size;
 }
 
-/* By patterns, over what is there, and what is not in it is removed. */
-static int
-restore_filtered(struct every *e)
-{
-	struct restore_options o = { .delete_extra = true, .overwrite = RESTORE_IF_NEWER, .item = ignore_item, .devices = true };
-	struct filter *f;
-	int rc = filter_new(&f);
-
-	o.filter = f;
-	if (rc == OK && (rc = filter_add(f, "a/new*", false)) == OK && (rc = filter_add(f, "hole", false)) == OK)
-		rc = restore_with(e, &o, true);
-	filter_free(f);
-	return rc;
-}
-
 static void
 put_file(const char *dir, const char *name)
 {
@@ -543,6 +528,42 @@ put_file(const char *dir, const char *name)
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	if ((f = fopen(path, "w")))
 		fclose(f);
+}
+
+/* What a snapshot does not have: a directory with something excluded in it, and another repository. */
+static void
+put_surplus(const char *target)
+{
+	static const char *const dirs[] = { "", "surplus", "surplus/in", "a", "a/deep" };
+	char path[400];
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", target, dirs[i]);
+		(void)mkdir(path, 0700);
+	}
+	put_file(target, "surplus/other");
+	put_file(target, "surplus/in/kept");
+	put_file(target, "surplus/in/other");
+	put_file(target, "a/deep/varve-repo");
+}
+
+/* By patterns, over what is there, and what is not in it is removed. */
+static int
+restore_filtered(struct every *e)
+{
+	static const char *const patterns[] = { "a/new*", "hole", "kept", "varve-repo" };
+	struct restore_options o = { .delete_extra = true, .overwrite = RESTORE_IF_NEWER, .item = ignore_item, .devices = true };
+	struct filter *f;
+	int rc = filter_new(&f);
+
+	o.filter = f;
+	for (size_t i = 0; rc == OK && i < sizeof(patterns) / sizeof(patterns[0]); i++)
+		rc = filter_add(f, patterns[i], false);
+	put_surplus(e->target);
+	if (rc == OK)
+		rc = restore_with(e, &o, true);
+	filter_free(f);
+	return rc;
 }
 
 /* Where a directory should be is a file, and things that the snapshot does not have are beside and beneath. */
@@ -721,7 +742,7 @@ const struct every_op every_reads[] = {
 	    "2 made 0 same 0 skipped 2 dirs 0 others 0 deleted 60040 bytes of 60040 0 verified, progress 1 40; "
 	    "1 made 1 same 0 skipped 2 dirs 0 others 0 deleted 60000 bytes of 60040 0 verified, " },
 	{ "restore: by patterns", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_filtered, 0,
-	    "5 made 0 same 0 skipped 3 dirs 2 others 0 deleted 69350 bytes of 69650 0 verified, progress 1 40; "
+	    "5 made 0 same 0 skipped 3 dirs 2 others 2 deleted 69350 bytes of 69650 0 verified, progress 1 40; "
 	    "2 made 0 same 5 skipped 3 dirs 0 others 0 deleted 69060 bytes of 69700 0 verified, " },
 	{ "restore: in the way", EVERY_HISTORY, EVERY_ALL | EVERY_ON_CALLS | EVERY_FORGIVES, restore_in_the_way, 0, NULL },
 	{ "restore: by another user", EVERY_HISTORY, EVERY_ALL | EVERY_FORGIVES, restore_by_another, 0, NULL },
