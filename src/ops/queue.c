@@ -29,7 +29,12 @@ queue_ext(struct scan *sc, struct queue_item *q, int dirfd, const char *name, ui
 {
 	int rc = entry_ext(&q->e, dirfd, name, mode, fd, &q->mem);
 
-	return rc ? scanlog_refused(sc, rc) : OK;
+	if (rc == OK)
+		return OK;
+	/* The next snapshot must not take it for unchanged. */
+	q->e.ctime = 0;
+	q->e.ctime_ns = 0;
+	return scanlog_refused(sc, rc);
 }
 
 int

@@ -27,7 +27,8 @@ int queue_init(struct queue *q, size_t cap) __attribute__((warn_unused_result));
 void queue_clear(struct queue *q);
 void queue_item_clear(struct queue_item *q);
 
-/* Extensions: those of the parent's entry, or the attributes and flags found now: what cannot be read is a problem, not a failure. */
+/* Extensions: those of the parent's entry, or the attributes and flags found now: what cannot be read is a problem, not a failure, and tried
+ * again by the next snapshot. */
 int queue_copy_ext(struct queue_item *q, const struct treenode_entry *old) __attribute__((warn_unused_result));
 int queue_ext(struct scan *sc, struct queue_item *q, int dirfd, const char *name, uint32_t mode, int fd)
     __attribute__((warn_unused_result));

@@ -28,6 +28,7 @@ rows() { for f in d/a b; do "$VARVE" sql latest "$T/dbs/$f" "select count(*) fro
 mkdir "$T/damaged"
 sqlite3 "$T/damaged/a" "create table t(x); create table u(x); insert into t values(1)"
 truncate -s 8192 "$T/damaged/a"
+mkdir "$T/attributes" && echo a >"$T/attributes/f" && setfattr -n user.kept -v yes "$T/attributes/f" "$T/attributes" 2>/dev/null || true
 init_repo
 snap "$T/src"
 equal "all files are new" "$(field files_new)" 401
@@ -79,4 +80,17 @@ for n in 1 2; do
 	v snapshot --json "$T/damaged"; exits 3 "a damaged database, $n"
 	is "it is told, $n" grep -q "damaged/a.*unverified" "$T/err"
 done
+# What the snapshot does not read anew it takes from its parent: not attributes that could not be read.
+if strace -o /dev/null true 2>/dev/null && [ -n "$(getfattr "$T/attributes/f" 2>/dev/null)" ]; then
+	run strace -f -qq -e trace=flistxattr,llistxattr,listxattr -e inject=flistxattr,llistxattr,listxattr:error=ENOSPC -o /dev/null \
+		env ASAN_OPTIONS=detect_leaks=0 "$VARVE" snapshot "$T/attributes"
+	exits 3 "attributes that cannot be read"
+	snap "$T/attributes"
+	must restore "latest:$T/attributes" --target "$T/attributes.back"
+	attributes() { (cd "$1" && getfattr -d . f); }
+	equal "the next snapshot has them" "$(attributes "$T/attributes.back")" "$(attributes "$T/attributes")"
+else
+	skip "the next snapshot has them" "no strace or no attributes here"
+fi
+
 finish
