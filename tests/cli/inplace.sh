@@ -208,6 +208,16 @@ touch "$T/two.repos/backup/packs/extra" && chmod -R u+w "$T/two.repos"
 restore; exits 0 "a repository that the snapshot has"
 is "is what it was" test ! -e "$T/two.repos/backup/packs/extra"
 
+# A target that passes an ACL on to what is made in it: nothing of the snapshot has it.
+mkdir "$T/acl.dst"
+if setfacl -d -m u:1:rwx "$T/acl.dst" 2>/dev/null; then
+	must restore "latest:$T/src" --path "$T/src" --target "$T/acl.dst/new"
+	must restore "latest:$T/src" --path "$T/src" --target "$T/acl.dst"
+	equal "no file or directory has it" "$(cd "$T/acl.dst" && getfacl -R -s -n . 2>/dev/null | grep '^# file' | tr '\n' ' ')" ""
+else
+	skip "no file or directory has it" "no ACLs here"
+fi
+
 # The newest snapshot may be of something else: which it was is said.
 echo dump | "$VARVE" snapshot --stdin --name shop.sql --quiet
 for c in ls cat; do
