@@ -100,6 +100,12 @@ rmdir "$T/dst/dir/sub" && sqlite3 "$T/dst/dir/sub" 'create table t (a)'
 restore; exits 0 "over one that is not"
 is "it is a directory as well" same_tree "$T/src" "$T/dst"
 
+# A link that is replaced is no database: what lies beside it is the user's.
+ln -sf elsewhere "$T/dst/dir/link" && echo mine >"$T/dst/dir/link-wal"
+restore
+equal "a link is another, and what has a name beside it stays" "$(readlink "$T/dst/dir/link") $(cat "$T/dst/dir/link-wal")" "a mine"
+rm "$T/dst/dir/link-wal"
+
 # A link in place of a directory is not followed.
 mkdir "$T/outside"
 rm -r "$T/dst/dir" && ln -s "$T/outside" "$T/dst/dir"

@@ -247,6 +247,9 @@ rm -rf "$A" && mkdir "$A" && db make "$A/d" wal 4096 50 && touch -d 2021-01-01 "
 cp "$T/mine/"* "$A" && touch -d 2020-01-01 "$A/d"
 live --overwrite if-newer; exits 0 "--overwrite if-newer, a WAL is newer"
 is "it stays" test -s "$A/d-wal"
+touch -d 2019-01-01 "$A/d-wal" && touch -d 2022-01-01 "$A/d"
+live --overwrite if-newer; exits 0 "the database is newer, its WAL older"
+is "it stays then, too" test -s "$A/d-wal"
 if is_root && unshare -m true 2>/dev/null; then
 	# shellcheck disable=SC2016
 	run unshare -m bash -eu -c 'cp "$1/d" "$2.bound" && mount --bind "$2.bound" "$1/d" && exec "$VARVE" restore "latest:$1" --path "$1" --target "$1"' bash "$A" "$T/live"
