@@ -100,6 +100,20 @@ rmdir "$T/dst/dir/sub" && sqlite3 "$T/dst/dir/sub" 'create table t (a)'
 restore; exits 0 "over one that is not"
 is "it is a directory as well" same_tree "$T/src" "$T/dst"
 
+# Some file systems say only when a file is closed what they could not write.
+if strace -o /dev/null true 2>/dev/null; then
+	told=
+	for n in $(seq 80); do
+		echo other >"$T/dst/dir/a"
+		run strace -f -qq -o /dev/null -e trace=close -e inject=close:error=EIO:when="$n" env ASAN_OPTIONS=detect_leaks=0 "$VARVE" restore "latest:$T/src" --target "$T/dst" dir/a
+		if [ "$status" != 0 ] && grep -q "dir/a': cannot write" "$T/err"; then told=$(cat "$T/dst/dir/a"); break; fi
+	done
+	equal "a close that fails is told, and what was there stays" "$told" other
+	restore
+else
+	skip "a close that fails is told, and what was there stays" "no strace here"
+fi
+
 # A link that is replaced is no database: what lies beside it is the user's.
 ln -sf elsewhere "$T/dst/dir/link" && echo mine >"$T/dst/dir/link-wal"
 restore
