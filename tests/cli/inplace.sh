@@ -100,8 +100,8 @@ rmdir "$T/dst/dir/sub" && sqlite3 "$T/dst/dir/sub" 'create table t (a)'
 restore; exits 0 "over one that is not"
 is "it is a directory as well" same_tree "$T/src" "$T/dst"
 
-# Some file systems say only when a file is closed what they could not write.
-if strace -o /dev/null true 2>/dev/null; then
+# Some file systems say only when a file is closed what they could not write.  Valgrind would fail over a close of its own.
+if [ "${VARVE%-memcheck}" = "$VARVE" ] && strace -o /dev/null true 2>/dev/null; then
 	told=
 	for n in $(seq 80); do
 		echo other >"$T/dst/dir/a"
@@ -111,7 +111,7 @@ if strace -o /dev/null true 2>/dev/null; then
 	equal "a close that fails is told, and what was there stays" "$told" other
 	restore
 else
-	skip "a close that fails is told, and what was there stays" "no strace here"
+	skip "a close that fails is told, and what was there stays" "no strace, or Valgrind"
 fi
 
 # A link that is replaced is no database: what lies beside it is the user's.
