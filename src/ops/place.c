@@ -277,7 +277,8 @@ place_look(struct place *p, struct place_spot *s, int fd)
 	if (fd < 0 && fsys_open_file(s->dir->fd, s->name, &own) == OK)
 		fd = own;
 	if (!s->database)
-		s->database = s->lasts = placedb_is_there(s->dir->fd, s->name, fd);
+		s->database = placedb_is_there(s->dir->fd, s->name, fd);
+	s->lasts |= s->database;
 	rc = s->database ? placedb_may_replace(fd, p->o->force) : OK;
 	fsys_close(own);
 	return rc;

@@ -280,9 +280,12 @@ side_of(struct place *p, int dirfd, const char *path, size_t len)
 	struct fsys_stat st;
 	int fd, rc = OK;
 
-	if (fsys_stat(dirfd, name, &st) || !S_ISREG(st.mode) || fsys_open_file(dirfd, name, &fd))
+	if (fsys_stat(dirfd, name, &st) || !S_ISREG(st.mode))
 		return OK;
-	if (is_database(dirfd, name, fd))
+	/* One that cannot be read may be a database. */
+	if (fsys_open_file(dirfd, name, &fd))
+		fd = -1;
+	if (fd < 0 || is_database(dirfd, name, fd))
 		rc = is_restored(p, path, len) ? placedb_may_replace(fd, p->o->force) : FOUND;
 	fsys_close(fd);
 	return rc;

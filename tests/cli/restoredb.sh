@@ -261,6 +261,10 @@ if is_root && unshare -m true 2>/dev/null; then
 		user; exits 1 "somebody else's database: nobody can tell whether it is open"
 		is "that is said" grep -q "or nobody can tell" "$T/err"
 		is "it keeps its WAL then" test -s "$A/d-wal"
+		chmod 600 "$A/d"
+		user --delete --exclude d; exits 0 "--delete, one excluded that this user cannot read"
+		is "it keeps its WAL, too" test -s "$A/d-wal"
+		chmod 644 "$A/d"
 		user --force; exits 0 "--force"
 	fi
 else
