@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "ops/entry.h"
+#include "ops/placedb.h"
 #include "ops/scan.h"
 #include "ops/scanlog.h"
 #include "ops/twin.h"
@@ -31,17 +32,11 @@ struct at {                             /* a file in its directory */
 	const struct fsys_stat *st;     /* looked at ahead; NULL: not */
 };
 
-/* The parent's entry: 1 an image, 2 stored as found; 0: no database. */
+/* The parent's entry: PLACEDB_...; 0: no database. */
 static unsigned
 captured_as(const struct treenode_entry *old)
 {
-	const uint8_t *val;
-	size_t len;
-
-	if (!old || old->kind != TREENODE_FILE || !old->ext_len ||
-	    !treenode_ext_find(old->ext, old->ext_len, TREENODE_EXT_DATABASE, &val, &len))
-		return 0;
-	return val[4];
+	return old && old->kind == TREENODE_FILE ? placedb_capture(old) : 0;
 }
 
 static bool
@@ -64,7 +59,7 @@ is_unchanged(struct scan *sc, const struct at *a, const struct fsys_stat *st)
 	size_t len;
 
 	entry_fill(&e, st);
-	if (captured_as(a->old) != 1 || !scan_same_inode(sc, &e, a->old) || a->old->flags & (TREENODE_CHANGED | TREENODE_UNREAD))
+	if (captured_as(a->old) != PLACEDB_BACKUP || !scan_same_inode(sc, &e, a->old) || a->old->flags & (TREENODE_CHANGED | TREENODE_UNREAD))
 		return false;
 	dbset_look_beside(a->dirfd, a->name, &now);
 	return now.newest < sc->racy_ns / CLOCK_NS &&

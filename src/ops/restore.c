@@ -29,7 +29,6 @@
 #include "ops/place.h"
 #include "ops/placedb.h"
 #include "ops/surplus.h"
-#include "source/dbread.h"
 #include "source/filter.h"
 #include "store/fetch.h"
 #include "store/tree.h"
@@ -157,16 +156,6 @@ loosen(struct walk *w, int dirfd, const char *name, const struct fsys_stat *st)
 	return target_fix(&at, st, &want, &changed);
 }
 
-static bool
-is_database(int fd)
-{
-	uint8_t header[DBREAD_HEADER_LEN];
-	size_t len;
-
-	return fsys_read_at(fd, 0, header, sizeof(header), &len) == OK &&
-	    len == sizeof(header) && dbread_is_header(header);
-}
-
 /*
  * Remove what is in the way of the directory l and is none: only for one
  * whose entries are there, and no database that a process has open.
@@ -181,7 +170,7 @@ make_way(struct walk *w, int dirfd, const char *name, struct level *l)
 	if ((rc = tree_open(w->rd, &l->e.content, &l->entries)))
 		return damage(rc);
 	if (S_ISREG(l->st.mode) && fsys_open_file(dirfd, name, &fd) == OK) {
-		if (is_database(fd))
+		if (placedb_is_there(dirfd, name, fd))
 			rc = placedb_may_replace(fd, w->o->force);
 		fsys_close(fd);
 	}

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "ops/dbfind.h"
 #include "ops/entry.h"
+#include "ops/placedb.h"
 #include "ops/queue.h"
 #include "ops/scanlog.h"
 #include "ops/treebuild.h"
@@ -212,12 +213,10 @@ static int
 reuse(struct scan *sc, struct queue_item *q, const struct treenode_entry *old)
 {
 	struct treenode_entry *e = &q->e;
-	const uint8_t *val;
-	size_t len;
 	int rc;
 
 	/* Of databases dbfind knows which are as they were; one that could not be captured is tried again. */
-	if (old && old->ext_len && treenode_ext_find(old->ext, old->ext_len, TREENODE_EXT_DATABASE, &val, &len))
+	if (old && placedb_capture(old))
 		return OK;
 	if (!scan_same_inode(sc, e, old) || old->size != e->size || old->flags & (TREENODE_CHANGED | TREENODE_UNREAD) ||
 	    (old->flags & TREENODE_HARDLINK) != (e->flags & TREENODE_HARDLINK))
