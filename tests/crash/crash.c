@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,25 +36,6 @@ crash_wrong(struct crash *u, const char *what)
 
 /* --------------------------------------------------------------------------------------------------- source */
 
-bool
-crash_write(const struct crash *u, const char *name, size_t len, uint64_t seed)
-{
-	char path[400];
-	uint8_t *p = malloc(len + 1);
-	FILE *f;
-	bool ok;
-
-	snprintf(path, sizeof(path), "%s/%s", u->source, name);
-	f = fopen(path, "wb");
-	if (!p || !f)
-		abort();
-	support_store_bytes(p, len, seed);
-	ok = fwrite(p, 1, len, f) == len;
-	ok = fclose(f) == 0 && ok;
-	free(p);
-	return ok;
-}
-
 /* Two directories of small files, one file of several chunks, a link. */
 bool
 crash_source(struct crash *u)
@@ -72,26 +52,17 @@ crash_source(struct crash *u)
 		ok = ok && mkdir(path, 0755) == 0;
 		for (unsigned k = 0; k < 4; k++) {
 			snprintf(name, sizeof(name), "d%u/f%u", i, k);
-			ok = ok && crash_write(u, name, 100 + 500 * k, 10 * i + k);
+			ok = ok && support_store_file(u->source, name, 100 + 500 * k, 10 * i + k);
 		}
 	}
 	snprintf(path, sizeof(path), "%s/link", u->source);
-	return ok && symlink("d0/f1", path) == 0 && crash_write(u, "large", 50000, 99);
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
+	return ok && symlink("d0/f1", path) == 0 && support_store_file(u->source, "large", 50000, 99);
 }
 
 void
 crash_source_remove(const struct crash *u)
 {
-	nftw(u->source, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	(void)support_store_remove(u->source);
 }
 
 /* ------------------------------------------------------------------------------------------------- operations */
@@ -499,7 +470,7 @@ bool
 crash_passing_file(struct crash *u, const char *beside)
 {
 	char path[400];
-	bool ok = crash_write(u, "d1/passing", 90000, 7) && (!beside || crash_write(u, beside, 3000, 9)) && crash_take(u);
+	bool ok = support_store_file(u->source, "d1/passing", 90000, 7) && (!beside || support_store_file(u->source, beside, 3000, 9)) && crash_take(u);
 
 	snprintf(path, sizeof(path), "%s/d1/passing", u->source);
 	ok = ok && unlink(path) == 0 && crash_take(u);

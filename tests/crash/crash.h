@@ -55,10 +55,9 @@ struct crash {
 /* False; the first thing that is wrong stays in u->why, with the error note. */
 bool crash_wrong(struct crash *u, const char *what) __attribute__((noinline));
 
-/* The source: directories of small files, one file of several chunks, a link.  Write one more file. */
+/* The source: directories of small files, one file of several chunks, a link. */
 bool crash_source(struct crash *u);
 void crash_source_remove(const struct crash *u);
-bool crash_write(const struct crash *u, const char *name, size_t len, uint64_t seed);
 
 /* Open with key k; with each that may open: the last that does stays, ERR_KEY is the only other answer.  Owns: *out: repo_close. */
 int crash_unlock(struct repo *r, unsigned k) __attribute__((warn_unused_result));

@@ -15,6 +15,7 @@
 #include "store/parity.h"
 #include "store/rebuild.h"
 #include "tests/crash/crash.h"
+#include "tests/unit/support_store.h"
 
 /* As the commands begin: what is missing, from its parity. */
 static int
@@ -174,7 +175,8 @@ crash_repair_salvage(struct crash *u)
 bool
 crash_repair_from(struct crash *u)
 {
-	return crash_write(u, "d1/again", 80000, 8) && crash_take(u) && harm(u, OBJECTS_PACK, 30000, true) && phase(u, packs_and_from);
+	return support_store_file(u->source, "d1/again", 80000, 8) && crash_take(u) && harm(u, OBJECTS_PACK, 30000, true) &&
+	    phase(u, packs_and_from);
 }
 
 /* A file that only one snapshot has is lost: another one takes its place. */

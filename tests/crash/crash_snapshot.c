@@ -39,7 +39,7 @@ phase_second(struct crash *u)
 	char path[400];
 
 	snprintf(path, sizeof(path), "%s/d0/f1", u->source);
-	return unlink(path) == 0 && crash_write(u, "d0/new", 700, 1234) && crash_write(u, "large", 52000, 99) && crash_take(u);
+	return unlink(path) == 0 && support_store_file(u->source, "d0/new", 700, 1234) && support_store_file(u->source, "large", 52000, 99) && crash_take(u);
 }
 
 static bool
@@ -222,7 +222,7 @@ phase_prune_merge(struct crash *u)
 	bool ok = true;
 
 	for (unsigned i = 0; ok && i < 9; i++)
-		ok = crash_write(u, "d1/small", 1000 + i, 100 + i) && crash_take(u);
+		ok = support_store_file(u->source, "d1/small", 1000 + i, 100 + i) && crash_take(u);
 	crash_begin_here(u);
 	return ok && forget_and_prune(u, 0, 0, 0);
 }

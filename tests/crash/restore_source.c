@@ -1,7 +1,6 @@
 #include "tests/crash/restore_source.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -12,25 +11,6 @@
 #include <unistd.h>
 
 #include "tests/unit/support_store.h"
-
-bool
-source_put(const char *dir, const char *name, size_t len, uint64_t seed)
-{
-	uint8_t *p = malloc(len + 1);
-	char path[500];
-	FILE *f;
-	bool ok;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "wb");
-	if (!p || !f)
-		abort();
-	support_store_bytes(p, len, seed);
-	ok = fwrite(p, 1, len, f) == len;
-	ok = fclose(f) == 0 && ok;
-	free(p);
-	return ok;
-}
 
 bool
 source_put_dir(const char *dir, const char *name)
@@ -60,22 +40,13 @@ put_link(const char *dir, const char *from, const char *to)
 	return link(a, b) == 0;
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
-}
-
 bool
 source_take(const char *dir, const char *name)
 {
 	char path[700];
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0;
+	return support_store_remove(path);
 }
 
 static bool
@@ -158,25 +129,29 @@ source_first(const char *s)
 		ok = ok && source_put_dir(s, dirs[i]);
 	for (unsigned i = 0; i < 8; i++) {
 		snprintf(name, sizeof(name), "d%u/f%u", i / 4, i % 4);
-		ok = ok && source_put(s, name, 100 + 700 * (i % 4), i);
+		ok = ok && support_store_file(s, name, 100 + 700 * (i % 4), i);
 	}
-	return ok && source_put(s, "d2/deep/x", 300, 20) && source_put(s, "d2/filled", 0, 0) && source_put(s, "d2/emptied", 900, 21) && source_put(s, "large", 60000, 22) &&
-	    source_put(s, "gone/one", 50, 23) && source_put(s, "gone/two", 60, 24) && source_put(s, "pair/a", 400, 25) && put_link(s, "pair/a", "pair/b") &&
-	    source_put(s, "pair/z", 500, 26) && source_put(s, "kind/to_file/inside", 70, 27) && source_put(s, "kind/to_dir", 80, 28) &&
-	    source_put(s, "kind/to_link", 90, 29) && put_symlink(s, "kind/from_link", "../d0/f0") && put_symlink(s, "link", "d0/f1") &&
-	    put_hole(s, "hole", "one") && put_app(s, 600) && put_link(s, SOURCE_DATABASE, SOURCE_LINK);
+	return ok && support_store_file(s, "d2/deep/x", 300, 20) && support_store_file(s, "d2/filled", 0, 0) &&
+	    support_store_file(s, "d2/emptied", 900, 21) && support_store_file(s, "large", 60000, 22) &&
+	    support_store_file(s, "gone/one", 50, 23) && support_store_file(s, "gone/two", 60, 24) &&
+	    support_store_file(s, "pair/a", 400, 25) && put_link(s, "pair/a", "pair/b") && support_store_file(s, "pair/z", 500, 26) &&
+	    support_store_file(s, "kind/to_file/inside", 70, 27) && support_store_file(s, "kind/to_dir", 80, 28) &&
+	    support_store_file(s, "kind/to_link", 90, 29) && put_symlink(s, "kind/from_link", "../d0/f0") &&
+	    put_symlink(s, "link", "d0/f1") && put_hole(s, "hole", "one") && put_app(s, 600) && put_link(s, SOURCE_DATABASE, SOURCE_LINK);
 }
 
 /* pair/new comes before pair/z, which becomes a name of it. */
 bool
 source_second(const char *s)
 {
-	return source_put(s, "d0/f1", 1500, 40) && source_take(s, "d0/f2") && source_put(s, "d0/new", 700, 41) && source_put(s, "d1/f3", 2200, 42) &&
-	    source_put(s, "d2/filled", 250, 43) && source_put(s, "d2/emptied", 0, 0) && source_put(s, "large", 61000, 22) && source_take(s, "gone") &&
-	    source_put(s, "pair/a", 450, 44) && source_put(s, "pair/new", 520, 45) && source_take(s, "pair/z") && put_link(s, "pair/new", "pair/z") &&
-	    source_take(s, "kind/to_file") && source_put(s, "kind/to_file", 75, 46) && source_take(s, "kind/to_dir") && source_put_dir(s, "kind/to_dir") &&
-	    source_put(s, "kind/to_dir/inside", 85, 47) && source_take(s, "kind/to_link") && put_symlink(s, "kind/to_link", "../d1/f1") &&
-	    source_take(s, "kind/from_link") && source_put(s, "kind/from_link", 95, 48) && source_take(s, "link") && put_symlink(s, "link", "d0/new") &&
-	    put_hole(s, "hole", "two") && put_app(s, 900) && source_put_dir(s, "fresh") && source_put(s, "fresh/one", 800, 49) &&
-	    source_put(s, "fresh/two", 20000, 50) && source_put(s, "fresh/three", 0, 0);
+	return support_store_file(s, "d0/f1", 1500, 40) && source_take(s, "d0/f2") && support_store_file(s, "d0/new", 700, 41) &&
+	    support_store_file(s, "d1/f3", 2200, 42) && support_store_file(s, "d2/filled", 250, 43) &&
+	    support_store_file(s, "d2/emptied", 0, 0) && support_store_file(s, "large", 61000, 22) && source_take(s, "gone") &&
+	    support_store_file(s, "pair/a", 450, 44) && support_store_file(s, "pair/new", 520, 45) && source_take(s, "pair/z") &&
+	    put_link(s, "pair/new", "pair/z") && source_take(s, "kind/to_file") && support_store_file(s, "kind/to_file", 75, 46) &&
+	    source_take(s, "kind/to_dir") && source_put_dir(s, "kind/to_dir") && support_store_file(s, "kind/to_dir/inside", 85, 47) &&
+	    source_take(s, "kind/to_link") && put_symlink(s, "kind/to_link", "../d1/f1") && source_take(s, "kind/from_link") &&
+	    support_store_file(s, "kind/from_link", 95, 48) && source_take(s, "link") && put_symlink(s, "link", "d0/new") &&
+	    put_hole(s, "hole", "two") && put_app(s, 900) && source_put_dir(s, "fresh") && support_store_file(s, "fresh/one", 800, 49) &&
+	    support_store_file(s, "fresh/two", 20000, 50) && support_store_file(s, "fresh/three", 0, 0);
 }

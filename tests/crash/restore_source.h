@@ -22,8 +22,7 @@ bool source_second(const char *s);
 bool source_hold(const char *s, int rows, pid_t *holder);
 void source_release(pid_t holder);
 
-/* dir/name: a file of len bytes made from the seed, over one that is there; a directory; nothing, however much is beneath it. */
-bool source_put(const char *dir, const char *name, size_t len, uint64_t seed);
+/* dir/name: a directory; nothing, however much is beneath it. */
 bool source_put_dir(const char *dir, const char *name);
 bool source_take(const char *dir, const char *name);
 

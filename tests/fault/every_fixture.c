@@ -41,19 +41,10 @@ every_say(struct every *e, const char *fmt, ...)
 
 /* --------------------------------------------------------------------------------------------------- source */
 
-static int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	return remove(path);
-}
-
 void
 every_remove_tree(const char *path)
 {
-	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	(void)support_store_remove(path);
 }
 
 /* len bytes of which a page in every eight changes from generation to generation. */

@@ -1,6 +1,7 @@
 #include "tests/unit/support_store.h"
 
 #include <assert.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,40 @@ support_store_bytes(uint8_t *p, size_t len, uint64_t seed)
 		z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
 		p[i] = (uint8_t)(z >> 40);
 	}
+}
+
+bool
+support_store_file(const char *dir, const char *name, size_t len, uint64_t seed)
+{
+	uint8_t *p = malloc(len + 1);
+	char path[500];
+	FILE *f;
+	bool ok;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "wb");
+	if (!p || !f)
+		abort();
+	support_store_bytes(p, len, seed);
+	ok = fwrite(p, 1, len, f) == len;
+	ok = fclose(f) == 0 && ok;
+	free(p);
+	return ok;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st;
+	(void)kind;
+	(void)ftw;
+	return remove(path);
+}
+
+bool
+support_store_remove(const char *path)
+{
+	return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0;
 }
 
 int

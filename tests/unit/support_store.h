@@ -16,6 +16,12 @@ int support_store_open(struct support_disk *d, struct repo **out) __attribute__(
 /* len bytes that do not compress and are the same for the same seed. */
 void support_store_bytes(uint8_t *p, size_t len, uint64_t seed);
 
+/* Write such bytes to the file dir/name, over one that is there. */
+bool support_store_file(const char *dir, const char *name, size_t len, uint64_t seed);
+
+/* Remove what is there under this path, however much is beneath it. */
+bool support_store_remove(const char *path);
+
 /* Put a data chunk of such bytes. */
 int support_store_data(struct session *s, uint64_t seed, size_t len, const struct name *base, struct name *id)
     __attribute__((warn_unused_result));
